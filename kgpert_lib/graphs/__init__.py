@@ -1,0 +1,1 @@
+"""Knowledge graphs, one file a source."""

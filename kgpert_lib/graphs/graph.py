@@ -1,0 +1,137 @@
+"""KnowledgeGraph: gene symbols and a weighted, undirected adjacency, whatever the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from kgpert_lib.errors import InputError
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True, eq=False)
+class KnowledgeGraph:
+    """Which genes knowledge puts beside which.
+
+    Attributes
+    ----------
+    name : short name, such as ``"string"``; shown beside every neighbour it gives.
+    symbols : (v,) gene symbols, unique and sorted.
+    adjacency : (v, v) CSR float32, symmetric, no diagonal, every stored weight positive and finite.
+    weighted : False when the source has no weights (all stored weights are 1); a neighbourhood above
+        the limit is then cut at random with a seed instead of by weight (SPEC section 5).
+    """
+
+    name: str
+    symbols: NDArray[np.str_]
+    adjacency: sp.csr_matrix
+    weighted: bool = True
+
+    def __post_init__(self) -> None:
+        v = len(self.symbols)
+        if v == 0 or self.adjacency.nnz == 0:
+            raise InputError(f"Graph {self.name!r} has no edge.")
+        if self.adjacency.shape != (v, v):
+            raise InputError(f"Graph {self.name!r} has {v} symbols and an adjacency of {self.adjacency.shape}.")
+        if (np.asarray(self.symbols[1:]) <= np.asarray(self.symbols[:-1])).any():
+            raise InputError(f"Graph {self.name!r}: symbols have to be unique and sorted.")
+        weights = self.adjacency.data
+        if not (np.isfinite(weights).all() and (weights > 0).all()):
+            raise InputError(f"Graph {self.name!r} has a weight that is not a positive finite number.")
+
+    @classmethod
+    def from_edges(
+        cls,
+        name: str,
+        source: Sequence[str] | NDArray[np.str_],
+        target: Sequence[str] | NDArray[np.str_],
+        weight: Sequence[float] | NDArray[np.floating] | None = None,
+    ) -> KnowledgeGraph:
+        """Build from edge columns; self-loops are dropped, a pair given twice keeps its largest weight."""
+        a, b = np.asarray(source, dtype=str), np.asarray(target, dtype=str)
+        w = np.ones(len(a), np.float32) if weight is None else np.asarray(weight, np.float32)
+        keep = a != b
+        symbols, codes = np.unique(np.concatenate([a[keep], b[keep]]), return_inverse=True)
+        half = keep.sum()
+        rows, cols = codes, np.concatenate([codes[half:], codes[:half]])
+        return cls(name, symbols, _largest(rows, cols, np.tile(w[keep], 2), len(symbols)), weight is not None)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Row of each symbol."""
+        return {str(s): i for i, s in enumerate(self.symbols)}
+
+    @property
+    def n_edges(self) -> int:
+        """Undirected edges."""
+        return self.adjacency.nnz // 2
+
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self.index
+
+    def neighbours(self, symbol: str) -> dict[str, float]:
+        """Weights of all neighbours, strongest first, ties by symbol; empty for a gene outside the graph.
+
+        >>> g = KnowledgeGraph.from_edges("toy", ["A", "A"], ["B", "C"], [0.2, 0.9])
+        >>> list(g.neighbours("A"))
+        ['C', 'B']
+        """
+        if symbol not in self.index:
+            return {}
+        row = self.adjacency[[self.index[symbol]]]
+        pairs = [(str(self.symbols[j]), float(w)) for j, w in zip(row.indices, row.data, strict=True)]
+        return dict(sorted(pairs, key=lambda p: (-round(p[1], 6), p[0])))
+
+    def union(self, *others: KnowledgeGraph, name: str | None = None) -> KnowledgeGraph:
+        """All edges of all graphs; an edge in several keeps its largest weight."""
+        graphs = (self, *others)
+        symbols = np.unique(np.concatenate([g.symbols for g in graphs]))
+        coo = [g.adjacency.tocoo() for g in graphs]
+        place = [np.searchsorted(symbols, g.symbols) for g in graphs]
+        rows = np.concatenate([p[c.row] for p, c in zip(place, coo, strict=True)])
+        cols = np.concatenate([p[c.col] for p, c in zip(place, coo, strict=True)])
+        data = np.concatenate([c.data for c in coo])
+        label = name or "+".join(g.name for g in graphs)
+        return KnowledgeGraph(label, symbols, _largest(rows, cols, data, len(symbols)), any(g.weighted for g in graphs))
+
+    def renamed(self, names: Mapping[str, str]) -> KnowledgeGraph:
+        """The graph with some symbols replaced (old to new), as after resolving aliases; merged genes pool edges."""
+        fresh = np.array([names.get(str(s), str(s)) for s in self.symbols])
+        coo = self.adjacency.tocoo()
+        weight = coo.data if self.weighted else None
+        return KnowledgeGraph.from_edges(self.name, fresh[coo.row], fresh[coo.col], weight)
+
+    def subgraph(self, symbols: Iterable[str]) -> KnowledgeGraph:
+        """Only the edges between the named genes."""
+        keep = np.flatnonzero(np.isin(self.symbols, list(symbols)))
+        return KnowledgeGraph(self.name, self.symbols[keep], self.adjacency[keep][:, keep].tocsr(), self.weighted)
+
+    def to_networkx(self) -> nx.Graph:
+        """An undirected networkx graph with the edge attribute ``weight``."""
+        import networkx as nx
+
+        coo = sp.triu(self.adjacency).tocoo()
+        graph = nx.Graph(name=self.name)
+        graph.add_nodes_from(map(str, self.symbols))
+        graph.add_weighted_edges_from(
+            (str(self.symbols[i]), str(self.symbols[j]), float(w))
+            for i, j, w in zip(coo.row, coo.col, coo.data, strict=True)
+        )
+        return graph
+
+
+def _largest(rows: NDArray, cols: NDArray, data: NDArray, size: int) -> sp.csr_matrix:
+    """CSR matrix in which a cell given several times keeps its largest value; rows and columns sorted."""
+    order = np.lexsort((-data, cols, rows))
+    rows, cols, data = rows[order], cols[order], data[order]
+    first = np.ones(len(rows), bool)
+    first[1:] = (rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1])
+    return sp.csr_matrix((data[first].astype(np.float32), (rows[first], cols[first])), shape=(size, size))

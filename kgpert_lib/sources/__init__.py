@@ -1,0 +1,1 @@
+"""Where atlases come from, one file a source."""
