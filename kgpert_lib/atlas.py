@@ -206,6 +206,10 @@ class Atlas:
         why = f" ({self.missing[line]})" if line in self.missing else ""
         raise InputError(f"Atlas {self.name!r} has no cell line {line!r}{why}; it has {', '.join(self.lines)}.")
 
+    def perturbations(self) -> list[str]:
+        """Every perturbation of every line, sorted."""
+        return sorted({str(p) for line in self.lines.values() for p in line.perturbations})
+
     def select(self, lines: Sequence[str]) -> Atlas:
         """The atlas with only the named lines, in that order."""
         return replace(self, lines={name: self[name] for name in lines})
