@@ -37,7 +37,9 @@ CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
 @app.command()
-def fetch(group: Annotated[str, typer.Argument(help="perturbqa, string, go or another group of the registry.")]) -> None:
+def fetch(
+    group: Annotated[str, typer.Argument(help="perturbqa, string, go or another group of the registry.")],
+) -> None:
     """Download the files of one source, resume what was cut off, and verify every checksum."""
     from kgpert_lib.downloads.fetch import fetch_group
 

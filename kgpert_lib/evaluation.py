@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from kgpert_lib import metrics
 from kgpert_lib.atlas import Atlas, Split
+from kgpert_lib.baselines import Outside
 from kgpert_lib.predictions import Predictor
 
 
-def evaluate(
-    atlas: Atlas,
-    line: str,
-    predictors: Sequence[Predictor],
-    split: Split = "per-line",
-) -> pd.DataFrame:
+def evaluate(atlas: Atlas, line: str, predictors: Sequence[Predictor], split: Split = "per-line") -> pd.DataFrame:
     """Score predictors on the test perturbations of `line` (SPEC section 2).
 
     Predictors see ``atlas.view(line, split)`` only. Columns: atlas, line, split, predictor, those of
@@ -30,11 +26,25 @@ def evaluate(
     tables = []
     for predictor in predictors:
         made = predictor.predict(view, names)
-        table = metrics.score(made.delta, truth, np.array(names), mean=view.target.mean)
+        table = metrics.score(made.delta, truth, names, mean=view.target.mean)
+        table = table.assign(n_neighbours=made.n_neighbours, fallback=made.fallback)
         head = {"atlas": atlas.name, "line": line, "split": split, "predictor": predictor.name}
-        tables.append(
-            table.assign(n_neighbours=made.n_neighbours, fallback=made.fallback, **head)[
-                [*head, *table.columns, "n_neighbours", "fallback"]
-            ]
-        )
+        tables.append(table.assign(**head)[[*head, *table.columns]])
     return pd.concat(tables, ignore_index=True)
+
+
+def evaluate_lines(
+    atlas: Atlas,
+    lines: Sequence[str],
+    predictors: Sequence[Predictor],
+    split: Split = "per-line",
+    outside: Mapping[str, Sequence[str | Path]] | None = None,
+) -> pd.DataFrame:
+    """`evaluate` for several lines, one below the other; `outside` holds files of predictions by line."""
+    files = outside or {}
+    for line in files:
+        atlas[line]
+    return pd.concat(
+        [evaluate(atlas, line, [*predictors, *map(Outside, files.get(line, ()))], split) for line in lines],
+        ignore_index=True,
+    )
