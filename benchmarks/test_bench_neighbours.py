@@ -4,12 +4,11 @@ import resource
 import sys
 
 import numpy as np
-import scipy.sparse as sp
-
 from benchmarks.ratios import ratio
+
 from kgpert_lib.atlas import TrainingLine
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.neighbours import GraphNeighbour, average, neighbourhoods
+from kgpert_lib.neighbours import average, neighbourhoods
 
 PERTURBATIONS, TRAINING, GENES, EDGES = 10_000, 2_000, 8_000, 300_000
 

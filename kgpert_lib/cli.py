@@ -195,7 +195,8 @@ def _by_line(pairs: list[str]) -> dict[str, list[str]]:
 def _print_explanation(told: Any, graph: str, top: int) -> None:
     n = len(told.neighbours)
     out.print(
-        f"[bold]{told.gene}[/bold] in {told.line}, atlas {told.atlas} ({told.kind}), graph {graph}; {told.described_status}"
+        f"[bold]{told.gene}[/bold] in {told.line}, atlas {told.atlas} ({told.kind}), graph {graph}; "
+        f"{told.described_status}."
     )
     if told.fallback:
         out.print("No training perturbation stands beside it: the mean training delta is shown.")

@@ -86,7 +86,7 @@ def test_a_pickle_inside_an_npz_is_not_opened(tmp_path):
 
 @pytest.mark.parametrize("name", ["mine.pkl", "mine.txt"])
 def test_other_formats_are_named(tmp_path, name):
-    with pytest.raises(InputError, match="are read from .h5ad, .npz, .csv"):
+    with pytest.raises(InputError, match=r"are read from \.h5ad, \.npz, \.csv"):
         Predictions.load(tmp_path / name)
     with pytest.raises(InputError, match="are saved as"):
         some().save(tmp_path / name)
