@@ -1,1 +1,54 @@
-"""Knowledge graphs, one file a source."""
+"""Knowledge graphs, one file a source.
+
+To add a source, write a module with a function that returns a `KnowledgeGraph` and enter it in `GRAPHS`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.graphs import edgelist, go, string
+from kgpert_lib.graphs.graph import KnowledgeGraph
+
+GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
+    "string": string.load,
+    "go": go.load,
+    "go-shared": partial(go.load, "shared"),
+}
+
+
+def load_graphs(spec: str) -> list[KnowledgeGraph]:
+    """One graph for each name in `spec`, joined by ``+``, such as ``"string+go"`` or ``"string+mine.csv"``.
+
+    A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; rows that were left out
+    are told in a warning). Raises InputError for an unknown name and for a graph named twice.
+    """
+    names = [part.strip() for part in spec.split("+")]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"The graph {repeated[0]!r} is named more than once in {spec!r}; name it once.")
+    for name in names:
+        if name not in GRAPHS and not _is_edge_list(name):
+            raise InputError(
+                f"Unknown graph {name!r}; choose from {', '.join(GRAPHS)} or give the path of a .csv or .tsv edge list."
+            )
+    graphs = [_edge_list(name) if _is_edge_list(name) else GRAPHS[name]() for name in names]
+    labels = [graph.name for graph in graphs]
+    if len(set(labels)) < len(labels):
+        raise InputError(f"Two graphs of {spec!r} are both called {max(labels, key=labels.count)!r}; rename a file.")
+    return graphs
+
+
+def _is_edge_list(name: str) -> bool:
+    return Path(name).suffix.lower() in (".csv", ".tsv")
+
+
+def _edge_list(name: str) -> KnowledgeGraph:
+    graph, report = edgelist.read(name)
+    if report.rejected:
+        warnings.warn(str(report), stacklevel=3)
+    return graph
