@@ -63,7 +63,7 @@ def predictor_scores(table: pd.DataFrame, value: str = "pearson", reference: str
             )
         axis.set_yticks(rows, part["predictor"])
         axis.set_ylim(-0.6, len(part) - 0.3)
-        axis.set_title(f"{LINE_NAMES.get(line, line)} (n = {part['n'].iloc[0]})")
+        axis.set_title(f"{LINE_NAMES.get(str(line), str(line))} (n = {part['n'].iloc[0]})")
         axis.set_xlabel(f"{LABELS.get(value, value)}, mean and 95 % interval")
     return _finished(figure, table)
 
@@ -86,7 +86,7 @@ def gain_by_neighbours(evaluated: pd.DataFrame, predictor: str, reference: str =
                 f"n={np.sum(which == k)}", (k, 0), (0, -12), textcoords="offset points", ha="center", fontsize=8
             )
         axis.set_xticks(range(len(labels)), labels)
-        axis.set_title(LINE_NAMES.get(line, line))
+        axis.set_title(LINE_NAMES.get(str(line), str(line)))
         axis.set_xlabel("training neighbours of the perturbed gene")
     axes[0].set_ylabel(f"gain in Pearson delta\nof {predictor} over {reference}")
     return _finished(figure, evaluated)
@@ -134,7 +134,7 @@ def oracle_gap(table: pd.DataFrame) -> Figure:
             axis.annotate(f"{value:.3f}", (0.02, row), va="center", color="white", fontsize=9)
         axis.set_yticks(rows, [_ORACLE[m] for m in part["moves"]])
         axis.set_xlim(0, 1)
-        axis.set_title(f"{LINE_NAMES.get(line, line)} (n = {part['n'].iloc[0]})")
+        axis.set_title(f"{LINE_NAMES.get(str(line), str(line))} (n = {part['n'].iloc[0]})")
         axis.set_xlabel("Pearson delta (orange: chosen on the answer)")
     return _finished(figure, table)
 

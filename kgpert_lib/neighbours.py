@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -187,6 +187,30 @@ class GraphNeighbour:
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """Neighbours among the target line's training perturbations."""
         return neighbourhoods(self.graphs, perturbations, view.target.perturbations, self.limit, self.cut, self.seed)
+
+    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
+        """Deltas of `perturbations` in the target line."""
+        return predict(self.neighbourhoods(view, perturbations), view.target, self.prior)
+
+
+@dataclass(frozen=True)
+class WeightedNeighbour:
+    """Mean of all related training deltas, each weighing the sum of its edge weights raised to a power.
+
+    ``parts`` pairs a graph with its exponent. The book's own is GO similarity squared plus the two-step
+    STRING walk (ours): no cut is needed where weak relations weigh little.
+    """
+
+    parts: Sequence[tuple[KnowledgeGraph, float]]
+    prior: float | None = None
+    name: str = "weighted"
+
+    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """Neighbours among the target line's training perturbations with their weights."""
+        graphs = [graph for graph, _ in self.parts]
+        found = neighbourhoods(graphs, perturbations, view.target.perturbations, limit=None)
+        weights = sum((found.by_graph[g.name].power(k) for g, k in self.parts), 0 * found.weights).tocsr()
+        return replace(found, weights=weights)
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """Deltas of `perturbations` in the target line."""

@@ -6,13 +6,14 @@ To add a source, write a module with a function that returns a `KnowledgeGraph` 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import edgelist, go, string
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.symbols import align
 
 GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
     "string": string.load,
@@ -21,10 +22,10 @@ GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
 }
 
 
-def load_graphs(spec: str) -> list[KnowledgeGraph]:
+def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[KnowledgeGraph]:
     """One graph for each name in `spec`, joined by ``+``, such as ``"string+go"`` or ``"string+mine.csv"``.
 
-    A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; rows that were left out
+    With `names`, such as an atlas's perturbations, aliases are resolved to their spelling (`align`). A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; rows that were left out
     are told in a warning). Raises InputError for an unknown name and for a graph named twice.
     """
     names = [part.strip() for part in spec.split("+")]
@@ -40,7 +41,7 @@ def load_graphs(spec: str) -> list[KnowledgeGraph]:
     labels = [graph.name for graph in graphs]
     if len(set(labels)) < len(labels):
         raise InputError(f"Two graphs of {spec!r} are both called {max(labels, key=labels.count)!r}; rename a file.")
-    return graphs
+    return graphs if names is None else [align(graph, names)[0] for graph in graphs]
 
 
 def _is_edge_list(name: str) -> bool:
