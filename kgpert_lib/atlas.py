@@ -259,7 +259,7 @@ class Atlas:
             text = json.dumps(head, indent=2, default=str) + "\n"
             (scratch / "atlas.json").write_text(text, encoding="utf-8")
             scratch.chmod(0o755)
-            commit(scratch, target, "atlas.json", files)
+            commit(scratch, target, "atlas.json", files, _files_of(target))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
@@ -340,6 +340,15 @@ def _check_line(line: CellLine) -> None:
         raise InputError(f"{line.name}: n_cells needs one positive count for each of the {n} perturbations.")
     if (line.half_a is None) != (line.half_b is None):
         raise InputError(f"{line.name}: half_a and half_b come together.")
+
+
+def _files_of(folder: Path) -> list[str]:
+    """Line files that the atlas in a folder names; none where there is no atlas or its header is damaged."""
+    try:
+        head = json.loads((folder / "atlas.json").read_text(encoding="utf-8"))
+        return [Path(file).name for file in head["lines"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _write_line(line: CellLine, path: Path) -> None:

@@ -27,11 +27,12 @@ def free_names(stems: Iterable[str], suffix: str, folder: Path) -> dict[str, str
     return names
 
 
-def commit(scratch: Path, target: Path, head: str, names: dict[str, str]) -> None:
+def commit(scratch: Path, target: Path, head: str, names: dict[str, str], retired: Iterable[str] = ()) -> None:
     """Make `scratch` (the file `head` and the files `names`, by stem) the content of `target`.
 
     A missing or empty target is replaced by one rename. Otherwise the files, whose names are free in the
-    target, are added, the rename of the head decides, and the earlier generations of these stems go.
+    target, are added, the rename of the head decides, and the earlier generations of these stems go, as do
+    the files `retired`, which only the old head named.
     """
     for name in (*names.values(), head):
         _flush(scratch / name)
@@ -46,6 +47,8 @@ def commit(scratch: Path, target: Path, head: str, names: dict[str, str]) -> Non
     _flush(target)
     for stem, name in names.items():
         _drop_generations(target, stem, Path(name).suffix, keep=list(names.values()))
+    for name in set(retired) - set(names.values()):
+        (target / name).unlink(missing_ok=True)
 
 
 def _drop_generations(folder: Path, stem: str, suffix: str, keep: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from urllib3.exceptions import NewConnectionError
 
 from kgpert_lib.errors import InputError

@@ -129,7 +129,7 @@ class _Fetcher:
         keep = _expected(entry) is not None
         resumed = keep and part.exists()
         ResumingDownloader(entry.bytes, keep, self.session, self.progress)(url, part)
-        fault = _fault(entry, part)
+        fault = _fault(entry, part, remember=False)
         if fault is None:
             with part.open("rb") as file:
                 os.fsync(file.fileno())
@@ -161,8 +161,11 @@ def _local(entry: Entry) -> Path | None:
     return copy
 
 
-def _fault(entry: Entry, path: Path) -> str | None:
-    """What is wrong with a file, first its size and then its checksum; None when it is right."""
+def _fault(entry: Entry, path: Path, remember: bool = True) -> str | None:
+    """What is wrong with a file, first its size and then its checksum; None when it is right.
+
+    The checksum of a file that stays as it is need be computed only once a process (`remember`).
+    """
     stat = path.stat()
     if entry.bytes is not None and stat.st_size != entry.bytes:
         return f"has {stat.st_size:,} bytes instead of {entry.bytes:,}"
@@ -170,13 +173,16 @@ def _fault(entry: Entry, path: Path) -> str | None:
     if expected is None:
         return None if stat.st_size else "is empty"
     algorithm, _, digest = expected.partition(":")
-    found = _digest(str(path), algorithm, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    if remember:
+        found = _digest(str(path), algorithm, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    else:
+        found = file_hash(str(path), algorithm)
     return None if found == digest else f"has {algorithm} {found} instead of {digest}"
 
 
 @lru_cache(maxsize=256)
 def _digest(path: str, algorithm: str, size: int, mtime_ns: int, inode: int) -> str:
-    """The file's hash, computed once a process for as long as the file does not change."""
+    """The file's hash; the size, date and inode are part of the key."""
     return str(file_hash(path, algorithm))
 
 
