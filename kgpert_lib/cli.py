@@ -44,12 +44,12 @@ def fetch(
     from kgpert_lib.downloads.fetch import fetch_group
 
     got = fetch_group(group)
-    for name, path in got.paths.items():
+    for name, path in got.items():
         out.print(f"{name}: {path}", soft_wrap=True)
     for name, reason in got.failed.items():
         err.print(f"{name}: {reason}")
-    if got.failed and not got.paths:
-        raise typer.Exit(2)
+    if not got:
+        raise InputError(f"No file of {group} could be had.")
 
 
 @graph_app.command()
@@ -60,13 +60,17 @@ def neighbours(
     as_json: JsonOption = False,
 ) -> None:
     """The strongest neighbours of a gene in each graph, before any screen is looked at."""
-    from kgpert_lib.explain import graph_neighbours
+    from kgpert_lib.explain import graph_neighbours, known_gene
+    from kgpert_lib.graphs import load_graphs
 
-    table = graph_neighbours(graph, gene, limit)
+    graphs = load_graphs(graph)
+    gene = known_gene(gene, (), graphs)
+    table = graph_neighbours(graphs, gene, limit)
     if as_json:
-        _json({"gene": gene, "graphs": graph.split("+"), "neighbours": table.to_dict("records")})
+        rows = [{k: v for k, v in row.items() if not pd.isna(v)} for row in table.to_dict("records")]
+        _json({"gene": gene, "graphs": [g.name for g in graphs], "neighbours": rows})
     else:
-        _table(table, f"Neighbours of {gene} in {graph} ({len(table)} genes)")
+        _table(table, f"{gene} in {graph}: {len(table)} neighbours and their weight in each graph")
 
 
 @app.command()
@@ -107,7 +111,7 @@ def predict(
             soft_wrap=True,
         )
         return
-    told = explain.explain(screen, line, explain.known_gene(gene, screen, graphs), predictor, split)
+    told = explain.explain(screen, line, explain.known_gene(gene, screen.perturbations(), graphs), predictor, split)
     if as_json:
         _json(told.to_dict(top) | {"split": split, "graph": predictor.name})
     elif as_csv:
@@ -137,7 +141,7 @@ def evaluate(
 
     screen = load_atlas(atlas)
     specs = graph or ["string", "go", "string+go"]
-    predictors = standard_predictors(specs, screen, limit=limit, cut=cut, prior=prior, seed=seed)
+    predictors = standard_predictors(specs, screen.perturbations(), limit=limit, cut=cut, prior=prior, seed=seed)
     scores = evaluate_lines(screen, line or list(screen.lines), predictors, split, _by_line(outside or []))
     summary = tables.scores(scores, seed=seed)
     tests = tables.paired_tests(scores, reference="training mean", seed=seed)
@@ -161,7 +165,8 @@ def book(
     root: Annotated[Path, typer.Option(help="Folder of the book.")] = Path(),
 ) -> None:
     """Execute the chapters and render the book; only what changed runs again."""
-    from kgpert_lib.book import build, parse_settings
+    from kgpert_lib.book import build
+    from kgpert_lib.chapters import parse_settings
 
     built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers)
     out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)

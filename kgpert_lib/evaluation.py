@@ -9,8 +9,33 @@ import pandas as pd
 
 from kgpert_lib import metrics
 from kgpert_lib.atlas import Atlas, Split
-from kgpert_lib.baselines import Outside
+from kgpert_lib.baselines import LinearBaseline, Outside, TrainingMean
+from kgpert_lib.graphs import load_graphs
+from kgpert_lib.neighbours import Cut, GraphNeighbour
 from kgpert_lib.predictions import Predictor
+
+
+def standard_predictors(
+    specs: Sequence[str],
+    names: Sequence[str],
+    limit: int | None = 20,
+    cut: Cut = "before",
+    prior: float | None = None,
+    seed: int = 0,
+) -> list[Predictor]:
+    """The training mean, the linear baseline and a graph neighbour for each of `specs`, such as ``"string+go"``.
+
+    Graph symbols take the spelling of `names`, the screened perturbations.
+    """
+    loaded = {g.name: g for g in load_graphs("+".join(dict.fromkeys("+".join(specs).split("+"))), names)}
+    return [
+        TrainingMean(),
+        LinearBaseline(seed=seed),
+        *(
+            GraphNeighbour([loaded[Path(part).stem] for part in spec.split("+")], limit, cut, prior, seed)
+            for spec in specs
+        ),
+    ]
 
 
 def evaluate(atlas: Atlas, line: str, predictors: Sequence[Predictor], split: Split = "per-line") -> pd.DataFrame:

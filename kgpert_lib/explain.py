@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,9 +114,9 @@ def explain(atlas: Atlas, line: str, gene: str, predictor: GraphNeighbour, split
     )
 
 
-def known_gene(symbol: str, atlas: Atlas, graphs: Sequence[KnowledgeGraph]) -> str:
-    """The spelling of `symbol` that the atlas or else the graphs use; InputError suggests close names."""
-    return resolve(symbol, sorted({*atlas.perturbations(), *(str(s) for g in graphs for s in g.symbols)}))
+def known_gene(symbol: str, screened: Iterable[str], graphs: Sequence[KnowledgeGraph]) -> str:
+    """The spelling of `symbol` that the screen or the graphs use; InputError suggests close names."""
+    return resolve(symbol, sorted({*screened, *(str(s) for g in graphs for s in g.symbols)}))
 
 
 def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | None = 20) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kgpert_lib.sources.fetch import available
+from kgpert_lib.downloads.fetch import available
 
 FILES = ("k562-de.csv", "k562-dir.csv", "rpe1-de.csv", "rpe1-dir.csv")
 LEFT_OUT = pytest.StashKey[list[pytest.Item]]()

@@ -1,5 +1,6 @@
 """Knowledge graphs, one file a source.
 
+``string`` and ``go`` come from the committed tables, ``string-full`` and ``go-full`` from the full releases.
 To add a source, write a module with a function that returns a `KnowledgeGraph` and enter it in `GRAPHS`.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from kgpert_lib.downloads.fetch import fetch
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import edgelist, go, string
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -19,6 +21,10 @@ GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
     "string": string.load,
     "go": go.load,
     "go-shared": partial(go.load, "shared"),
+    "string-full": lambda: string.read_release(
+        fetch("9606.protein.links.v12.0.txt.gz"), fetch("9606.protein.info.v12.0.txt.gz"), name="string-full"
+    ),
+    "go-full": lambda: go.load(release=(fetch("go-basic.obo"), fetch("goa_human.gaf.gz")), name="go-full"),
 }
 
 

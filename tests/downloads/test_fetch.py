@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.sources.fetch import FetchError, available, fetch, fetch_all, fetch_group
+from kgpert_lib.downloads.fetch import FetchError, available, fetch, fetch_all, fetch_group
 
 ROOT = Path(__file__).parents[2]
 BODY = np.random.default_rng(0).bytes(1_000_003)
 SHA = "sha256:" + hashlib.sha256(BODY).hexdigest()
 CHUNK = 1 << 16
-FETCH = "import sys; from kgpert_lib.sources.fetch import fetch; from kgpert_lib.sources.registry import Registry; "
+FETCH = "import sys; from kgpert_lib.downloads.fetch import fetch; from kgpert_lib.downloads.registry import Registry; "
 FETCH += "print(fetch(sys.argv[1], registry=Registry.read(sys.argv[2])))"
 
 

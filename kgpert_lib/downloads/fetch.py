@@ -22,8 +22,8 @@ import requests
 from pooch import file_hash
 
 from kgpert_lib import paths
-from kgpert_lib.sources.download import FetchError, ResumingDownloader, StorageError, UnreachableError
-from kgpert_lib.sources.registry import Entry, Registry, default_registry
+from kgpert_lib.downloads.download import FetchError, ResumingDownloader, StorageError, UnreachableError
+from kgpert_lib.downloads.registry import Entry, Registry, default_registry
 
 __all__ = ["FetchError", "Fetched", "available", "fetch", "fetch_all", "fetch_group"]
 

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from kgpert_lib.sources import download
-from kgpert_lib.sources.registry import Registry
+from kgpert_lib.downloads import download
+from kgpert_lib.downloads.registry import Registry
 
 
 class FileServer:
