@@ -92,7 +92,10 @@ def load(
     if among is not None:
         among = sorted(set(map(str, among)))
         return build()
-    files = [Path(p) for p in release] if release else list(_committed())
+    files = [Path(p) for p in release or _committed()]
+    absent = [file for file in files if not file.is_file()]
+    if absent:
+        raise InputError(f"There is no file {absent[0]}; 'kgpert fetch go' downloads GO's release.")
     parameters = {
         "measure": measure,
         "keep": keep,
@@ -171,6 +174,8 @@ def similarity_graph(
             value = rescale(shared.data, norm[row + start], norm[col])
         other = (col != row + start) & (value > TOLERANCE)
         blocks.append(_strongest(row[other], col[other], value[other], keep, (here.stop - start, len(rows))))
+    if not sum(block.nnz for block in blocks):
+        raise InputError("No two of the chosen genes share a GO term that tells them from others.")
     return KnowledgeGraph.from_matrix(name, genes, sp.vstack(blocks, format="csr"))
 
 
