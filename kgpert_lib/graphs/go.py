@@ -70,7 +70,7 @@ def load(
     ontologies, without_evidence : which direct annotations count.
     release : paths of ``go-basic.obo`` and ``goa_human.gaf.gz`` to use instead of the committed tables.
 
-    The graph over all genes takes about 15 s to build; it is kept in the cache folder (`cache.cached`).
+    The graph over all genes takes 10 to 35 s to build; it is kept in the cache folder (`cache.cached`).
     Raises InputError for an unknown measure or ontology, an unusable release, and when no pair is similar.
     """
     if measure not in get_args(Measure):
