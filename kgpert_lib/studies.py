@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from kgpert_lib.atlas import Atlas, Split
 from kgpert_lib.evaluation import evaluate_lines
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics import pearson_delta
-from kgpert_lib.neighbours import GraphNeighbour, WeightedNeighbour, WeightPart, leave_one_out
+from kgpert_lib.neighbours import GraphNeighbour, Neighbour, WeightedNeighbour, WeightPart, leave_one_out
 from kgpert_lib.oracle import Moves, greedy_oracles
 
 MOVES: tuple[Moves, ...] = ("remove", "add", "both")
@@ -120,3 +121,46 @@ def weighted(
 ) -> WeightedNeighbour:
     """The book's weighted predictor: GO similarity squared plus the two-step STRING walk (`weight_choices`)."""
     return WeightedNeighbour([WeightPart(similarity, 2.0, 1.0, limit), WeightPart(walk, 1.0, scale)], prior)
+
+
+def oracle_shares(searched: pd.DataFrame) -> pd.DataFrame:
+    """Where the gain of `oracle_sets` comes from: a row a line.
+
+    Columns: line, n, ``no signal`` (test perturbations that no set can score), ``gap`` of both moves together over
+    the graphs, the share of it that ``additions`` and ``removals`` reach alone, and the mean number of genes added
+    and removed when both are allowed.
+    """
+    rows = []
+    for line, part in searched.groupby("line", sort=False):
+        wide = part.pivot(index="perturbation", columns="moves", values="pearson")
+        gain = wide.sub(wide["none"], axis=0).mean()
+        both = part[part["moves"] == "both"]
+        silent = int((wide == 0).all(axis=1).sum())
+        shares = gain["add"] / gain["both"], gain["remove"] / gain["both"]
+        rows.append((line, len(wide), silent, gain["both"], *shares, both["added"].mean(), both["removed"].mean()))
+    return pd.DataFrame(
+        rows, columns=["line", "n", "no signal", "gap", "additions", "removals", "genes added", "genes removed"]
+    )
+
+
+def extremes(evaluated: pd.DataFrame, predictor: str, line: str, at_least: int = 3, top: int = 2) -> pd.DataFrame:
+    """The `top` best and worst predicted test perturbations of a line by centred Pearson delta.
+
+    Only those with `at_least` neighbours and a measured delta that is not constant. Columns: rank (``best`` or
+    ``worst``), perturbation, centred_pearson, pearson, n_neighbours, n_genes.
+    """
+    part = evaluated[(evaluated["predictor"] == predictor) & (evaluated["line"] == line)]
+    part = part[(part["n_neighbours"] >= at_least) & ~part["constant"]]
+    ranked = part.sort_values(["centred_pearson", "perturbation"], ascending=[False, True])
+    found = pd.concat([ranked.head(top).assign(rank="best"), ranked.tail(top).assign(rank="worst")])
+    columns = ["rank", "perturbation", "centred_pearson", "pearson", "n_neighbours", "n_genes"]
+    return found[columns].reset_index(drop=True)
+
+
+def panel(
+    atlas: Atlas, line: str, row: Any, predictor: GraphNeighbour, split: Split = "per-line"
+) -> tuple[str, list[Neighbour], str]:
+    """Gene, members and title of one drawing of `figures.neighbourhoods`, for a row of `extremes`."""
+    members = predictor.neighbourhoods(atlas.view(line, split), [row.perturbation]).of(row.perturbation)
+    title = f"{row.rank}: {row.perturbation}, centred {row.centred_pearson:.2f}, Pearson {row.pearson:.2f}"
+    return row.perturbation, members, f"{title} (n = {row.n_genes} genes)"
