@@ -80,7 +80,7 @@ def build(
     """
     started = time.monotonic()
     root = root.resolve()
-    parameters = dict(parameters or {})
+    parameters = dict(sorted((parameters or {}).items()))
     if workers not in (1, 2):
         raise InputError(f"workers={workers} is not possible; chapters run 1 or 2 at a time.")
     toc = _read_yaml(root / "_toc.yml")
