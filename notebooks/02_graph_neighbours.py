@@ -128,7 +128,7 @@ tables.shown(tables.paired_tests(scores, reference="training mean", seed=seed))
 # Its two settings, how many of the most similar genes count and how much the STRING walk weighs against GO, are judged by leaving one training perturbation out at a time; test genes play no part.
 
 # %% tags=["needs-data"]
-choices = studies.weight_choices(screen, similarity, walk, limits=[20, 50, 100], scales=[10, 30, 100])
+choices = studies.weight_choices(screen, similarity, walk, limits=[20, 50, 100], scales=[10, 30])
 choices.pivot(index=["line", "n", "limit"], columns="scale", values="pearson").round(4)
 
 # %% [markdown]
