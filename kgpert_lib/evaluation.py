@@ -41,7 +41,7 @@ def standard_predictors(
 def evaluate(atlas: Atlas, line: str, predictors: Sequence[Predictor], split: Split = "per-line") -> pd.DataFrame:
     """Score predictors on the test perturbations of `line` (SPEC section 2).
 
-    Predictors see ``atlas.view(line, split)`` only. Columns: atlas, line, split, predictor, those of
+    Predictors see ``atlas.view(line, split)`` only. Columns: atlas, kind, line, split, predictor, those of
     `metrics.score`, n_neighbours and fallback.
     """
     cells = atlas[line]
@@ -53,7 +53,7 @@ def evaluate(atlas: Atlas, line: str, predictors: Sequence[Predictor], split: Sp
         made = predictor.predict(view, names)
         table = metrics.score(made.delta, truth, names, mean=view.target.mean)
         table = table.assign(n_neighbours=made.n_neighbours, fallback=made.fallback)
-        head = {"atlas": atlas.name, "line": line, "split": split, "predictor": predictor.name}
+        head = {"atlas": atlas.name, "kind": atlas.kind, "line": line, "split": split, "predictor": predictor.name}
         tables.append(table.assign(**head)[[*head, *table.columns]])
     return pd.concat(tables, ignore_index=True)
 

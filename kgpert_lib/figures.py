@@ -7,7 +7,7 @@ perturbations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -16,6 +16,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kgpert_lib import stats
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -24,6 +25,7 @@ from kgpert_lib.neighbours import Neighbour
 LINE_NAMES = {"k562": "K562", "rpe1": "RPE1", "hepg2": "HepG2", "jurkat": "Jurkat"}
 LABELS = {"pearson": "Pearson delta", "centred_pearson": "centred Pearson delta", "retrieval": "retrieval"}
 NEIGHBOUR_BINS = (0, 1, 3, 6, 11, 21)
+WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 BLUE, ORANGE, GREY, GREEN = "#2166ac", "#d95f02", "#7f7f7f", "#1b7837"
 
 
@@ -66,6 +68,7 @@ def predictor_scores(table: pd.DataFrame, value: str = "pearson", reference: str
         axis.set_ylim(-0.6, len(part) - 0.3)
         axis.set_title(f"{LINE_NAMES.get(str(line), str(line))} (n = {part['n'].iloc[0]})")
         axis.set_xlabel(f"{LABELS.get(value, value)}, mean and 95 % interval")
+        axis.xaxis.set_major_locator(MaxNLocator(5))
     return _finished(figure, table)
 
 
@@ -112,9 +115,10 @@ def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
     for line, row in zip(grid.row_names, grid.axes, strict=True):
         for axis in row:
             axis.axhline(reference[line], color=GREY, linestyle="--", linewidth=1)
-    grid.set_titles(row_template="{row_name}", col_template="prior {col_name}")
+    for axis, (line, prior) in zip(grid.axes.flat, product(grid.row_names, grid.col_names), strict=True):
+        axis.set_title(f"{LINE_NAMES.get(line, line)}, prior {prior:g}")
     grid.set_axis_labels("largest neighbourhood", "Pearson delta")
-    grid.add_legend(title="cut")
+    grid.axes[0, 0].legend(title="cut", loc="lower right")
     return _finished(grid.figure, table)
 
 
@@ -151,23 +155,35 @@ def neighbourhood(gene: str, members: Sequence[Neighbour], graph: KnowledgeGraph
     nx.draw_networkx_edges(star, place, ax=axis, edge_color="#8c8c8c", width=1.2)
     colours = [_graph_colour(m.graphs) for m in members]
     nx.draw_networkx_nodes(star, place, nodelist=names, node_color=["black", *colours], node_size=90, ax=axis)
-    for name in names:
+    for name in names[1:]:
         x, y = place[name]
-        axis.annotate(name, (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=7.5)
+        turn = np.degrees(np.arctan2(y, x))
+        flipped = abs(turn) > 90
+        axis.annotate(
+            f" {name} " if flipped else f"  {name}",
+            (1.06 * x, 1.06 * y),
+            rotation=turn - 180 if flipped else turn,
+            rotation_mode="anchor",
+            ha="right" if flipped else "left",
+            va="center",
+            fontsize=7.5,
+        )
+    axis.annotate(gene, (0, 0), (0, 9), textcoords="offset points", ha="center", fontsize=8.5, bbox=WHITE)
     axis.set_title(title, fontsize=9.5)
-    axis.margins(0.14)
+    axis.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
     axis.set_axis_off()
 
 
 def neighbourhoods(panels: Sequence[tuple[str, Sequence[Neighbour], str]], graph: KnowledgeGraph, note: str) -> Figure:
     """Several neighbourhoods side by side: gene, members and title each; blue STRING, orange GO, green both."""
-    figure, axes = plt.subplots(-(-len(panels) // 2), 2, figsize=(9, 3.9 * -(-len(panels) // 2)), squeeze=False)
+    figure, axes = plt.subplots(-(-len(panels) // 2), 2, figsize=(9, 4.3 * -(-len(panels) // 2)), squeeze=False)
     for axis in axes.ravel()[len(panels) :]:
         axis.set_axis_off()
     for axis, (gene, members, title) in zip(axes.ravel(), panels, strict=False):
         neighbourhood(gene, members, graph, title, axis)
     figure.suptitle(note, fontsize=9, y=0.01, va="bottom")
     figure.tight_layout(rect=(0, 0.03, 1, 1))
+    plt.close(figure)
     return figure
 
 
@@ -203,7 +219,7 @@ def _interval_line(data: pd.DataFrame, color: str, label: str) -> None:
     axis = plt.gca()
     x = np.arange(len(data))
     axis.plot(x, data["pearson"], "o-", color=color, label=label, markersize=4)
-    axis.fill_between(x, data["low"], data["high"], color=color, alpha=0.15, linewidth=0)
+    axis.fill_between(x, data["low"], data["high"], color=color, alpha=0.1, linewidth=0)
     axis.set_xticks(x, data["limit"])
 
 

@@ -51,7 +51,7 @@ def sweep(
 ) -> pd.DataFrame:
     """Mean Pearson delta with its interval for every limit, cut and prior: a row a line and setting.
 
-    Columns: atlas, line, limit (NaN: no limit), cut, prior, n, pearson, low, high.
+    Columns: atlas, kind, line, limit (NaN: no limit), cut, prior, n, pearson, low, high.
     """
     settings = {f"{k}": s for k, s in enumerate(product(limits, cuts, priors))}
     predictors = [
@@ -63,7 +63,8 @@ def sweep(
     chosen = pd.DataFrame([settings[key] for key in table["predictor"]], columns=["limit", "cut", "prior"])
     table = table.rename(columns={"pearson_low": "low", "pearson_high": "high"})
     return pd.concat(
-        [table[["atlas", "line"]], chosen.astype({"limit": float}), table[["n", "pearson", "low", "high"]]], axis=1
+        [table[["atlas", "kind", "line"]], chosen.astype({"limit": float}), table[["n", "pearson", "low", "high"]]],
+        axis=1,
     )
 
 
@@ -77,7 +78,7 @@ def oracle_sets(
     """Neighbourhoods edited greedily on the answer itself, up to `steps` single changes: a bound, no prediction.
 
     A row a line, test perturbation and kind of move (``none``: the graph's own neighbourhood). Columns: atlas,
-    line, perturbation, moves, pearson, size, added, removed.
+    kind, line, perturbation, moves, pearson, size, added, removed.
     """
     rows = []
     for line in atlas.lines.values():
@@ -89,10 +90,10 @@ def oracle_sets(
         for label, moves, most in (("none", "both", 0), *((m, m, steps) for m in MOVES)):
             searches = greedy_oracles(view.target, truth, starts, prior, moves, most)
             rows += [
-                (atlas.name, line.name, p, label, s.score, len(s.members), len(s.added), len(s.removed))
+                (atlas.name, atlas.kind, line.name, p, label, s.score, len(s.members), len(s.added), len(s.removed))
                 for p, s in zip(names, searches, strict=True)
             ]
-    columns = ["atlas", "line", "perturbation", "moves", "pearson", "size", "added", "removed"]
+    columns = ["atlas", "kind", "line", "perturbation", "moves", "pearson", "size", "added", "removed"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from kgpert_lib import stats
 
 SCORES = ("pearson", "centred_pearson", "retrieval", "mse", "mae")
-HEAD = ["atlas", "line", "split", "predictor"]
+HEAD = ["atlas", "kind", "line", "split", "predictor"]
 
 
 def scores(
@@ -60,7 +60,7 @@ def shown(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
                 f"{m:.{digits}f} [{a:.{digits}f}, {b:.{digits}f}]" for m, a, b in zip(cells, low, high, strict=True)
             ]
         elif column in ("p", "p_holm"):
-            text[column] = [f"{p:.1e}" if p < 1e-3 else f"{p:.2f}" for p in cells]
+            text[column] = [f"{p:.1e}" if p < 1e-3 else f"{p:.2g}" for p in cells]
         elif pd.api.types.is_float_dtype(cells):
             text[column] = [f"{x:.{digits}f}" for x in cells]
         else:

@@ -1,7 +1,13 @@
 # ---
 # jupyter:
 #   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -106,7 +112,7 @@ figures.predictor_scores(summary)
 # The intervals are wide because genes differ, not because methods do: the paired tests below compare methods on the same genes.
 
 # %% tags=["needs-data"]
-tables.shown(summary.drop(columns=["atlas", "split"]))
+tables.shown(summary.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown]
 # `fallback` counts the test perturbations without any neighbour, which get the training mean.
@@ -158,7 +164,7 @@ figures.gain_by_neighbours(scores, union.name)
 
 # %% tags=["needs-data"]
 searched = studies.oracle_sets(screen, union, prior, steps, split)
-reached = tables.scores(searched, ["pearson"], by=["atlas", "line", "moves"], seed=seed)
+reached = tables.scores(searched, ["pearson"], by=["atlas", "kind", "line", "moves"], seed=seed)
 figures.oracle_gap(reached)
 
 # %% [markdown]

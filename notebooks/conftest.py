@@ -35,4 +35,3 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(
             f"left out {len(cells)} cells in {notebooks} notebooks that need downloaded data: `kgpert fetch perturbqa`"
         )
-

@@ -35,16 +35,16 @@ def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[Knowledge
     are told in a warning). With `names`, such as an atlas's perturbations, aliases take their spelling (`align`).
     Raises InputError for an unknown name and for a graph named twice.
     """
-    names = [part.strip() for part in spec.split("+")]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    parts = [part.strip() for part in spec.split("+")]
+    repeated = sorted({part for part in parts if parts.count(part) > 1})
     if repeated:
         raise InputError(f"The graph {repeated[0]!r} is named more than once in {spec!r}; name it once.")
-    for name in names:
+    for name in parts:
         if name not in GRAPHS and not _is_edge_list(name):
             raise InputError(
                 f"Unknown graph {name!r}; choose from {', '.join(GRAPHS)} or give the path of a .csv or .tsv edge list."
             )
-    graphs = [_edge_list(name) if _is_edge_list(name) else GRAPHS[name]() for name in names]
+    graphs = [_edge_list(name) if _is_edge_list(name) else GRAPHS[name]() for name in parts]
     labels = [graph.name for graph in graphs]
     if len(set(labels)) < len(labels):
         raise InputError(f"Two graphs of {spec!r} are both called {max(labels, key=labels.count)!r}; rename a file.")

@@ -25,6 +25,11 @@ COLUMNS = ["pert", "gene", "label", "split"]
 COMMAND = "kgpert fetch perturbqa"
 
 
+def files(line: str) -> tuple[str, str]:
+    """File names of a line's two tables: differential expression and direction."""
+    return f"{line}-de.csv", f"{line}-dir.csv"
+
+
 def load(lines: Iterable[str] | None = None, download: bool = True, registry: Registry | None = None) -> Atlas:
     """The atlas of the lines that can be had; the others are in `Atlas.missing` with the reason.
 
@@ -151,10 +156,6 @@ def _pair(table: pd.DataFrame, mask: NDArray[np.bool_]) -> str:
     """The first masked pair, in words."""
     first = table.iloc[int(np.argmax(mask))]
     return f"the pair {first['pert']}, {first['gene']}"
-
-
-def files(line: str) -> tuple[str, str]:
-    return f"{line}-de.csv", f"{line}-dir.csv"
 
 
 def _at_hand(names: Iterable[str], registry: Registry) -> Fetched:
