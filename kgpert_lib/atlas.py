@@ -8,7 +8,6 @@ it, and that view holds no delta of a test or validation perturbation.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kgpert_lib.commit import commit, free_names, is_empty
 from kgpert_lib.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -30,6 +30,13 @@ Split = Literal["per-line", "strict"]
 FloatArray = NDArray[np.float32]
 NameArray = NDArray[np.str_]
 
+_MATRICES = ("delta", "control", "half_a", "half_b")
+_DTYPES: Mapping[str, type[np.generic]] = {
+    **dict.fromkeys(("perturbations", "genes", "split"), np.str_),
+    **dict.fromkeys(_MATRICES, np.float32),
+    "n_cells": np.int64,
+}
+
 
 @dataclass(frozen=True, eq=False)
 class CellLine:
@@ -37,7 +44,7 @@ class CellLine:
 
     Attributes
     ----------
-    name : lower-case name, such as ``"k562"``.
+    name : lower-case name, such as ``"k562"``; also the name of its file.
     perturbations : (n,) symbols of the genes knocked down, unique.
     genes : (m,) symbols of the readout genes, unique.
     delta : (n, m) float32, mean expression of the perturbed cells minus that of their controls
@@ -64,13 +71,10 @@ class CellLine:
     n_cells: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        for key, dtype in (("perturbations", np.str_), ("genes", np.str_), ("split", np.str_)):
-            object.__setattr__(self, key, _frozen(getattr(self, key), dtype))
-        for key in ("delta", "control", "half_a", "half_b"):
-            if getattr(self, key) is not None:
-                object.__setattr__(self, key, _frozen(getattr(self, key), np.float32))
-        if self.n_cells is not None:
-            object.__setattr__(self, "n_cells", _frozen(self.n_cells, np.int64))
+        for key, dtype in _DTYPES.items():
+            values = getattr(self, key)
+            if values is not None:
+                object.__setattr__(self, key, _frozen(values, dtype, f"{self.name}: {key}"))
         _check_line(self)
 
     @cached_property
@@ -199,12 +203,18 @@ class Atlas:
         for key, line in self.lines.items():
             if key != line.name:
                 raise InputError(f"Atlas {self.name!r} files the line {line.name!r} under {key!r}; use its own name.")
+        if len({key.casefold() for key in self.lines}) < len(self.lines):
+            raise InputError(f"Atlas {self.name!r} has line names that differ in case only: {', '.join(self.lines)}.")
 
     def __getitem__(self, line: str) -> CellLine:
         if line in self.lines:
             return self.lines[line]
         why = f" ({self.missing[line]})" if line in self.missing else ""
         raise InputError(f"Atlas {self.name!r} has no cell line {line!r}{why}; it has {', '.join(self.lines)}.")
+
+    def perturbations(self) -> list[str]:
+        """Every perturbation of every line, sorted."""
+        return sorted({str(p) for line in self.lines.values() for p in line.perturbations})
 
     def select(self, lines: Sequence[str]) -> Atlas:
         """The atlas with only the named lines, in that order."""
@@ -224,28 +234,32 @@ class Atlas:
     def save(self, path: str | Path) -> Path:
         """Write the atlas as a directory: ``atlas.json`` and one ``<line>.h5ad`` each.
 
-        The directory is written under a temporary name and renamed, so an interrupted save leaves
-        the previous atlas, if any, untouched.
+        Everything is written under a temporary name beside `path` first. A new directory then appears by
+        one rename; in an existing atlas the new line files take free names (``<line>-2.h5ad``) and the rename
+        of ``atlas.json``, which names the files, makes the switch. A save that is interrupted at any
+        point, also by the loss of power, leaves the previous atlas, if any, whole.
         """
         target = Path(path)
-        if target.exists() and not (target / "atlas.json").is_file():
+        if target.exists() and not (target / "atlas.json").is_file() and not is_empty(target):
             raise InputError(f"{target} exists and is not an atlas; choose another directory.")
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
-            for line in self.lines.values():
-                _write_line(line, scratch / f"{line.name}.h5ad")
+            files = free_names(self.lines, ".h5ad", target)
+            for name, file in files.items():
+                _write_line(self.lines[name], scratch / file)
             head = {
                 "format": FORMAT,
                 "name": self.name,
                 "kind": self.kind,
-                "lines": list(self.lines),
+                "lines": files,
                 "missing": dict(self.missing),
                 "provenance": dict(self.provenance),
             }
-            (scratch / "atlas.json").write_text(json.dumps(head, indent=2) + "\n", encoding="utf-8")
+            text = json.dumps(head, indent=2, default=str) + "\n"
+            (scratch / "atlas.json").write_text(text, encoding="utf-8")
             scratch.chmod(0o755)
-            _swap_in(scratch, target)
+            commit(scratch, target, "atlas.json", files, _files_of(target))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
@@ -261,15 +275,19 @@ class Atlas:
             head = json.loads(head_path.read_text(encoding="utf-8"))
             if head["format"] != FORMAT:
                 raise InputError(f"{head_path} has format {head['format']}; this version reads format {FORMAT}.")
-            lines = {name: _read_line(name, folder / f"{name}.h5ad") for name in head["lines"]}
+            lines = {name: _read_line(name, folder / Path(file).name) for name, file in head["lines"].items()}
             return cls(head["name"], head["kind"], lines, head["missing"], head["provenance"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{head_path} is not a valid atlas header ({error}).") from error
 
 
-def _frozen(values: Any, dtype: Any) -> NDArray[Any]:
-    """A read-only array of the wanted type; copies only when the type has to change or a view is writable."""
-    array = np.asarray(values, dtype=dtype)
+def _frozen(values: Any, dtype: type[np.generic], what: str) -> NDArray[Any]:
+    """A read-only array of the wanted type; copies only when the type has to change."""
+    try:
+        with np.errstate(over="ignore"):
+            array = np.asarray(values, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} cannot be read as {dtype.__name__} ({error}).") from error
     if array.flags.writeable:
         array = array.view()
         array.flags.writeable = False
@@ -277,6 +295,13 @@ def _frozen(values: Any, dtype: Any) -> NDArray[Any]:
 
 
 def _check_line(line: CellLine) -> None:
+    if not line.name.isprintable() or not line.name.strip() or line.name[0] == "." or set(line.name) & set("/\\"):
+        raise InputError(f"A cell line cannot be called {line.name!r}: its name is also a file name.")
+    for key in ("perturbations", "genes"):
+        if getattr(line, key).ndim != 1:
+            raise InputError(
+                f"{line.name}: {key} has shape {getattr(line, key).shape}; expected a plain list of names."
+            )
     n, m = len(line.perturbations), len(line.genes)
     if n == 0 or m == 0:
         raise InputError(f"{line.name}: {n} perturbations and {m} readout genes; both need at least one.")
@@ -286,10 +311,13 @@ def _check_line(line: CellLine) -> None:
             raise InputError(f"{line.name}: {what} {str(values[counts > 1][0])!r} appears {counts.max()} times.")
         if (np.char.str_len(values) == 0).any():
             raise InputError(f"{line.name}: a {what} has an empty name.")
+        odd = next((str(v) for v in values if not str(v).isprintable()), None)
+        if odd is not None:
+            raise InputError(f"{line.name}: {what} {odd!r} holds a character that cannot be printed.")
     controls = sorted(CONTROL_NAMES.intersection(map(str, line.perturbations)))
     if controls:
         raise InputError(f"{line.name}: {controls[0]!r} is a control, not a perturbation; keep it out of the rows.")
-    for key in ("delta", "control", "half_a", "half_b"):
+    for key in _MATRICES:
         values = getattr(line, key)
         if values is None:
             continue
@@ -314,6 +342,15 @@ def _check_line(line: CellLine) -> None:
         raise InputError(f"{line.name}: half_a and half_b come together.")
 
 
+def _files_of(folder: Path) -> list[str]:
+    """Line files that the atlas in a folder names; none where there is no atlas or its header is damaged."""
+    try:
+        head = json.loads((folder / "atlas.json").read_text(encoding="utf-8"))
+        return [Path(file).name for file in head["lines"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
 def _write_line(line: CellLine, path: Path) -> None:
     import anndata as ad
     import pandas as pd
@@ -335,25 +372,14 @@ def _read_line(name: str, path: Path) -> CellLine:
         raise InputError(f"The atlas lists {name!r}, but {path} is missing.")
     try:
         data = ad.read_h5ad(path)
-        return CellLine(
-            name=name,
-            perturbations=data.obs_names.to_numpy(str),
-            genes=data.var_names.to_numpy(str),
-            delta=np.asarray(data.X),
-            split=data.obs["split"].to_numpy(str),
-            n_cells=data.obs["n_cells"].to_numpy(np.int64) if "n_cells" in data.obs else None,
-            **{k: np.asarray(v) for k, v in data.layers.items() if k in ("control", "half_a", "half_b")},
-        )
-    except (OSError, KeyError) as error:
+        arrays: dict[str, Any] = {
+            "perturbations": data.obs_names.to_numpy(str),
+            "genes": data.var_names.to_numpy(str),
+            "delta": np.asarray(data.X),
+            "split": data.obs["split"].to_numpy(str),
+            "n_cells": data.obs["n_cells"].to_numpy() if "n_cells" in data.obs else None,
+            **{k: np.asarray(v) for k, v in data.layers.items() if k in _MATRICES},
+        }
+    except Exception as error:  # h5py and anndata raise many kinds for damaged bytes
         raise InputError(f"{path} is cut short or not an atlas file; save the atlas again.") from error
-
-
-def _swap_in(scratch: Path, target: Path) -> None:
-    """Put `scratch` in the place of `target` by renames only."""
-    if not target.exists():
-        scratch.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    os.replace(target, old)
-    os.replace(scratch, target)
-    shutil.rmtree(old, ignore_errors=True)
+    return CellLine(name=name, **arrays)

@@ -1,1 +1,61 @@
-"""Knowledge graphs, one file a source."""
+"""Knowledge graphs, one file a source.
+
+``string`` and ``go`` come from the committed tables, ``string-full`` and ``go-full`` from the full releases.
+To add a source, write a module with a function that returns a `KnowledgeGraph` and enter it in `GRAPHS`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from kgpert_lib.downloads.fetch import fetch
+from kgpert_lib.errors import InputError
+from kgpert_lib.graphs import edgelist, go, string
+from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.symbols import align
+
+GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
+    "string": string.load,
+    "go": go.load,
+    "go-shared": partial(go.load, "shared"),
+    "string-full": lambda: string.read_release(
+        fetch("9606.protein.links.v12.0.txt.gz"), fetch("9606.protein.info.v12.0.txt.gz"), name="string-full"
+    ),
+    "go-full": lambda: go.load(release=(fetch("go-basic.obo"), fetch("goa_human.gaf.gz")), name="go-full"),
+}
+
+
+def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[KnowledgeGraph]:
+    """One graph for each name in `spec`, joined by ``+``, such as ``"string+go"`` or ``"string+mine.csv"``.
+
+    With `names`, such as an atlas's perturbations, aliases are resolved to their spelling (`align`). A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; rows that were left out
+    are told in a warning). Raises InputError for an unknown name and for a graph named twice.
+    """
+    names = [part.strip() for part in spec.split("+")]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"The graph {repeated[0]!r} is named more than once in {spec!r}; name it once.")
+    for name in names:
+        if name not in GRAPHS and not _is_edge_list(name):
+            raise InputError(
+                f"Unknown graph {name!r}; choose from {', '.join(GRAPHS)} or give the path of a .csv or .tsv edge list."
+            )
+    graphs = [_edge_list(name) if _is_edge_list(name) else GRAPHS[name]() for name in names]
+    labels = [graph.name for graph in graphs]
+    if len(set(labels)) < len(labels):
+        raise InputError(f"Two graphs of {spec!r} are both called {max(labels, key=labels.count)!r}; rename a file.")
+    return graphs if names is None else [align(graph, names)[0] for graph in graphs]
+
+
+def _is_edge_list(name: str) -> bool:
+    return Path(name).suffix.lower() in (".csv", ".tsv")
+
+
+def _edge_list(name: str) -> KnowledgeGraph:
+    graph, report = edgelist.read(name)
+    if report.rejected:
+        warnings.warn(str(report), stacklevel=3)
+    return graph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +64,21 @@ class KnowledgeGraph:
         rows, cols = codes, np.concatenate([codes[half:], codes[:half]])
         return cls(name, symbols, _largest(rows, cols, np.tile(w[keep], 2), len(symbols)), weight is not None)
 
+    @classmethod
+    def from_matrix(
+        cls, name: str, symbols: NDArray[np.str_], matrix: sp.csr_matrix, weighted: bool = True
+    ) -> KnowledgeGraph:
+        """Build from a (v, v) matrix over unique, sorted symbols.
+
+        The larger of the two directions counts; the diagonal, zeros and genes without an edge are dropped.
+        """
+        both = sp.csr_matrix(matrix, dtype=np.float32)
+        both = both.maximum(both.T)
+        both.setdiag(0)
+        both.eliminate_zeros()
+        keep = np.flatnonzero(np.diff(both.indptr))
+        return cls(name, symbols[keep], both[keep][:, keep].tocsr(), weighted)
+
     @cached_property
     def index(self) -> dict[str, int]:
         """Row of each symbol."""
@@ -94,20 +109,20 @@ class KnowledgeGraph:
         """All edges of all graphs; an edge in several keeps its largest weight."""
         graphs = (self, *others)
         symbols = np.unique(np.concatenate([g.symbols for g in graphs]))
-        coo = [g.adjacency.tocoo() for g in graphs]
-        place = [np.searchsorted(symbols, g.symbols) for g in graphs]
-        rows = np.concatenate([p[c.row] for p, c in zip(place, coo, strict=True)])
-        cols = np.concatenate([p[c.col] for p, c in zip(place, coo, strict=True)])
-        data = np.concatenate([c.data for c in coo])
+        placed = (_moved(g.adjacency, np.searchsorted(symbols, g.symbols), len(symbols)) for g in graphs)
+        adjacency = reduce(lambda a, b: a.maximum(b), placed).tocsr()
         label = name or "+".join(g.name for g in graphs)
-        return KnowledgeGraph(label, symbols, _largest(rows, cols, data, len(symbols)), any(g.weighted for g in graphs))
+        return KnowledgeGraph(label, symbols, adjacency, any(g.weighted for g in graphs))
 
     def renamed(self, names: Mapping[str, str]) -> KnowledgeGraph:
         """The graph with some symbols replaced (old to new), as after resolving aliases; merged genes pool edges."""
         fresh = np.array([names.get(str(s), str(s)) for s in self.symbols])
+        symbols, place = np.unique(fresh, return_inverse=True)
+        if len(symbols) == len(fresh):
+            return KnowledgeGraph(self.name, symbols, _moved(self.adjacency, place, len(symbols)), self.weighted)
         coo = self.adjacency.tocoo()
-        weight = coo.data if self.weighted else None
-        return KnowledgeGraph.from_edges(self.name, fresh[coo.row], fresh[coo.col], weight)
+        pooled = _largest(place[coo.row], place[coo.col], coo.data, len(symbols))
+        return KnowledgeGraph.from_matrix(self.name, symbols, pooled, self.weighted)
 
     def subgraph(self, symbols: Iterable[str]) -> KnowledgeGraph:
         """Only the edges between the named genes."""
@@ -135,3 +150,9 @@ def _largest(rows: NDArray, cols: NDArray, data: NDArray, size: int) -> sp.csr_m
     first = np.ones(len(rows), bool)
     first[1:] = (rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1])
     return sp.csr_matrix((data[first].astype(np.float32), (rows[first], cols[first])), shape=(size, size))
+
+
+def _moved(adjacency: sp.csr_matrix, place: NDArray[np.intp], size: int) -> sp.csr_matrix:
+    """The same edges in a larger or reordered matrix; `place` (v,) holds each gene's new row."""
+    coo = adjacency.tocoo()
+    return sp.csr_matrix((coo.data, (place[coo.row], place[coo.col])), shape=(size, size))

@@ -1,0 +1,48 @@
+# `make help` lists the targets. Everything runs in .venv, which `install` makes from requirements.lock.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install book test bench lint sync store lock clean
+
+BIN := .venv/bin
+CHAPTERS ?=
+SET ?=
+WORKERS ?= 1
+export PYTHONHASHSEED := 0
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+install: ## Make .venv and install the locked dependencies (does nothing when they are there)
+	@.ci/install
+
+book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" WORKERS=2
+	@$(BIN)/kgpert book --workers $(WORKERS) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)")
+
+test: install lint ## Lint, build the book, run all tests, compare the stored notebooks
+	$(BIN)/kgpert book
+	$(BIN)/pytest
+	$(BIN)/pytest --nbval notebooks
+
+lint: install ## ruff check, ruff format --check, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install ## Run the benchmarks
+	$(BIN)/pytest benchmarks --benchmark-columns=min,median,rounds
+
+sync: install ## Make each notebook and its .py script equal; the newer one wins
+	$(BIN)/jupytext --sync notebooks/*.ipynb
+
+store: sync ## Run the notebooks at their stored parameters and keep the outputs in place
+	@for notebook in notebooks/*.ipynb; do $(BIN)/python -m kgpert_lib.chapters "$$notebook" "$$notebook" || exit 1; done
+	$(BIN)/jupytext --sync notebooks/*.ipynb
+
+lock: install ## Write requirements.lock anew from pyproject.toml: one file for Python 3.11-3.13, Linux and macOS
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra book --extra test --universal --python-version 3.11 \
+	  --fork-strategy fewest --upgrade --no-annotate --no-header --no-emit-index-url \
+	  --output-file requirements.lock --quiet
+
+clean: ## Remove the rendered books and all caches; .venv stays
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,169 @@
+"""One file over HTTP, resumed where it stopped: a pooch downloader with Range requests and retries."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tqdm import tqdm
+from urllib3.exceptions import NewConnectionError
+
+from kgpert_lib.errors import InputError
+
+ATTEMPTS = 5
+WAIT_SECONDS = 1.0
+_CHUNK = 1 << 16
+_TIMEOUT = (10, 60)
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class FetchError(InputError):
+    """A file could not be had; the message is one sentence and nothing lies under the file's final name."""
+
+
+class UnreachableError(FetchError):
+    """The host could not be reached at all."""
+
+
+class StorageError(FetchError):
+    """The disk refused the file; another URL would not help."""
+
+
+class _TransientError(Exception):
+    """A fault that a second attempt may not meet."""
+
+
+class ResumingDownloader:
+    """A downloader as pooch wants it, which goes on from the bytes that `output_file` already holds.
+
+    Parameters
+    ----------
+    size : bytes of the whole file, where known.
+    keep : go on from a file left by an earlier run. Only safe where a checksum catches a file that has
+        changed since; without it bytes are kept within one call only, and only if the server vouches for
+        them with an ETag or a date.
+    session : shared connections.
+    progress : show a bar (on a terminal only).
+    """
+
+    def __init__(
+        self,
+        size: int | None = None,
+        keep: bool = True,
+        session: requests.Session | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.size, self.keep, self.progress = size, keep, progress
+        self.session = session or requests.Session()
+        self._validator: str | None = None
+        self._contact = False
+        self._best = self._fruitless = 0
+
+    def __call__(self, url: str, output_file: str | Path, pooch: Any = None) -> None:
+        """Complete `output_file` from `url`; FetchError when that fails, with the bytes so far kept.
+
+        Transient faults (a broken connection, a short body, 429, 5xx) are retried until `ATTEMPTS` attempts
+        in a row have brought no new byte.
+        """
+        part = Path(output_file)
+        self._validator, self._contact, self._fruitless = None, False, 0
+        try:
+            if not self.keep:
+                part.unlink(missing_ok=True)
+            self._best = _size(part)
+            retrying = Retrying(
+                retry=retry_if_exception_type(_TransientError),
+                wait=wait_random_exponential(multiplier=WAIT_SECONDS, max=30),
+                stop=lambda _: self._fruitless >= ATTEMPTS,
+                after=lambda state: self._take_stock(state, part),
+                reraise=True,
+            )
+            retrying(self._attempt, url, part)
+        except _TransientError as error:
+            raise FetchError(f"{url} {error}") from error
+        except OSError as error:
+            why = "the disk is full" if error.errno in _DISK_FULL else str(error.strerror or error)
+            raise StorageError(
+                f"{part.name} could not be written to {part.parent}: {why}; "
+                "make room or set KGPERT_CACHE to another folder."
+            ) from error
+
+    def _take_stock(self, state: RetryCallState, part: Path) -> None:
+        have = _size(part)
+        self._fruitless = 0 if have > self._best else self._fruitless + 1
+        self._best = max(self._best, have)
+
+    def _attempt(self, url: str, part: Path) -> None:
+        have = _size(part)
+        if have and ((self.size and have > self.size) or not (self.keep or self._validator)):
+            part.unlink()
+            have = 0
+        if self.size and have == self.size:
+            return
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if self._validator:
+                headers["If-Range"] = self._validator
+        try:
+            with self.session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+                self._contact = True
+                start, total = self._accept(response, have, part)
+                self._receive(response, part, start, total)
+        except requests.RequestException as error:
+            if not self._contact and _unreachable(error):
+                raise UnreachableError(f"{url} could not be reached") from error
+            raise _TransientError("broke the connection off") from error
+
+    def _accept(self, response: requests.Response, have: int, part: Path) -> tuple[int, int | None]:
+        """Offset at which the body starts and the size of the whole file, or the reason to refuse the answer."""
+        status, url = response.status_code, response.url
+        if status in (408, 425, 429) or status >= 500:
+            raise _TransientError(f"answered {status} {response.reason}")
+        partial = status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if status == 416 or (status == 206 and not partial):
+            part.unlink(missing_ok=True)
+            raise _TransientError("would not resume")
+        if status != 200 and not partial:
+            raise FetchError(f"{url} answered {status} {response.reason}")
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            raise FetchError(f"{url} answered with a web page instead of the file")
+        start = have if partial else 0
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length else None
+        if self.size and total and total != self.size:
+            raise FetchError(f"{url} offers {total:,} bytes instead of {self.size:,}")
+        etag = response.headers.get("ETag", "")
+        self._validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
+        return start, total
+
+    def _receive(self, response: requests.Response, part: Path, start: int, total: int | None) -> None:
+        bar = tqdm(
+            total=self.size or total,
+            initial=start,
+            desc=part.name.removesuffix(".part"),
+            unit="B",
+            unit_scale=True,
+            disable=None if self.progress else True,
+        )
+        with bar, part.open("ab" if start else "wb") as file:
+            for chunk in response.iter_content(_CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+        have, whole = _size(part), self.size or total
+        if whole and have < whole:
+            raise _TransientError(f"stopped at {have:,} of {whole:,} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _unreachable(error: requests.RequestException) -> bool:
+    """True where no connection came about: no network, no such host, refused, or no trust in its certificate."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError | requests.exceptions.SSLError):
+        return True
+    return isinstance(getattr(error.args[0] if error.args else None, "reason", None), NewConnectionError)

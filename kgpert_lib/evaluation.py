@@ -1,0 +1,75 @@
+"""Predictors against a cell line's test perturbations: one tidy row a predictor and perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from kgpert_lib import metrics
+from kgpert_lib.atlas import Atlas, Split
+from kgpert_lib.baselines import LinearBaseline, Outside, TrainingMean
+from kgpert_lib.graphs import load_graphs
+from kgpert_lib.neighbours import Cut, GraphNeighbour
+from kgpert_lib.predictions import Predictor
+
+
+def standard_predictors(
+    specs: Sequence[str],
+    names: Sequence[str],
+    limit: int | None = 20,
+    cut: Cut = "before",
+    prior: float | None = None,
+    seed: int = 0,
+) -> list[Predictor]:
+    """The training mean, the linear baseline and a graph neighbour for each of `specs`, such as ``"string+go"``.
+
+    Graph symbols take the spelling of `names`, the screened perturbations.
+    """
+    loaded = {g.name: g for g in load_graphs("+".join(dict.fromkeys("+".join(specs).split("+"))), names)}
+    return [
+        TrainingMean(),
+        LinearBaseline(seed=seed),
+        *(
+            GraphNeighbour([loaded[Path(part).stem] for part in spec.split("+")], limit, cut, prior, seed)
+            for spec in specs
+        ),
+    ]
+
+
+def evaluate(atlas: Atlas, line: str, predictors: Sequence[Predictor], split: Split = "per-line") -> pd.DataFrame:
+    """Score predictors on the test perturbations of `line` (SPEC section 2).
+
+    Predictors see ``atlas.view(line, split)`` only. Columns: atlas, line, split, predictor, those of
+    `metrics.score`, n_neighbours and fallback.
+    """
+    cells = atlas[line]
+    names = cells.names("test")
+    truth = cells.delta[cells.rows(names)]
+    view = atlas.view(line, split)
+    tables = []
+    for predictor in predictors:
+        made = predictor.predict(view, names)
+        table = metrics.score(made.delta, truth, names, mean=view.target.mean)
+        table = table.assign(n_neighbours=made.n_neighbours, fallback=made.fallback)
+        head = {"atlas": atlas.name, "line": line, "split": split, "predictor": predictor.name}
+        tables.append(table.assign(**head)[[*head, *table.columns]])
+    return pd.concat(tables, ignore_index=True)
+
+
+def evaluate_lines(
+    atlas: Atlas,
+    lines: Sequence[str],
+    predictors: Sequence[Predictor],
+    split: Split = "per-line",
+    outside: Mapping[str, Sequence[str | Path]] | None = None,
+) -> pd.DataFrame:
+    """`evaluate` for several lines, one below the other; `outside` holds files of predictions by line."""
+    files = outside or {}
+    for line in files:
+        atlas[line]
+    return pd.concat(
+        [evaluate(atlas, line, [*predictors, *map(Outside, files.get(line, ()))], split) for line in lines],
+        ignore_index=True,
+    )

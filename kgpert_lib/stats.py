@@ -1,0 +1,121 @@
+"""Uncertainty of mean scores and paired comparisons of methods (paper section 6, Table 1).
+
+The unit is the perturbation: intervals resample perturbations, and tests pair the scores that two methods
+reach on the same perturbation within one cell line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import bootstrap, wilcoxon
+from statsmodels.stats.multitest import multipletests
+
+from kgpert_lib.errors import InputError
+
+ROUNDING = 1e-7  # a smaller difference between two scores comes from float32 deltas and counts as none
+BATCH = 2_000_000  # resampled values held at once
+
+
+class Interval(NamedTuple):
+    """A mean with its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def bootstrap_mean(values: ArrayLike, n: int = 10_000, level: float = 0.95, seed: int = 0) -> Interval:
+    """Mean of `values` with the bias-corrected and accelerated (BCa) bootstrap interval from `n` resamples.
+
+    BCa rather than percentile, because scores are skewed and their intervals should be too. NaN is left out. One
+    value has a mean and no interval (NaN); equal values have an interval of width 0. InputError when nothing is left.
+    """
+    x = np.asarray(values, dtype=np.float64).ravel()
+    x = x[~np.isnan(x)]
+    if x.size == 0:
+        raise InputError("No value to average: every score is missing.")
+    if not np.isfinite(x).all():
+        raise InputError("A score is infinite; a mean needs finite scores.")
+    mean = float(x.mean())
+    if x.size == 1:
+        return Interval(mean, np.nan, np.nan)
+    if np.ptp(x) <= 1e-12 * np.abs(x).max():
+        return Interval(mean, mean, mean)
+    batch = max(1, BATCH // x.size)
+    drawn = bootstrap((x,), np.mean, n_resamples=n, confidence_level=level, method="BCa", batch=batch, rng=seed)
+    return Interval(mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+
+
+def summarise(
+    scores: pd.DataFrame, by: Sequence[str], value: str, n: int = 10_000, level: float = 0.95, seed: int = 0
+) -> pd.DataFrame:
+    """Mean of the column `value` within each group of `by`, with standard error and bootstrap interval.
+
+    Returns the columns of `by`, then ``mean``, ``se``, ``low``, ``high`` and ``n`` (scores that are not NaN), one
+    group a row in order of first appearance.
+    """
+    by = list(by)
+    if absent := [column for column in (*by, value) if column not in scores]:
+        raise InputError(f"The scores have no column {absent[0]!r}; they have {', '.join(map(str, scores.columns))}.")
+    rows = []
+    for key, group in scores.groupby(by, sort=False, dropna=False, observed=True):
+        x = group[value].dropna().to_numpy(np.float64)
+        error = float(x.std(ddof=1) / np.sqrt(x.size)) if x.size > 1 else np.nan
+        interval = bootstrap_mean(x, n, level, seed) if x.size else Interval(np.nan, np.nan, np.nan)
+        rows.append((*key, interval.mean, error, interval.low, interval.high, x.size))
+    return pd.DataFrame(rows, columns=[*by, "mean", "se", "low", "high", "n"])
+
+
+def paired_wilcoxon(
+    scores: pd.DataFrame,
+    pairs: Iterable[tuple[str, str]] | None = None,
+    reference: str | None = None,
+    n: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Two-sided Wilcoxon signed-rank tests between methods over the same perturbations, Holm-corrected.
+
+    Parameters
+    ----------
+    scores : one perturbation a row, one method a column, of one cell line.
+    pairs : the comparisons; None: each method against `reference`, or every pair of methods without one.
+    n, level, seed : of the BCa bootstrap interval of the mean difference.
+
+    Returns one comparison a row: ``method_a``, ``method_b``, ``n_pairs`` with both scores, ``n_dropped`` where one
+    is NaN, ``n_nonzero`` differences above rounding, ``median_difference``, ``mean_difference`` (a minus b) with
+    ``low`` and ``high``, ``p``, and ``p_holm`` over the rows of this table. No difference anywhere gives p = 1.
+    """
+    methods = list(scores.columns)
+    if pairs is None:
+        pairs = combinations(methods, 2) if reference is None else [(m, reference) for m in methods if m != reference]
+    chosen = list(pairs)
+    if not chosen:
+        raise InputError("No pair of methods to compare; give at least two columns of scores.")
+    if unknown := [m for pair in chosen for m in pair if m not in methods]:
+        raise InputError(f"No scores of method {unknown[0]!r}; there are {', '.join(map(str, methods))}.")
+    rows = []
+    for a, b in chosen:
+        difference = (scores[a] - scores[b]).to_numpy(np.float64)
+        x = difference[~np.isnan(difference)]
+        if x.size == 0:
+            raise InputError(f"No perturbation was scored by both {a!r} and {b!r}.")
+        x = np.where(np.abs(x) < ROUNDING, 0.0, x)
+        nonzero = int(np.count_nonzero(x))
+        p = float(wilcoxon(x, zero_method="wilcox").pvalue) if nonzero else 1.0
+        mean, low, high = bootstrap_mean(x, n, level, seed)
+        rows.append((a, b, x.size, len(difference) - x.size, nonzero, float(np.median(x)), mean, low, high, p))
+    table = pd.DataFrame(
+        rows,
+        columns=[
+            *("method_a", "method_b", "n_pairs", "n_dropped", "n_nonzero"),
+            *("median_difference", "mean_difference", "low", "high", "p"),
+        ],
+    )
+    return table.assign(p_holm=multipletests(table["p"], method="holm")[1])

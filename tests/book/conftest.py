@@ -1,0 +1,95 @@
+"""The rendered book in a real Chromium, opened from disk as a reader opens it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kgpert_lib.book import build
+from kgpert_lib.chapters import toc_pages
+
+ROOT = Path(__file__).parents[2]
+PAGES = [page.removesuffix(".ipynb") for page in toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MAC = "/Applications/{0}.app/Contents/MacOS/{0}"
+VIEWS = {
+    "desktop, light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    "phone, dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True},
+}
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def find_chromium() -> str | None:
+    """The browser named by KGPERT_CHROMIUM, else the system's."""
+    named = os.environ.get("KGPERT_CHROMIUM")
+    if named:
+        return named
+    apps = [MAC.format(name) for name in ("Chromium", "Google Chrome") if Path(MAC.format(name)).is_file()]
+    return next(filter(None, [*map(shutil.which, NAMES), *apps]), None)
+
+
+def pytest_collection_modifyitems(config, items):
+    mine = [item for item in items if item.path.parent == Path(__file__).parent]
+    if mine and find_chromium() is None:
+        config.stash[LEFT_OUT] = len(mine)
+        config.hook.pytest_deselected(items=mine)
+        items[:] = [item for item in items if item not in mine]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    count = config.stash.get(LEFT_OUT, 0)
+    if count:
+        terminalreporter.write_line(
+            f"left out {count} tests of the rendered book: no Chromium was found; install one or set KGPERT_CHROMIUM"
+        )
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """The folder of the rendered book, brought up to date."""
+    return build(ROOT).html.parent
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def visit(html, browser):
+    """`visit(page, view)`: what a reader of that page meets, seen once a session."""
+    look = (Path(__file__).parent / "look.js").read_text()
+    seen = {}
+
+    def once(page: str, view: str) -> dict:
+        if (page, view) not in seen:
+            seen[page, view] = _look(browser, html / f"{page}.html", VIEWS[view], look)
+        return seen[page, view]
+
+    return once
+
+
+def _look(browser, path: Path, view: dict, look: str) -> dict:
+    context = browser.new_context(**view)
+    tab = context.new_page()
+    faults: list[str] = []
+    requests: list[str] = []
+    tab.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+    tab.goto(path.as_uri(), wait_until="load")
+    tab.wait_for_function("() => !window.MathJax?.startup?.promise || window.MathJax.startup.document?.state() >= 10")
+    found = tab.evaluate(look)
+    context.close()
+    return found | {"faults": faults, "requests": requests}

@@ -1,0 +1,47 @@
+"""Fixtures for every test: a cache of its own, and the mirror of real downloads where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_SIBLING = Path(__file__).parents[2] / "shared" / "mirror"
+_MIRROR = Path(os.environ.get("KGPERT_MIRROR") or _SIBLING).resolve()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs_mirror: needs real downloads in KGPERT_MIRROR (left out without them)")
+
+
+def pytest_collection_modifyitems(config, items):
+    if _MIRROR.is_dir():
+        return
+    left_out = [item for item in items if item.get_closest_marker("needs_mirror")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+        config.stash[_LEFT_OUT] = len(left_out)
+
+
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_report_collectionfinish(config):
+    count = config.stash.get(_LEFT_OUT, 0)
+    return f"left out {count} tests on real downloads: set KGPERT_MIRROR to a folder that holds them" if count else None
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """An empty KGPERT_CACHE, and no mirror unless the test asks for it."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("KGPERT_CACHE", str(folder))
+    monkeypatch.delenv("KGPERT_MIRROR", raising=False)
+    return folder
+
+
+@pytest.fixture
+def mirror(monkeypatch, cache):
+    """The folder of real downloads; tests that use it carry the marker `needs_mirror`."""
+    monkeypatch.setenv("KGPERT_MIRROR", str(_MIRROR))
+    return _MIRROR

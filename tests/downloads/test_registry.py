@@ -1,0 +1,68 @@
+import pytest
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.downloads.registry import Registry, default_registry
+
+GOOD = {"urls": ["https://example.org/a"], "checksum": "first-use"}
+
+
+def test_perturbqa_has_every_table_pinned_with_two_addresses():
+    entries = default_registry().group("perturbqa")
+    assert {e.name for e in entries} == {
+        f"{c}-{t}.csv" for c in ("k562", "rpe1", "hepg2", "jurkat") for t in ("de", "dir")
+    }
+    for entry in entries:
+        assert entry.checksum.startswith("sha256:")
+        assert [url.split("/")[3] for url in entry.urls] == ["genentech", "jonasargelo"]
+        assert all(url.endswith(entry.name) for url in entry.urls)
+
+
+def test_large_files_are_pinned_by_size_and_checksum():
+    for group in ("scperturb", "replogle", "nadig", "txpert", "depmap"):
+        for entry in default_registry().group(group):
+            assert entry.bytes > 4e8
+            assert not entry.first_use
+
+
+def test_every_file_says_whom_to_thank():
+    for entry in default_registry().entries.values():
+        assert len(entry.licence) > 3
+        assert len(entry.citation) > 20
+        assert len(entry.attribution) > 5
+        assert "{" not in "".join(entry.urls)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"checksum": "sha256:123"}, "bad checksum"),
+        ({"checksum": "crc32:12345678"}, "bad checksum"),
+        ({"bytes": 0}, "bad bytes"),
+        ({"urls": []}, "bad urls"),
+        ({"urls": ["ftp://example.org/a"]}, r"bad urls\.0"),
+        ({"size": 5}, "bad size"),
+    ],
+)
+def test_a_bad_field_is_named_with_its_file(write_registry, change, message):
+    with pytest.raises(InputError, match=f"file 'a' has a {message}"):
+        Registry.read(write_registry({"a": {**GOOD, **change}}))
+
+
+def test_a_name_that_leaves_the_cache_is_refused(write_registry):
+    with pytest.raises(InputError, match="not a plain file name"):
+        Registry.read(write_registry({"../a": GOOD}))
+
+
+def test_a_file_in_two_groups_is_refused(write_registry):
+    path = write_registry({"a": GOOD})
+    path.write_text(path.read_text() + "\n" + path.read_text().replace("lab", "shop"))
+    with pytest.raises(InputError, match="'a' in both lab and shop"):
+        Registry.read(path)
+
+
+@pytest.mark.parametrize("text", ["groups = [", "", "groups = 3", "[groups.lab]\ntitle = 'x'"])
+def test_what_is_no_registry_is_one_sentence(tmp_path, text):
+    path = tmp_path / "registry.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="is not a registry of downloads"):
+        Registry.read(path)

@@ -1,0 +1,34 @@
+"""Small random atlases and graphs for tests: real shapes, made-up numbers."""
+
+import numpy as np
+
+from kgpert_lib.atlas import Atlas, CellLine
+from kgpert_lib.graphs.graph import KnowledgeGraph
+
+
+def symbols(n: int, prefix: str = "G") -> np.ndarray:
+    return np.array([f"{prefix}{i:04d}" for i in range(n)])
+
+
+def line(seed: int = 0, n: int = 30, m: int = 25, gaps: float = 0.0, name: str = "k562", tests: int = 6) -> CellLine:
+    rng = np.random.default_rng(seed)
+    delta = rng.normal(size=(n, m)).astype(np.float32)
+    if gaps:
+        hole = rng.random((n, m)) < gaps
+        hole[:, 0] = False
+        delta[hole] = np.nan
+    split = np.array(["train"] * (n - tests) + ["test"] * tests)
+    control = rng.random((n, m)).astype(np.float32) if not gaps else None
+    return CellLine(name, symbols(n), symbols(m), delta, split[rng.permutation(n)], control=control)
+
+
+def atlas(seed: int = 0, gaps: float = 0.0) -> Atlas:
+    lines = [line(seed, gaps=gaps), line(seed + 1, gaps=gaps, name="rpe1")]
+    return Atlas("toy", "simulated", {item.name: item for item in lines})
+
+
+def graph(seed: int = 0, n: int = 40, edges: int = 200, weighted: bool = True, name: str = "toy") -> KnowledgeGraph:
+    rng = np.random.default_rng(seed)
+    names = symbols(n)
+    weight = rng.choice([0.25, 0.5, 0.75, 1.0], edges) if weighted else None
+    return KnowledgeGraph.from_edges(name, rng.choice(names, edges), rng.choice(names, edges), weight)
