@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,7 +30,7 @@ from kgpert_lib.errors import InputError
 
 LEVELS = ("gene", "complex", "pathway", "organelle")
 RELAY = " (direct)"
-BoolCSR = sp.csr_array
+BoolCSR: TypeAlias = sp.csr_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ class HierarchicalSCM:
             np.array([f"{a}{i:0{len(str(n))}d}" for i in range(n)]) for a, n in zip(letters, sizes, strict=True)
         )
         edges = []
-        for lower, upper in zip(sizes[:-1], sizes[1:], strict=True):
+        for lower, upper in pairwise(sizes):
             count = np.minimum(1 + rng.poisson(extra, lower), upper)
             rows = np.repeat(np.arange(lower), count)
             cols = np.concatenate([rng.choice(upper, c, replace=False) for c in count])
@@ -157,18 +159,20 @@ class HierarchicalSCM:
                     foot = _lift(str(part), upper - 1, names, pairs, str(whole))
                     pairs[upper - 1].append((foot, names[upper][str(whole)]))
         sizes = [len(n) for n in names]
-        edges = tuple(
-            _incidence(*np.array(sorted(set(p)), dtype=np.intp).reshape(-1, 2).T, (sizes[i], sizes[i + 1]))
-            for i, p in enumerate(pairs)
-        )
+        edges = []
+        for number, found in enumerate(pairs):
+            ends = np.array(sorted(set(found)), dtype=np.intp).reshape(-1, 2)
+            edges.append(_incidence(ends[:, 0], ends[:, 1], (sizes[number], sizes[number + 1])))
         rng = np.random.default_rng(seed)
         loadings = []
         for count, size, constant in zip(own, sizes, sensitivity, strict=True):
-            table = np.zeros((size, len(readout)))
-            table[:count] = random_loadings(rng, count, len(readout), constant)
-            loadings.append(table)
+            own_first = np.zeros((size, len(readout)))
+            own_first[:count] = random_loadings(rng, count, len(readout), constant)
+            loadings.append(own_first)
         labels = tuple(np.array(list(n)) for n in names)
-        return cls(tuple(levels), labels, edges, tuple(loadings), np.asarray(readout, str), np.zeros(len(readout)))
+        return cls(
+            tuple(levels), labels, tuple(edges), tuple(loadings), np.asarray(readout, str), np.zeros(len(readout))
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -266,7 +270,7 @@ class HierarchicalSCM:
         return np.clip(x @ x.T, -1.0, 1.0)
 
     def meeting_level(self, perturbations: Sequence[str] | None = None) -> NDArray[np.int8]:
-        """(k, k) level of the lowest common descendant; the number of levels where two never meet, 0 for a gene itself."""
+        """(k, k) level of the lowest common descendant; 0: itself, number of levels: they never meet."""
         failed = self.do(perturbations).failed
         lowest = np.full((failed[0].shape[0],) * 2, len(self.levels), np.int8)
         for number in reversed(range(len(self.levels))):

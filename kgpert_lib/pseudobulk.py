@@ -13,7 +13,7 @@ each batch are halved too, so that the two halves share no cell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,8 @@ from kgpert_lib.atlas import CONTROL_NAMES, CellLine
 from kgpert_lib.errors import InputError
 
 TARGET_SUM = 4_000.0
-Counts = sp.csr_matrix | sp.csr_array | NDArray[np.number]
+Counts: TypeAlias = Any  # a scipy CSR matrix or a NumPy array
+Names: TypeAlias = Sequence[str] | NDArray[np.str_]
 
 
 def log_normalised(counts: Counts, target_sum: float = TARGET_SUM) -> Counts:
@@ -75,9 +76,9 @@ class Pseudobulk:
 
     def __init__(
         self,
-        genes: Sequence[str],
-        perturbations: Sequence[str],
-        batches: Sequence[str],
+        genes: Names,
+        perturbations: Names,
+        batches: Names,
         training: Iterable[str] = (),
         target_sum: float = TARGET_SUM,
         splits: int = 0,
@@ -197,7 +198,7 @@ class Pseudobulk:
         order = np.lexsort((self.genes, -score))
         return self.genes[np.sort(order[:n_top])]
 
-    def cell_line(self, name: str, split: Sequence[str], n_top: int | None = None) -> CellLine:
+    def cell_line(self, name: str, split: Names, n_top: int | None = None) -> CellLine:
         """The finished line: deltas, matched controls, the halves of split 0 if there is one, cell counts.
 
         `split` has one label for each perturbation; `n_top` keeps the highly variable genes only.
@@ -249,7 +250,7 @@ def _add_groups(sums: NDArray[np.float64], values: Counts, group: NDArray[np.int
 def pseudobulk(
     chunks: Iterable[tuple[Counts, pd.DataFrame]],
     obs: pd.DataFrame,
-    genes: Sequence[str],
+    genes: Names,
     training: Iterable[str] | None = None,
     target_sum: float = TARGET_SUM,
     splits: int = 1,

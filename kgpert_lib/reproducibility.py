@@ -9,6 +9,7 @@ known, and `calibrate` measures which correction is least biased.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -134,7 +135,8 @@ def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2
     target), ``low`` and ``high`` (95 % bootstrap interval over perturbations), ``rmse`` and ``n``.
     """
     rng = np.random.default_rng(seed)
-    labels = pd.cut(measured["n_cells"], list(bins), right=False, labels=[f"{a}-{b - 1}" for a, b in _pairs(bins)])
+    measured = measured.reset_index(drop=True)
+    labels = pd.cut(measured["n_cells"], list(bins), right=False, labels=[f"{a}-{b - 1}" for a, b in pairwise(bins)])
     rows = []
     for line, part in measured.groupby("line", sort=False):
         groups = [("all", part)]
@@ -158,11 +160,7 @@ def shared_control_inflation(
 
     Columns ``line``, ``cells``, ``inflation`` (mean), ``low``, ``high`` (95 % bootstrap interval) and ``n``.
     """
-    renamed = measured.assign(**{name: measured["shared"] for name in CORRECTIONS}, replicate=measured["none"])
+    renamed = measured.assign(**dict.fromkeys(CORRECTIONS, measured["shared"]), replicate=measured["none"])
     table = calibrate(renamed, bins, draws, seed)
     chosen = table[(table["target"] == "replicate") & (table["correction"] == "none")]
     return chosen.rename(columns={"bias": "inflation"})[["line", "cells", "inflation", "low", "high", "n"]]
-
-
-def _pairs(bins: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip(bins[:-1], bins[1:], strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,7 @@ class CellModel:
         counts = np.empty((len(code), len(self.log_rate)), np.float32)
         edge = np.flatnonzero((np.diff(code) != 0) | (np.diff(batch) != 0)) + 1
         bounds = np.concatenate([[0], edge, [len(code)]])
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, stop in pairwise(bounds):
             counts[start:stop] = self.draw(int(code[start]), int(batch[start]), stop - start, replicate)
         return counts
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import anndata as ad
 
 BLOCK = 25
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ class Simulation:
             cells = obs.iloc[block]
             kept = self.perturbations[np.unique(cells["row"][cells["row"] >= 0])]
             sums = Pseudobulk(self.genes, kept, batches, training, splits=splits)
-            sums.add(self._counts(line, cells, replicate), cells, halves[block])
+            sums.add(self._counts(line, block, replicate), cells, halves[block])
             return sums
 
         for sums in self._each_block(obs, part):
@@ -117,7 +119,7 @@ class Simulation:
         import anndata as ad
 
         obs = self._obs(line)
-        parts = self._each_block(obs, lambda b: sp.csr_matrix(self._counts(line, obs.iloc[b], replicate)))
+        parts = self._each_block(obs, lambda b: sp.csr_matrix(self._counts(line, b, replicate)))
         counts = sp.vstack(list(parts), format="csr", dtype=np.float32)
         return ad.AnnData(counts, obs=_scperturb_obs(obs, counts, line, self.seed), var=_scperturb_var(self.genes))
 
@@ -144,15 +146,16 @@ class Simulation:
             raise InputError(f"The simulation holds no line {line!r}; it holds {', '.join(self.lines)}.")
         return self.world.cells[line]
 
-    def _counts(self, line: str, cells: pd.DataFrame, replicate: int) -> NDArray[np.float32]:
-        model = self.world.models[line]
-        return model.draw_units(cells["row"].to_numpy(), cells["unit_batch"].to_numpy(), replicate)
+    def _counts(self, line: str, block: slice, replicate: int) -> NDArray[np.float32]:
+        cells = self._obs(line)
+        row, batch = (cells[key].to_numpy()[block] for key in ("row", "unit_batch"))
+        return self.world.models[line].draw_units(row, batch, replicate)
 
-    def _each_block(self, obs: pd.DataFrame, work) -> Iterator:  # type: ignore[no-untyped-def]
+    def _each_block(self, obs: pd.DataFrame, work: Callable[[slice], T]) -> Iterator[T]:
         """Apply `work` to blocks of whole perturbations, in order, on the workers."""
         row = obs["row"].to_numpy()
         edges = np.searchsorted(row, [-1, *range(0, len(self.perturbations), BLOCK), len(self.perturbations)])
-        blocks = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        blocks = [slice(a, b) for a, b in pairwise(edges)]
         if self.workers == 1:
             yield from map(work, blocks)
             return
@@ -190,8 +193,14 @@ def simulate(
     return Simulation(seed, size, names, workers or os.cpu_count() or 1, world)
 
 
-def load(lines: Sequence[str] | None = None, seed: int = 0, size: str = "default", workers: int | None = None) -> Atlas:
-    """The simulated atlas (see `simulate`)."""
+def load(
+    lines: Sequence[str] | None = None,
+    seed: int = 0,
+    size: str = "default",
+    workers: int | None = None,
+    download: bool = True,
+) -> Atlas:
+    """The simulated atlas (see `simulate`); `download` is what every source takes, and nothing is downloaded here."""
     return simulate(seed, size, lines, workers).atlas
 
 

@@ -234,7 +234,7 @@ def _graph(
     chance = how.visible * np.where(weak[i] | weak[j], WEAK_VISIBILITY, 1.0)
     seen = rng.random(len(i)) < chance
     i, j = i[seen], j[seen]
-    n_false = int(round(how.false_edges * len(i)))
+    n_false = round(how.false_edges * len(i))
     a, b = rng.integers(len(weak), size=(2, n_false))
     weight = np.concatenate([rng.beta(4, 2, len(i)), rng.beta(2, 3, n_false)]).clip(0.01)
     genes = scm.names[0]
