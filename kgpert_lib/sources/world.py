@@ -51,10 +51,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """How well a graph sees the truth: share of true pairs that it has, false edges per true one."""
+    """How well a graph sees the truth.
+
+    `visible` share of the true pairs that it has, `false_edges` false edges per true one, `weak_visible` factor on
+    `visible` where either gene is buffered: such genes are less studied.
+    """
 
     visible: float = 0.6
     false_edges: float = 0.3
+    weak_visible: float = 0.3
 
 
 SIZES: Mapping[str, Size] = {
@@ -76,7 +81,7 @@ SHARED_BIOLOGY = 0.6
 COMMON = 0.5
 KNOCK_DOWN = 0.8
 PENETRANCE = (1.0, 0.5)
-WEAK_SHARE, WEAK_PENETRANCE, WEAK_VISIBILITY = 0.25, 0.2, 0.3
+WEAK_SHARE, WEAK_PENETRANCE = 0.25, 0.2
 TYPICAL_OWN, LONER_OWN = 0.3, 0.7
 RESPONSIVENESS = 0.7
 RATE_SPREAD = 1.2
@@ -231,7 +236,7 @@ def _graph(
     failed = _proper(scm, level).astype(np.float32)
     shared = np.triu((failed @ failed.T).toarray(), 1)
     i, j = np.nonzero(shared)
-    chance = how.visible * np.where(weak[i] | weak[j], WEAK_VISIBILITY, 1.0)
+    chance = how.visible * np.where(weak[i] | weak[j], how.weak_visible, 1.0)
     seen = rng.random(len(i)) < chance
     i, j = i[seen], j[seen]
     n_false = round(how.false_edges * len(i))
