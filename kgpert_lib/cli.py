@@ -98,7 +98,7 @@ def predict(
 
     if every == (gene is not None) or every != (output is not None):
         raise InputError("Give one gene, or --all together with -o FILE.")
-    screen = load_atlas(atlas)
+    screen = load_atlas(atlas, [line])
     graphs = load_graphs(graph, screen.perturbations())
     predictor = GraphNeighbour(graphs, limit, cut, prior, seed)
     if gene is None:
@@ -139,10 +139,10 @@ def evaluate(
     from kgpert_lib.evaluation import evaluate_lines, standard_predictors
     from kgpert_lib.sources import load_atlas
 
-    screen = load_atlas(atlas)
+    screen = load_atlas(atlas, line)
     specs = graph or ["string", "go", "string+go"]
     predictors = standard_predictors(specs, screen.perturbations(), limit=limit, cut=cut, prior=prior, seed=seed)
-    scores = evaluate_lines(screen, line or list(screen.lines), predictors, split, _by_line(outside or []))
+    scores = evaluate_lines(screen, list(screen.lines), predictors, split, _by_line(outside or []))
     summary = tables.scores(scores, seed=seed)
     tests = tables.paired_tests(scores, reference="training mean", seed=seed)
     if as_json:

@@ -7,6 +7,7 @@ perturbations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -72,7 +73,7 @@ def gain_by_neighbours(evaluated: pd.DataFrame, predictor: str, reference: str =
     """Mean gain in Pearson delta over the reference by the number of training neighbours, with intervals."""
     figure, axes = _panels(evaluated, height=3.2)
     edges = [*NEIGHBOUR_BINS, np.inf]
-    labels = [_bin(low, high) for low, high in zip(edges, edges[1:], strict=False)]
+    labels = [_bin(low, high) for low, high in pairwise(edges)]
     for axis, (line, part) in zip(axes, evaluated.groupby("line", sort=False), strict=True):
         wide = part.set_index("perturbation")
         own, base = wide[wide["predictor"] == predictor], wide[wide["predictor"] == reference]
@@ -108,11 +109,9 @@ def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
         aspect=1.15,
     )
     grid.map_dataframe(_interval_line)
-    for (row, _, _), data in grid.facet_data():
-        line = grid.row_names[row]
-        for axis in grid.axes[row]:
+    for line, row in zip(grid.row_names, grid.axes, strict=True):
+        for axis in row:
             axis.axhline(reference[line], color=GREY, linestyle="--", linewidth=1)
-        del data
     grid.set_titles(row_template="{row_name}", col_template="prior {col_name}")
     grid.set_axis_labels("largest neighbourhood", "Pearson delta")
     grid.add_legend(title="cut")

@@ -102,12 +102,12 @@ class Gram:
         return correlation(dot, lengths + 2 * pairs, lengths)
 
 
-def correlation(dot: Vector, square: Vector, lengths: Vector) -> Vector:
-    """Pearson from the sum of products with a unit target and the squared length of the sum of the members.
+def correlation(dot: Vector, square: Vector, scale: Vector, tolerance: float = CONSTANT) -> Vector:
+    """Pearson from a centred prediction's product with a unit target (`dot`) and its squared length (`square`).
 
-    `lengths`, the sum of the members' own squared lengths, is the scale on which `square` counts as 0.
+    It is 0 where `square` is at most `tolerance` times `scale`: the prediction is constant.
     """
-    constant = square <= CONSTANT * lengths
+    constant = square <= tolerance * scale
     return np.where(constant, 0.0, np.clip(dot / np.sqrt(np.where(constant, 1.0, square)), -1.0, 1.0))
 
 
@@ -127,7 +127,7 @@ def _centred(delta: ArrayLike, what: str) -> Vector:
 
 def _as_csr(sets: Sets, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Row pointers and members; InputError for a member that is not a row of the deltas."""
-    if sp.issparse(sets):
+    if isinstance(sets, sp.csr_matrix):
         pointer, members = sets.indptr.astype(np.intp), sets.indices.astype(np.intp)
     else:
         arrays = [np.asarray(members, dtype=np.intp).ravel() for members in sets]

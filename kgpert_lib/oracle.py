@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from kgpert_lib.atlas import TrainingLine
 from kgpert_lib.errors import InputError
 from kgpert_lib.gram import Gram, correlation
-from kgpert_lib.metrics import undefined
+from kgpert_lib.metrics import pearson_delta, undefined
 
 Vector = NDArray[np.float64]
 Moves = Literal["add", "remove", "both"]
@@ -72,21 +72,19 @@ def greedy_set(
     dot, own, diagonal = gram.cross[target], int(gram.own[target]), np.diagonal(gram.inner)
     empty = float(gram.fallback[target])
 
-    def evaluate(inside: NDArray[np.bool_], sign: int) -> Vector:
-        square = gram.inner[inside].sum(axis=0)
-        lengths = diagonal[inside].sum()
-        changed = correlation(
-            dot[inside].sum() + sign * dot,
-            square[inside].sum() + sign * 2 * square + diagonal,
-            lengths + sign * diagonal,
-        )
-        return changed if sign > 0 or inside.sum() > 1 else np.full(t, empty)
+    def flipped(inside: NDArray[np.bool_]) -> Vector:
+        sign = np.where(inside, -1.0, 1.0)
+        rows = gram.inner[inside].sum(axis=0)
+        square = rows[inside].sum() + sign * 2 * rows + diagonal
+        scores = correlation(dot[inside].sum() + sign * dot, square, diagonal[inside].sum() + sign * diagonal)
+        return np.where(inside, empty, scores) if inside.sum() == 1 else scores
 
-    def current(inside: NDArray[np.bool_]) -> float:
-        return float(gram.set_pearson([np.flatnonzero(inside)], target)[0])
-
+    inside = _members(start, t)
     allowed = np.arange(t) != own
-    return _climb(_members(start, t), allowed, current, evaluate, moves, max_size, None)
+    if (inside & ~allowed).any():
+        raise InputError("The start holds the target itself; leave it out.")
+    at_start = float(gram.set_pearson([np.flatnonzero(inside)], target)[0])
+    return _climb(inside, allowed, at_start, flipped, moves, max_size, None)
 
 
 def greedy_oracle(
@@ -123,28 +121,35 @@ def greedy_oracle(
     genes = ~np.isnan(y)
     if not genes.any():
         raise InputError("The target has no measured gene, so no set can be scored against it.")
-    v, known, y, shared = v[:, genes].astype(np.float64), known[:, genes], y[genes], shared[genes]
+    known, y, shared = known[:, genes], y[genes], shared[genes]
+    v = np.where(known, v[:, genes], 0.0).astype(np.float64)
     goal = np.zeros_like(y) if undefined(y[None], y[None])[0] else (y - y.mean()) / np.linalg.norm(y - y.mean())
 
-    def pearson(total: Vector, count: Vector) -> Vector:
+    row, gene = np.nonzero(known)
+    value = v[row, gene]
+
+    def predict(total: Vector, count: NDArray[Any], fallback: Vector) -> Vector:
         weight = count + prior
-        pred = np.where(weight > 0, (total + prior * shared) / np.where(weight > 0, weight, 1.0), shared)
-        size = np.einsum("ij,ij->i", pred, pred)
-        pred -= pred.mean(axis=1, keepdims=True)
-        return correlation(pred @ goal, np.einsum("ij,ij->i", pred, pred), size * CONSTANT**2 / 1e-12)
+        return np.where(weight > 0, (total + prior * fallback) / np.where(weight > 0, weight, 1.0), fallback)
 
-    def evaluate(inside: NDArray[np.bool_], sign: int) -> Vector:
+    def flipped(inside: NDArray[np.bool_]) -> Vector:
         total, count = v[inside].sum(axis=0), known[inside].sum(axis=0)
-        rows = np.flatnonzero(inside if sign < 0 else useful & ~inside)
-        out = np.full(len(v), -np.inf)
-        out[rows] = pearson(total + sign * v[rows], count + sign * known[rows].astype(np.float64))
-        return out
+        pred = predict(total, count, shared)
+        sign = np.where(inside[row], -1.0, 1.0)
+        change = predict(total[gene] + sign * value, count[gene] + sign, shared[gene]) - pred[gene]
 
-    def current(inside: NDArray[np.bool_]) -> float:
-        return float(pearson(v[inside].sum(axis=0)[None], known[inside].sum(axis=0)[None])[0])
+        def by_row(weights: Vector) -> Vector:
+            return np.bincount(row, weights, minlength=len(v)).astype(np.float64, copy=False)
 
-    useful = known.any(axis=1)
-    return _climb(_members(start, len(v)), np.ones(len(v), bool), current, evaluate, moves, None, max_steps)
+        centred = pred - pred.mean()
+        square = centred @ centred + by_row((2 * centred[gene] + change) * change) - by_row(change) ** 2 / len(y)
+        size = pred @ pred + by_row(change**2)
+        return correlation(centred @ goal + by_row(change * goal[gene]), square, size, CONSTANT**2)
+
+    inside = _members(start, len(v))
+    first = predict(v[inside].sum(axis=0), known[inside].sum(axis=0), shared)
+    at_start = float(pearson_delta(first[None], y[None])[0])
+    return _climb(inside, np.ones(len(v), bool), at_start, flipped, moves, None, max_steps)
 
 
 def greedy_oracles(
@@ -169,12 +174,8 @@ def greedy_oracles(
     found = []
     for y, start in zip(rows, starts, strict=True):
         genes = ~np.isnan(y)
-        found.append(
-            greedy_oracle(
-                *(line.filled[:, genes], line.measured[:, genes], y[genes], line.mean[genes]),
-                **{"prior": prior, "start": start, "moves": moves, "max_steps": max_steps},
-            )
-        )
+        values, measured = line.filled[:, genes], line.measured[:, genes]
+        found.append(greedy_oracle(values, measured, y[genes], line.mean[genes], prior, start, moves, max_steps))
     return found
 
 
@@ -190,31 +191,25 @@ def _members(start: ArrayLike, size: int) -> NDArray[np.bool_]:
 def _climb(
     inside: NDArray[np.bool_],
     allowed: NDArray[np.bool_],
-    current: Callable[[NDArray[np.bool_]], float],
-    evaluate: Callable[[NDArray[np.bool_], int], Vector],
+    start: float,
+    flipped: Callable[[NDArray[np.bool_]], Vector],
     moves: Moves,
     max_size: int | None,
     max_steps: int | None,
 ) -> Search:
-    """Make the best single move until none improves; `evaluate` scores every row's addition (+1) or removal (-1)."""
+    """Make the best single move until none improves; `flipped` scores the set after adding or removing each row."""
     if moves not in ("add", "remove", "both"):
         raise InputError(f"Unknown moves {moves!r}; they are 'add', 'remove' or 'both'.")
-    if (inside & ~allowed).any():
-        raise InputError("The start holds the target itself; leave it out.")
-    path, made = [current(inside)], []
+    path = [start]
+    made: list[tuple[str, int]] = []
     while max_steps is None or len(made) < max_steps:
-        options = []
-        if moves != "remove" and (max_size is None or inside.sum() < max_size):
-            options.append(("add", np.where(allowed & ~inside, evaluate(inside, 1), -np.inf)))
-        if moves != "add" and inside.any():
-            options.append(("remove", np.where(inside, evaluate(inside, -1), -np.inf)))
-        if not options:
+        full = moves == "remove" or (max_size is not None and inside.sum() >= max_size)
+        open_ = np.where(inside, moves != "add", allowed & (not full))
+        scores = np.where(open_, flipped(inside), -np.inf)
+        best = int(scores.argmax())
+        if not scores[best] > path[-1] + GAIN:
             break
-        kind, scores = max(options, key=lambda option: option[1].max())
-        row = int(scores.argmax())
-        if not scores[row] > path[-1] + GAIN:
-            break
-        inside[row] = kind == "add"
-        made.append((kind, row))
-        path.append(current(inside))
+        inside[best] = not inside[best]
+        made.append(("add" if inside[best] else "remove", best))
+        path.append(float(scores[best]))
     return Search(np.flatnonzero(inside), np.array(path), tuple(made))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from kgpert_lib import stats
@@ -60,7 +59,7 @@ def shown(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
             ]
         elif column in ("p", "p_holm"):
             text[column] = [f"{p:.1e}" if p < 1e-3 else f"{p:.2f}" for p in cells]
-        elif np.issubdtype(cells.dtype, np.floating):
+        elif pd.api.types.is_float_dtype(cells):
             text[column] = [f"{x:.{digits}f}" for x in cells]
         else:
             text[column] = cells.astype(str)

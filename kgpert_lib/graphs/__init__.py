@@ -31,8 +31,9 @@ GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
 def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[KnowledgeGraph]:
     """One graph for each name in `spec`, joined by ``+``, such as ``"string+go"`` or ``"string+mine.csv"``.
 
-    With `names`, such as an atlas's perturbations, aliases are resolved to their spelling (`align`). A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; rows that were left out
-    are told in a warning). Raises InputError for an unknown name and for a graph named twice.
+    A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; rows that were left out
+    are told in a warning). With `names`, such as an atlas's perturbations, aliases take their spelling (`align`).
+    Raises InputError for an unknown name and for a graph named twice.
     """
     names = [part.strip() for part in spec.split("+")]
     repeated = sorted({name for name in names if names.count(name) > 1})

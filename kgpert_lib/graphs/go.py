@@ -70,7 +70,7 @@ def load(
     ontologies, without_evidence : which direct annotations count.
     release : paths of ``go-basic.obo`` and ``goa_human.gaf.gz`` to use instead of the committed tables.
 
-    The graph over all genes takes about 15 s to build; it is kept in the cache folder (`cache.cached`).
+    The graph over all genes takes 10 to 35 s to build; it is kept in the cache folder (`cache.cached`).
     Raises InputError for an unknown measure or ontology, an unusable release, and when no pair is similar.
     """
     if measure not in get_args(Measure):
@@ -92,7 +92,10 @@ def load(
     if among is not None:
         among = sorted(set(map(str, among)))
         return build()
-    files = [Path(p) for p in release] if release else list(_committed())
+    files = [Path(p) for p in release or _committed()]
+    absent = [file for file in files if not file.is_file()]
+    if absent:
+        raise InputError(f"There is no file {absent[0]}; 'kgpert fetch go' downloads GO's release.")
     parameters = {
         "measure": measure,
         "keep": keep,
@@ -171,6 +174,8 @@ def similarity_graph(
             value = rescale(shared.data, norm[row + start], norm[col])
         other = (col != row + start) & (value > TOLERANCE)
         blocks.append(_strongest(row[other], col[other], value[other], keep, (here.stop - start, len(rows))))
+    if not sum(block.nnz for block in blocks):
+        raise InputError("No two of the chosen genes share a GO term that tells them from others.")
     return KnowledgeGraph.from_matrix(name, genes, sp.vstack(blocks, format="csr"))
 
 

@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.atlas import Atlas, CellLine
-from kgpert_lib.errors import InputError
 from kgpert_lib.downloads.fetch import Fetched, FetchError, available, fetch_all
 from kgpert_lib.downloads.registry import Registry, default_registry
+from kgpert_lib.errors import InputError
 
 LINES = ("k562", "rpe1", "hepg2", "jurkat")
 COLUMNS = ["pert", "gene", "label", "split"]

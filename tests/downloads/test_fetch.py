@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kgpert_lib.errors import InputError
 from kgpert_lib.downloads.fetch import FetchError, available, fetch, fetch_all, fetch_group
+from kgpert_lib.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 BODY = np.random.default_rng(0).bytes(1_000_003)

@@ -1,7 +1,7 @@
 import pytest
 
-from kgpert_lib.errors import InputError
 from kgpert_lib.downloads.registry import Registry, default_registry
+from kgpert_lib.errors import InputError
 
 GOOD = {"urls": ["https://example.org/a"], "checksum": "first-use"}
 

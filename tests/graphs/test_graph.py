@@ -1,0 +1,124 @@
+"""KnowledgeGraph keeps its edges through every operation."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.graph import KnowledgeGraph
+
+GENES = [f"G{i}" for i in range(9)]
+EDGES = st.lists(
+    st.tuples(st.sampled_from(GENES), st.sampled_from(GENES), st.integers(1, 8).map(lambda i: i / 8)),
+    min_size=1,
+    max_size=25,
+).filter(lambda edges: any(a != b for a, b, _ in edges))
+GRAPHS = EDGES.map(lambda edges: KnowledgeGraph.from_edges("g", *zip(*edges, strict=True)))
+
+
+def edges_of(graph):
+    return {
+        frozenset((str(graph.symbols[i]), str(graph.symbols[j]))): w
+        for i, j, w in zip(*sp.find(graph.adjacency), strict=True)
+    }
+
+
+def largest(edges):
+    kept = {}
+    for a, b, w in edges:
+        if a != b:
+            kept[frozenset((a, b))] = max(w, kept.get(frozenset((a, b)), 0))
+    return kept
+
+
+@given(EDGES)
+def test_from_edges_keeps_the_largest_weight_and_no_self_loop(edges):
+    graph = KnowledgeGraph.from_edges("g", *zip(*edges, strict=True))
+    assert edges_of(graph) == largest(edges)
+    assert graph.n_edges == len(largest(edges))
+    assert (graph.adjacency != graph.adjacency.T).nnz == 0
+
+
+@given(EDGES, st.randoms(use_true_random=False))
+def test_order_and_direction_of_edges_do_not_matter(edges, random):
+    turned = [(b, a, w) if random.random() < 0.5 else (a, b, w) for a, b, w in edges]
+    random.shuffle(turned)
+    one, two = (KnowledgeGraph.from_edges("g", *zip(*e, strict=True)) for e in (edges, turned))
+    assert list(one.symbols) == list(two.symbols)
+    assert edges_of(one) == edges_of(two)
+
+
+@given(GRAPHS, GRAPHS, GRAPHS)
+def test_union_is_commutative_associative_and_symmetric(a, b, c):
+    assert edges_of(a.union(b)) == edges_of(b.union(a))
+    assert edges_of(a.union(b).union(c)) == edges_of(a.union(b.union(c))) == edges_of(a.union(b, c))
+    joined = a.union(b)
+    assert (joined.adjacency != joined.adjacency.T).nnz == 0
+    both = [(*pair, w) for g in (a, b) for pair, w in edges_of(g).items()]
+    assert edges_of(joined) == largest(both)
+
+
+@given(GRAPHS)
+def test_union_with_itself_changes_nothing(graph):
+    assert edges_of(graph.union(graph)) == edges_of(graph)
+
+
+@given(GRAPHS)
+def test_networkx_round_trip(graph):
+    out = graph.to_networkx()
+    back = KnowledgeGraph.from_edges("g", *zip(*out.edges(data="weight"), strict=True))
+    assert edges_of(back) == edges_of(graph)
+    assert set(out.nodes) == set(map(str, graph.symbols))
+    assert all(set(out[g]) == set(graph.neighbours(g)) for g in out.nodes)
+
+
+@given(GRAPHS, st.permutations(GENES))
+def test_renaming_moves_edges_with_their_genes(graph, fresh):
+    names = dict(zip(GENES, fresh, strict=True))
+    moved = {frozenset(names[g] for g in pair): w for pair, w in edges_of(graph).items()}
+    assert edges_of(graph.renamed(names)) == moved
+
+
+def test_renaming_two_genes_to_one_pools_their_edges():
+    graph = KnowledgeGraph.from_edges("g", ["OLD", "NEW", "OLD"], ["A", "A", "NEW"], [0.9, 0.4, 0.7])
+    pooled = graph.renamed({"OLD": "NEW"})
+    assert edges_of(pooled) == {frozenset(("NEW", "A")): np.float32(0.9)}
+
+
+def test_from_matrix_takes_the_larger_direction_and_drops_what_has_no_edge():
+    matrix = sp.csr_matrix(np.array([[5, 0.2, 0], [0.6, 0, 0], [0, 0, 1]]))
+    graph = KnowledgeGraph.from_matrix("g", np.array(["A", "B", "C"]), matrix)
+    assert list(graph.symbols) == ["A", "B"]
+    assert graph.neighbours("B") == {"A": pytest.approx(0.6)}
+
+
+def test_neighbours_are_ordered_by_weight_then_symbol_and_empty_for_strangers():
+    graph = KnowledgeGraph.from_edges("g", ["X"] * 3, ["C", "B", "A"], [0.5, 0.5 + 1e-8, 0.9])
+    assert list(graph.neighbours("X")) == ["A", "B", "C"]
+    assert graph.neighbours("Y") == {}
+    assert "X" in graph
+    assert "Y" not in graph
+
+
+@given(GRAPHS, st.sets(st.sampled_from(GENES)))
+def test_subgraph_agrees_with_networkx(graph, some):
+    expected = nx.Graph(graph.to_networkx().subgraph(some))
+    if expected.number_of_edges() == 0:
+        with pytest.raises(InputError, match="no edge"):
+            graph.subgraph(some)
+        return
+    assert set(edges_of(graph.subgraph(some))) == {frozenset(e) for e in expected.edges}
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, np.inf, np.nan])
+def test_a_weight_that_is_no_positive_number_is_refused(weight):
+    with pytest.raises(InputError, match="positive finite"):
+        KnowledgeGraph.from_edges("g", ["A", "B"], ["B", "C"], [1.0, weight])
+
+
+def test_a_graph_of_self_loops_has_no_edge():
+    with pytest.raises(InputError, match="'g' has no edge"):
+        KnowledgeGraph.from_edges("g", ["A"], ["A"])
