@@ -77,9 +77,7 @@ def test_distance_never_exceeds_the_bound(scm):
 def test_bound_counts_the_symmetric_difference(scm):
     constants = scm.sensitivity
     failed = [scm.descendants(level).toarray() for level in range(4)]
-    expected = sum(
-        k * (f[:, None, :] ^ f[None, :, :]).sum(axis=2) for k, f in zip(constants, failed, strict=True)
-    )
+    expected = sum(k * (f[:, None, :] ^ f[None, :, :]).sum(axis=2) for k, f in zip(constants, failed, strict=True))
     np.testing.assert_allclose(scm.bound(), expected, atol=1e-9)
 
 

@@ -69,7 +69,12 @@ def test_every_split_of_every_perturbation_has_a_row(simulation):
 
 def test_ceiling_is_mean_and_spread_over_splits():
     table = pd.DataFrame(
-        {"perturbation": ["B", "A", "B", "A"], "n_cells": [9, 8, 9, 8], "split": [0, 0, 1, 1], "r": [0.2, 0.4, 0.6, 0.4]}
+        {
+            "perturbation": ["B", "A", "B", "A"],
+            "n_cells": [9, 8, 9, 8],
+            "split": [0, 0, 1, 1],
+            "r": [0.2, 0.4, 0.6, 0.4],
+        }
     )
     result = ceiling(table, "linear").set_index("perturbation")
     assert result.index.tolist() == ["B", "A"]

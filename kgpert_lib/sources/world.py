@@ -1,7 +1,7 @@
 """The simulated world behind the simulated atlas: hierarchy, responses of four lines, graphs.
 
 All numbers here are chosen, not measured: they put ceilings, mean baseline and graph-neighbour scores near
-the published ones of the real screens (SPEC sections 6 and 11); docs of each field say what it stands for.
+the published ones of the real screens (SPEC sections 6 and 11).
 """
 
 from __future__ import annotations
@@ -70,21 +70,26 @@ LINES: Mapping[str, Line] = {
     line.name: line
     for line in (
         Line("k562", depth=9_000, cells=56, effect=1.6, common=0.41),
-        Line("rpe1", depth=8_000, cells=53, effect=2.0, common=0.6),
-        Line("hepg2", depth=5_000, cells=46, effect=1.45, common=0.4),
+        Line("rpe1", depth=8_000, cells=53, effect=1.85, common=0.6),
+        Line("hepg2", depth=5_000, cells=46, effect=1.3, common=0.38),
         Line("jurkat", depth=6_500, cells=48, effect=1.45, common=0.4),
     )
 }
+# Responses, as log fold changes. Norm of the median loading of a gene, complex, pathway and organelle, its spread
+# (log-normal), and the share of the directions' variance that all lines have in common.
 SENSITIVITY = (1.4, 0.8, 1.6, 2.5)
 STRENGTH_SPREAD = 0.45
 SHARED_BIOLOGY = 0.6
-COMMON = 0.5
-KNOCK_DOWN = 0.8
-PENETRANCE = (1.0, 0.5)
+COMMON = 0.5  # `Line.common` of the biology that the lines share
+KNOCK_DOWN = 0.8  # share of the target's own transcripts that is lost
+RESPONSIVENESS = 0.7  # spread (log-normal) over readout genes of how much they answer to anything
+# How much of what fails above a gene a knock-down really takes out: spread (log-normal); a quarter of the genes are
+# buffered (paralogues, slack) and keep most. Such genes respond mostly in their own way, which no graph can see.
+PENETRANCE_SPREAD = 0.5
 WEAK_SHARE, WEAK_PENETRANCE = 0.25, 0.2
-TYPICAL_OWN, LONER_OWN = 0.3, 0.7
-RESPONSIVENESS = 0.7
-RATE_SPREAD = 1.2
+TYPICAL_OWN, LONER_OWN = 0.3, 0.7  # own loading of a gene in a complex and of one outside, relative to a buffered one
+# Cells: spread of log rates over genes, NB dispersion, spread of log library size, batch effects on rates and depth.
+RATE_SPREAD, LINE_RATE_SPREAD = 1.2, 0.4
 DISPERSION, DEPTH_SPREAD, BATCH_SHIFT, BATCH_DEPTH = 0.25, 0.35, 0.08, 0.1
 
 
@@ -93,7 +98,7 @@ class World:
     """Everything about a simulation that is not sampled cell by cell.
 
     `scm` has the biology that the lines share, `scms[line]` a line's own loadings, both as log fold changes with
-    full penetrance; `models[line]` scales them by the penetrance of each knock-down.
+    full penetrance; in `models[line]` what fails above level 0 is scaled by the penetrance of the knock-down.
     """
 
     perturbations: NDArray[np.str_]
@@ -116,7 +121,7 @@ def build_world(lines: Sequence[str], seed: int, size: Size, knowledge: Mapping[
     scm = _shared_biology(perturbations, genes, seed)
     rng = stream(seed, "penetrance")
     weak = rng.random(len(perturbations)) < WEAK_SHARE
-    penetrance = PENETRANCE[0] * rng.lognormal(0, PENETRANCE[1], len(perturbations))
+    penetrance = rng.lognormal(0, PENETRANCE_SPREAD, len(perturbations))
     penetrance = np.clip(np.where(weak, WEAK_PENETRANCE, 1.0) * penetrance, 0.05, 2.0)
     base = stream(seed, "expression").normal(0, RATE_SPREAD, len(genes))
     scms, models, cells, splits = {}, {}, {}, {}
@@ -196,7 +201,7 @@ def _cell_model(
     effect = own + (scm.response() - own) * penetrance[:, None]
     return CellModel(
         key=(seed, number(line.name)),
-        log_rate=base + rng.normal(0, 0.4, m),
+        log_rate=base + rng.normal(0, LINE_RATE_SPREAD, m),
         batch_shift=rng.normal(0, BATCH_SHIFT, (size.batches, m)),
         effect=effect,
         depth=line.depth * m / SIZES["default"].genes * rng.lognormal(0, BATCH_DEPTH, size.batches),

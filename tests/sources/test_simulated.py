@@ -2,11 +2,15 @@ import anndata as ad
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from scipy.stats import spearmanr
 
 from kgpert_lib.atlas import Atlas
+from kgpert_lib.baselines import TrainingMean
 from kgpert_lib.errors import InputError
-from kgpert_lib.metrics import pearson_delta
+from kgpert_lib.metrics import mae, mse, pearson_delta
+from kgpert_lib.neighbours import GraphNeighbour
 from kgpert_lib.pseudobulk import pseudobulk
+from kgpert_lib.reproducibility import ceiling, stored_split
 from kgpert_lib.sources import simulated
 from kgpert_lib.sources.world import SIZES, Knowledge, read_names
 
@@ -30,7 +34,11 @@ def test_the_default_names_are_real_and_hold_integrator():
 
 def test_the_atlas_holds_four_lines_with_halves_controls_and_splits(simulation):
     atlas = simulation.atlas
-    assert (atlas.name, atlas.kind, list(atlas.lines)) == ("simulated", "simulated", ["k562", "rpe1", "hepg2", "jurkat"])
+    assert (atlas.name, atlas.kind, list(atlas.lines)) == (
+        "simulated",
+        "simulated",
+        ["k562", "rpe1", "hepg2", "jurkat"],
+    )
     for line in atlas.lines.values():
         assert line.delta.shape == line.half_a.shape == line.half_b.shape == line.control.shape == (60, 200)
         assert line.dense
@@ -60,7 +68,7 @@ def test_another_seed_or_replicate_draws_other_cells(simulation):
 def test_cells_follow_the_scperturb_schema(simulation):
     cells = simulation.cells("k562")
     obs = cells.obs
-    columns = "perturbation batch guide_id percent_mito ncounts ngenes nperts cell_line".split()
+    columns = ["perturbation", "batch", "guide_id", "percent_mito", "ncounts", "ngenes", "nperts", "cell_line"]
     assert obs.columns.tolist() == columns
     assert (cells.X.data > 0).all()
     assert (cells.X.data == np.round(cells.X.data)).all()
@@ -125,6 +133,32 @@ def test_false_edges_are_as_many_as_asked_for():
         simulated.simulate(0, "tiny", ["k562"], complexes=Knowledge(0.6, rate)).graphs[0].n_edges for rate in (0.0, 1.0)
     )
     assert 1.5 * few < many <= 2 * few
+
+
+def test_the_default_atlas_behaves_like_the_published_screens():
+    """Ranges around the paper's figures: SPEC section 6 and section 11, and the ceiling by the square-root rule."""
+    simulation = simulated.simulate(lines=["k562"])
+    line, view = simulation.atlas["k562"], simulation.atlas.view("k562")
+    test = line.names("test")
+    truth = line.delta[line.rows(test)]
+    predicted = GraphNeighbour(simulation.graphs).predict(view, test).delta
+    graph = pearson_delta(predicted, truth)
+    mean = pearson_delta(TrainingMean().predict(view, test).delta, truth)
+    gap = np.sort(ceiling(stored_split(line))["ceiling"].to_numpy()[line.rows(test)] - graph)
+    assert 0.40 < mean.mean() < 0.52
+    assert 0.55 < graph.mean() < 0.65
+    assert 0.02 < gap.mean() < 0.12
+    cut = [int(0.6 * len(gap)), int(0.9 * len(gap))]
+    best, middle, worst = (part.sum() / gap.sum() for part in np.split(gap, cut))
+    assert best < 0.1
+    assert middle > worst > 0.25
+    magnitude = np.linalg.norm(truth, axis=1)
+    control = line.control[line.rows(test)]
+    control_like = pearson_delta(control + truth, control)
+    # stronger, less control-like perturbations are easier by Pearson (higher score) and harder by error (higher error)
+    for score in (graph, mse(predicted, truth), mae(predicted, truth)):
+        assert spearmanr(score, magnitude).statistic > 0.2
+        assert spearmanr(score, control_like).statistic < -0.2
 
 
 def test_write_makes_an_atlas_and_a_file_of_cells_a_line(simulation, tmp_path):
