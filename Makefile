@@ -10,7 +10,7 @@ WORKERS ?= 1
 export PYTHONHASHSEED := 0
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## Make .venv and install the locked dependencies (does nothing when they are there)
 	@.ci/install

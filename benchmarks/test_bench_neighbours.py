@@ -4,8 +4,8 @@ import resource
 import sys
 
 import numpy as np
-from benchmarks.ratios import ratio
 
+from benchmarks.ratios import check, ratio
 from kgpert_lib.atlas import TrainingLine
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.neighbours import average, neighbourhoods
@@ -25,7 +25,7 @@ def world() -> tuple[list[KnowledgeGraph], np.ndarray, TrainingLine]:
     return graphs, names, TrainingLine("k562", training, np.array([f"R{i}" for i in range(GENES)]), delta)
 
 
-def test_neighbourhoods_and_predictions_for_10000_perturbations(report_ratio):
+def test_neighbourhoods_and_predictions_for_10000_perturbations():
     graphs, names, line = world()
     weights = neighbourhoods(graphs, names, line.perturbations, cut="after").weights.astype(np.float32)
 
@@ -34,7 +34,7 @@ def test_neighbourhoods_and_predictions_for_10000_perturbations(report_ratio):
         average(found.weights, line)
 
     measured = ratio(ours, lambda: weights @ line.delta)
-    report_ratio("neighbourhoods + predictions, 10,000 x 8,000 / the sparse-by-dense product", measured, at_most=1.5)
+    check("neighbourhoods + predictions, 10,000 x 8,000 / the sparse-by-dense product", measured, at_most=1.5)
     unit = 2**30 if sys.platform == "darwin" else 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    report_ratio("peak memory of that process, GB", peak, at_most=4.0)
+    check("peak memory of that process, GB", peak, at_most=4.0)

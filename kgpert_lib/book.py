@@ -16,6 +16,7 @@ import hashlib
 import html
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,22 +31,28 @@ from typing import Any
 import yaml
 
 from kgpert_lib import chapters as ch
-from kgpert_lib.chapters import Chapter
+from kgpert_lib.chapters import Chapter, parse_settings
 from kgpert_lib.errors import InputError
+
+__all__ = ["BuildError", "BuildResult", "build", "parse_settings"]
 
 RENDER_ENVIRONMENT = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1767225600"}
 KEPT_PER_CHAPTER = 8
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 STAMP = ".kgpert-book.json"
 Say = Callable[[str], None]
 
 
-class BuildError(Exception):
+class BuildError(InputError):
     """The book was not built; the message says which cell or page, the error, and how to look at it."""
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """`html` is the page to open; `executed` and `reused` are chapter names; `rendered` is False if nothing changed."""
+    """`html` is the folder of the pages, `executed` and `reused` are chapter names.
+
+    `rendered` is False where the folder held this very book already.
+    """
 
     html: Path
     executed: list[str]
@@ -80,7 +87,7 @@ def build(
     """
     started = time.monotonic()
     root = root.resolve()
-    parameters = dict(parameters or {})
+    parameters = dict(sorted((parameters or {}).items()))
     if workers not in (1, 2):
         raise InputError(f"workers={workers} is not possible; chapters run 1 or 2 at a time.")
     toc = _read_yaml(root / "_toc.yml")
@@ -95,7 +102,7 @@ def build(
         stage = _stage(root, toc, chosen if chapters is not None else None, parameters, pages, scratch)
         rendered = _render(stage, target, scratch, say)
     reused = [c.name for c in chosen if c.name not in executed]
-    return BuildResult(target / "index.html", executed, reused, rendered, time.monotonic() - started)
+    return BuildResult(target, executed, reused, rendered, time.monotonic() - started)
 
 
 def _target(root: Path, chosen: list[Chapter], chapters: Sequence[str] | None, parameters: Mapping[str, Any]) -> Path:
@@ -325,7 +332,8 @@ def _render(stage: Path, target: Path, scratch: Path, say: Say) -> bool:
     )
     pages = scratch / "_build" / "html"
     if done.returncode or not (pages / "index.html").is_file():
-        report = done.stdout.replace(f"{stage}/", "").strip()
+        lines = COLOUR.sub("", done.stdout).replace(f"{stage}/", "").strip().splitlines()
+        report = "\n".join([line for line in lines if "WARNING" in line or "ERROR" in line] or lines)
         raise BuildError(f"Jupyter Book did not accept the pages:\n{report}\nThe last good book is unchanged.")
     stamp = {"book": wanted, "files": _listing(pages)}
     (pages / STAMP).write_text(json.dumps(stamp), encoding="utf-8")

@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from kgpert_lib import paths
+from kgpert_lib import absent, paths
 from kgpert_lib.errors import InputError
 
 KERNEL_ENVIRONMENT = {
@@ -244,6 +244,7 @@ def asks_for_data(executed: Any) -> bool:
 def execute(source: Path, target: Path, parameters: Mapping[str, Any], bar: Mapping[str, Any] | None = None) -> None:
     """Run a notebook with papermill and write its page to `target`, whole or not at all.
 
+    Cells whose data cannot be had are left out, and a box says so (`absent`).
     While it runs, and after a failure, the copy being executed lies beside `target` as ``<name>.running.ipynb``.
 
     Raises
@@ -255,15 +256,17 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], bar: Mapp
     import papermill
 
     running = target.with_name(f"{source.stem}.running.ipynb")
+    chapter = Chapter(source, source.stem)
+    ready = absent.readied(source, running, chapter.notebook, chapter.defaults | dict(parameters))
     papermill.execute_notebook(
-        str(source),
+        str(ready),
         str(running),
         parameters=dict(parameters),
         kernel_name="python3",
         cwd=str(source.parent),
         progress_bar={"desc": source.stem, "dynamic_ncols": True} | dict(bar or {}),
     )
-    page = page_of(Chapter(source, source.stem), nbformat.read(running, as_version=4))
+    page = page_of(chapter, nbformat.read(running, as_version=4))
     whole = target.with_name(f"{source.stem}.whole.ipynb")
     nbformat.write(page, whole)
     whole.replace(target)

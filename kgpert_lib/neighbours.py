@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -113,7 +113,7 @@ def neighbourhoods(
 
 
 def average(
-    weights: sp.csr_matrix, line: TrainingLine, prior: float | None = None
+    weights: sp.csr_matrix, line: TrainingLine, prior: float | None = None, mean: FloatArray | None = None
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Weighted means of training deltas, shrunk towards the mean training delta.
 
@@ -126,6 +126,7 @@ def average(
     weights : (n, t) CSR, non-negative.
     line : training rows, (t, m) deltas.
     prior : strength in neighbours.
+    mean : (m,) or (n, m) to shrink towards in place of the line's mean training delta.
 
     Returns
     -------
@@ -137,20 +138,21 @@ def average(
     weights = weights.astype(np.float32)
     total = np.asarray(weights.sum(axis=1), dtype=np.float32).ravel()
     empty = total == 0
+    centre = np.broadcast_to(line.mean if mean is None else mean, (len(total), len(line.genes)))
     if line.dense:
         share = np.divide(1.0, total + strength, out=np.zeros_like(total), where=~empty)
         delta = sp.diags_array(share).astype(np.float32).tocsr() @ weights @ line.delta
         if strength:
-            delta += np.outer(strength * share, line.mean)
+            delta += (strength * share)[:, None] * centre
     else:
         delta = weights @ line.filled
         count = weights @ line.measured.astype(np.float32)
-        delta += strength * line.mean
+        delta += np.float32(strength) * centre
         count += strength
         nothing = count == 0
         np.divide(delta, count, out=delta, where=~nothing)
-        np.copyto(delta, line.mean, where=nothing)
-    delta[empty] = line.mean
+        np.copyto(delta, centre, where=nothing)
+    delta[empty] = centre[empty]
     return delta, empty
 
 
@@ -165,6 +167,19 @@ def predict(neighbours: Neighbourhoods, line: TrainingLine, prior: float | None 
     if not np.array_equal(neighbours.training, line.perturbations):
         raise InputError("The neighbourhoods were made for other training perturbations than the line's.")
     delta, empty = average(neighbours.weights, line, prior)
+    return Predictions(neighbours.perturbations, line.genes, delta, neighbours.sizes, empty)
+
+
+def leave_one_out(neighbours: Neighbourhoods, line: TrainingLine, prior: float | None = None) -> Predictions:
+    """Predictions of the line's own training perturbations, each without its own delta, also in the mean.
+
+    `neighbours` were asked for the line's training perturbations, in their order; none is its own neighbour.
+    """
+    if not np.array_equal(neighbours.perturbations, line.perturbations):
+        raise InputError("Leave-one-out needs the neighbourhoods of the line's own training perturbations.")
+    count = line.measured.sum(axis=0) - line.measured
+    mean = (line.filled.sum(axis=0, dtype=np.float64) - line.filled) / np.maximum(count, 1)
+    delta, empty = average(neighbours.weights, line, prior, mean.astype(np.float32))
     return Predictions(neighbours.perturbations, line.genes, delta, neighbours.sizes, empty)
 
 
@@ -193,24 +208,31 @@ class GraphNeighbour:
         return predict(self.neighbourhoods(view, perturbations), view.target, self.prior)
 
 
+class WeightPart(NamedTuple):
+    """One term of a neighbour's weight: ``scale * edge weight ** power`` over the `limit` strongest training genes."""
+
+    graph: KnowledgeGraph
+    power: float = 1.0
+    scale: float = 1.0
+    limit: int | None = None
+
+
 @dataclass(frozen=True)
 class WeightedNeighbour:
-    """Mean of all related training deltas, each weighing the sum of its edge weights raised to a power.
+    """Mean of related training deltas, each weighing the sum of its parts (ours; no equal vote for weak relations)."""
 
-    ``parts`` pairs a graph with its exponent. The book's own is GO similarity squared plus the two-step
-    STRING walk (ours): no cut is needed where weak relations weigh little.
-    """
-
-    parts: Sequence[tuple[KnowledgeGraph, float]]
+    parts: Sequence[WeightPart]
     prior: float | None = None
     name: str = "weighted"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """Neighbours among the target line's training perturbations with their weights."""
-        graphs = [graph for graph, _ in self.parts]
-        found = neighbourhoods(graphs, perturbations, view.target.perturbations, limit=None)
-        weights = sum((found.by_graph[g.name].power(k) for g, k in self.parts), 0 * found.weights).tocsr()
-        return replace(found, weights=weights)
+        training = view.target.perturbations
+        found = [neighbourhoods([p.graph], perturbations, training, p.limit, "after") for p in self.parts]
+        by_graph = {p.graph.name: n.by_graph[p.graph.name] for p, n in zip(self.parts, found, strict=True)}
+        none = sp.csr_matrix((len(perturbations), len(training)), dtype=np.float32)
+        weights = sum((p.scale * by_graph[p.graph.name].power(p.power) for p in self.parts), none).tocsr()
+        return Neighbourhoods(found[0].perturbations, training, weights, by_graph)
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """Deltas of `perturbations` in the target line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ from kgpert_lib import tables
 from kgpert_lib.atlas import Atlas, Split
 from kgpert_lib.evaluation import evaluate_lines
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.neighbours import GraphNeighbour
-from kgpert_lib.oracle import greedy_oracles
+from kgpert_lib.metrics import pearson_delta
+from kgpert_lib.neighbours import GraphNeighbour, Neighbour, WeightedNeighbour, WeightPart, leave_one_out
+from kgpert_lib.oracle import Moves, greedy_oracles
 
-MOVES = ("none", "remove", "add", "both")
+MOVES: tuple[Moves, ...] = ("remove", "add", "both")
 
 
 def coverage(atlas: Atlas, graphs: Sequence[KnowledgeGraph]) -> pd.DataFrame:
@@ -31,7 +33,9 @@ def coverage(atlas: Atlas, graphs: Sequence[KnowledgeGraph]) -> pd.DataFrame:
             joined = sum(not train.isdisjoint(graph.neighbours(p)) for p in line.names("test"))
             known = int(np.isin(line.perturbations, graph.symbols).sum())
             test = int((line.split == "test").sum())
-            rows.append((atlas.name, line.name, graph.name, graph.n_edges, len(line.perturbations), known, test, joined))
+            rows.append(
+                (atlas.name, line.name, graph.name, graph.n_edges, len(line.perturbations), known, test, joined)
+            )
     names = ["atlas", "line", "graph", "edges", "perturbations", "in graph", "test", "test with a neighbour"]
     return pd.DataFrame(rows, columns=names)
 
@@ -58,17 +62,22 @@ def sweep(
     table = tables.scores(evaluated, ["pearson"], seed=seed)
     chosen = pd.DataFrame([settings[key] for key in table["predictor"]], columns=["limit", "cut", "prior"])
     table = table.rename(columns={"pearson_low": "low", "pearson_high": "high"})
-    return pd.concat([table[["atlas", "line"]], chosen.astype({"limit": float}), table[["n", "pearson", "low", "high"]]], axis=1)
+    return pd.concat(
+        [table[["atlas", "line"]], chosen.astype({"limit": float}), table[["n", "pearson", "low", "high"]]], axis=1
+    )
 
 
 def oracle_sets(
-    atlas: Atlas, predictor: GraphNeighbour, prior: float = 1.0, split: Split = "per-line"
+    atlas: Atlas,
+    predictor: GraphNeighbour,
+    prior: float = 1.0,
+    steps: int = 20,
+    split: Split = "per-line",
 ) -> pd.DataFrame:
-    """Neighbourhoods edited greedily on the answer itself: what removals, additions and both could reach.
+    """Neighbourhoods edited greedily on the answer itself, up to `steps` single changes: a bound, no prediction.
 
     A row a line, test perturbation and kind of move (``none``: the graph's own neighbourhood). Columns: atlas,
-    line, perturbation, moves, pearson, size, added, removed, ``from_graph`` (share of the final set that the
-    uncut graphs join to the perturbation). Uses the answers: a bound, never a prediction.
+    line, perturbation, moves, pearson, size, added, removed.
     """
     rows = []
     for line in atlas.lines.values():
@@ -77,13 +86,81 @@ def oracle_sets(
         found = predictor.neighbourhoods(view, names)
         starts = [found.weights[[i]].indices for i in range(len(names))]
         truth = line.delta[line.rows(names)]
-        for moves in MOVES:
-            searches = greedy_oracles(
-                view.target, truth, starts, prior, "both" if moves == "none" else moves, 0 if moves == "none" else None
-            )
+        for label, moves, most in (("none", "both", 0), *((m, m, steps) for m in MOVES)):
+            searches = greedy_oracles(view.target, truth, starts, prior, moves, most)
             rows += [
-                (atlas.name, line.name, p, moves, s.score, len(s.members), len(s.added), len(s.removed))
+                (atlas.name, line.name, p, label, s.score, len(s.members), len(s.added), len(s.removed))
                 for p, s in zip(names, searches, strict=True)
             ]
-    names = ["atlas", "line", "perturbation", "moves", "pearson", "size", "added", "removed"]
-    return pd.DataFrame(rows, columns=names)
+    columns = ["atlas", "line", "perturbation", "moves", "pearson", "size", "added", "removed"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def weight_choices(
+    atlas: Atlas, similarity: KnowledgeGraph, walk: KnowledgeGraph, limits: Sequence[int], scales: Sequence[float]
+) -> pd.DataFrame:
+    """Leave-one-out Pearson delta on training perturbations for settings of the weighted predictor.
+
+    The weight of a neighbour is ``similarity ** 2`` over the `limit` most similar training genes plus ``scale``
+    times the `walk`. Columns: atlas, line, limit, scale, n, pearson. No test perturbation is looked at.
+    """
+    rows = []
+    for line in atlas.lines.values():
+        view = atlas.view(line.name)
+        target = view.target
+        for limit, scale in product(limits, scales):
+            predictor = weighted(similarity, walk, limit, scale)
+            made = leave_one_out(predictor.neighbourhoods(view, [str(p) for p in target.perturbations]), target)
+            score = float(pearson_delta(made.delta, target.delta).mean())
+            rows.append((atlas.name, line.name, limit, scale, len(target.perturbations), score))
+    return pd.DataFrame(rows, columns=["atlas", "line", "limit", "scale", "n", "pearson"])
+
+
+def weighted(
+    similarity: KnowledgeGraph, walk: KnowledgeGraph, limit: int = 50, scale: float = 30.0, prior: float | None = None
+) -> WeightedNeighbour:
+    """The book's weighted predictor: GO similarity squared plus the two-step STRING walk (`weight_choices`)."""
+    return WeightedNeighbour([WeightPart(similarity, 2.0, 1.0, limit), WeightPart(walk, 1.0, scale)], prior)
+
+
+def oracle_shares(searched: pd.DataFrame) -> pd.DataFrame:
+    """Where the gain of `oracle_sets` comes from: a row a line.
+
+    Columns: line, n, ``no signal`` (test perturbations that no set can score), ``gap`` of both moves together over
+    the graphs, the share of it that ``additions`` and ``removals`` reach alone, and the mean number of genes added
+    and removed when both are allowed.
+    """
+    rows = []
+    for line, part in searched.groupby("line", sort=False):
+        wide = part.pivot(index="perturbation", columns="moves", values="pearson")
+        gain = wide.sub(wide["none"], axis=0).mean()
+        both = part[part["moves"] == "both"]
+        silent = int((wide == 0).all(axis=1).sum())
+        shares = gain["add"] / gain["both"], gain["remove"] / gain["both"]
+        rows.append((line, len(wide), silent, gain["both"], *shares, both["added"].mean(), both["removed"].mean()))
+    return pd.DataFrame(
+        rows, columns=["line", "n", "no signal", "gap", "additions", "removals", "genes added", "genes removed"]
+    )
+
+
+def extremes(evaluated: pd.DataFrame, predictor: str, line: str, at_least: int = 3, top: int = 2) -> pd.DataFrame:
+    """The `top` best and worst predicted test perturbations of a line by centred Pearson delta.
+
+    Only those with `at_least` neighbours and a measured delta that is not constant. Columns: rank (``best`` or
+    ``worst``), perturbation, centred_pearson, pearson, n_neighbours, n_genes.
+    """
+    part = evaluated[(evaluated["predictor"] == predictor) & (evaluated["line"] == line)]
+    part = part[(part["n_neighbours"] >= at_least) & ~part["constant"]]
+    ranked = part.sort_values(["centred_pearson", "perturbation"], ascending=[False, True])
+    found = pd.concat([ranked.head(top).assign(rank="best"), ranked.tail(top).assign(rank="worst")])
+    columns = ["rank", "perturbation", "centred_pearson", "pearson", "n_neighbours", "n_genes"]
+    return found[columns].reset_index(drop=True)
+
+
+def panel(
+    atlas: Atlas, line: str, row: Any, predictor: GraphNeighbour, split: Split = "per-line"
+) -> tuple[str, list[Neighbour], str]:
+    """Gene, members and title of one drawing of `figures.neighbourhoods`, for a row of `extremes`."""
+    members = predictor.neighbourhoods(atlas.view(line, split), [row.perturbation]).of(row.perturbation)
+    title = f"{row.rank}: {row.perturbation}, centred {row.centred_pearson:.2f}, Pearson {row.pearson:.2f}"
+    return row.perturbation, members, f"{title} (n = {row.n_genes} genes)"

@@ -18,11 +18,13 @@ def scores(
     """Mean of each score with its 95 % bootstrap interval over perturbations, one group a row.
 
     Columns: those of `by`, ``n`` perturbations, ``fallback`` (how many got the training mean for want of a
-    neighbour), and for each score ``<score>``, ``<score>_low``, ``<score>_high``.
+    neighbour; where `evaluated` says so), and for each score ``<score>``, ``<score>_low``, ``<score>_high``.
     """
     keys = list(by)
     grouped = evaluated.groupby(keys, sort=False, observed=True)
-    table = grouped.agg(n=("perturbation", "size"), fallback=("fallback", "sum")).reset_index()
+    table = grouped.size().rename("n").reset_index()
+    if "fallback" in evaluated:
+        table["fallback"] = grouped["fallback"].sum().to_numpy()
     for value in values:
         summary = stats.summarise(evaluated, keys, value, seed=seed).rename(
             columns={"mean": value, "low": f"{value}_low", "high": f"{value}_high"}

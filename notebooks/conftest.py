@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from kgpert_lib import absent
 from kgpert_lib.downloads.fetch import available
+from kgpert_lib.sources import perturbqa
 
-FILES = ("k562-de.csv", "k562-dir.csv", "rpe1-de.csv", "rpe1-dir.csv")
+FILES = [name for line in ("k562", "rpe1") for name in perturbqa.files(line)]  # what the stored outputs used
 LEFT_OUT = pytest.StashKey[list[pytest.Item]]()
 
 
@@ -19,7 +21,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    needing = [item for item in items if "needs-data" in _tags(item)]
+    needing = [item for item in items if absent.tagged(getattr(item, "cell", None))]
     if needing and not all(available(name) for name in FILES):
         config.stash[LEFT_OUT] = needing
         config.hook.pytest_deselected(items=needing)
@@ -34,7 +36,3 @@ def pytest_terminal_summary(terminalreporter, config):
             f"left out {len(cells)} cells in {notebooks} notebooks that need downloaded data: `kgpert fetch perturbqa`"
         )
 
-
-def _tags(item):
-    cell = getattr(item, "cell", None)
-    return cell.metadata.get("tags", []) if cell is not None else []

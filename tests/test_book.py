@@ -150,14 +150,14 @@ def test_a_warning_stops_the_build_and_the_last_good_book_stays(book):
 def test_chosen_chapters_and_parameters_go_to_a_folder_of_their_own(book):
     good = tree(book / "_build/html")
     result = build(book, ["1"], {"limit": 1, "atlas": "<b>own</b>"})
-    page = (result.html.parent / "notebooks/01_table.html").read_text()
+    page = (result.html / "notebooks/01_table.html").read_text()
     shown = re.sub(r"<[^>]+>", "", page)
     assert result.html.is_relative_to(book / "_build/runs")
     assert result.executed == ["01_table"]
     assert "RPL3" not in shown
     assert "INTS9" in shown
     assert "atlas=&lt;b&gt;own&lt;/b&gt;" in page
-    assert not (result.html.parent / "notebooks/02_figure.html").exists()
+    assert not (result.html / "notebooks/02_figure.html").exists()
     assert tree(book / "_build/html") == good
     assert build(book, ["01_table"], {"atlas": "<b>own</b>", "limit": 1}).rendered is False
 

@@ -129,6 +129,12 @@ class KnowledgeGraph:
         keep = np.flatnonzero(np.isin(self.symbols, list(symbols)))
         return KnowledgeGraph(self.name, self.symbols[keep], self.adjacency[keep][:, keep].tocsr(), self.weighted)
 
+    def shuffled(self, among: Sequence[str], seed: int = 0) -> KnowledgeGraph:
+        """The graph with the symbols that are in `among` exchanged at random: same degrees, no knowledge."""
+        places = np.flatnonzero(np.isin(self.symbols, np.asarray(among)))
+        moved = np.random.default_rng(seed).permutation(places)
+        return self.renamed(dict(zip(map(str, self.symbols[places]), map(str, self.symbols[moved]), strict=True)))
+
     def to_networkx(self) -> nx.Graph:
         """An undirected networkx graph with the edge attribute ``weight``."""
         import networkx as nx

@@ -45,12 +45,12 @@ def load(lines: Iterable[str] | None = None, download: bool = True, registry: Re
     if unknown or not wanted:
         what = f"no cell line {unknown[0]!r}" if unknown else "nothing to load without a cell line"
         raise InputError(f"PerturbQA has {what}; it has {', '.join(LINES)}.")
-    names = [name for line in wanted for name in _files(line)]
+    names = [name for line in wanted for name in files(line)]
     found = fetch_all(names, registry=registry) if download else _at_hand(names, registry)
     missing = {line: why for line in wanted if (why := _why_missing(line, found)) is not None}
     if len(missing) == len(wanted):
         raise InputError(f"No PerturbQA line can be had ({next(iter(missing.values()))}); run `{COMMAND}`.")
-    have = {line: read_line(line, *(found[name] for name in _files(line))) for line in wanted if line not in missing}
+    have = {line: read_line(line, *(found[name] for name in files(line))) for line in wanted if line not in missing}
     entry = registry[names[0]]
     return Atlas(
         name="perturbqa",
@@ -58,7 +58,7 @@ def load(lines: Iterable[str] | None = None, download: bool = True, registry: Re
         lines=have,
         missing=missing,
         provenance={
-            "files": {name: registry[name].checksum for line in have for name in _files(line)},
+            "files": {name: registry[name].checksum for line in have for name in files(line)},
             "licence": entry.licence,
             "citation": entry.citation,
             "attribution": entry.attribution,
@@ -153,7 +153,7 @@ def _pair(table: pd.DataFrame, mask: NDArray[np.bool_]) -> str:
     return f"the pair {first['pert']}, {first['gene']}"
 
 
-def _files(line: str) -> tuple[str, str]:
+def files(line: str) -> tuple[str, str]:
     return f"{line}-de.csv", f"{line}-dir.csv"
 
 
@@ -174,4 +174,4 @@ def _at_hand(names: Iterable[str], registry: Registry) -> Fetched:
 
 
 def _why_missing(line: str, found: Fetched) -> str | None:
-    return next((found.failed[name].rstrip(".") for name in _files(line) if name in found.failed), None)
+    return next((found.failed[name].rstrip(".") for name in files(line) if name in found.failed), None)

@@ -19,6 +19,7 @@ VIEWS = {
     "desktop, light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "phone, dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True},
 }
+PATIENCE = 20_000
 LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -50,7 +51,7 @@ def pytest_terminal_summary(terminalreporter, config):
 @pytest.fixture(scope="session")
 def html() -> Path:
     """The folder of the rendered book, brought up to date."""
-    return build(ROOT).html.parent
+    return build(ROOT).html
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +83,7 @@ def visit(html, browser):
 def _look(browser, path: Path, view: dict, look: str) -> dict:
     context = browser.new_context(**view)
     tab = context.new_page()
+    tab.set_default_timeout(PATIENCE)
     faults: list[str] = []
     requests: list[str] = []
     tab.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
@@ -89,7 +91,7 @@ def _look(browser, path: Path, view: dict, look: str) -> dict:
     tab.on("request", lambda request: requests.append(request.url))
     tab.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
     tab.goto(path.as_uri(), wait_until="load")
-    tab.wait_for_function("() => !window.MathJax?.startup?.promise || window.MathJax.startup.document?.state() >= 10")
+    tab.evaluate("async () => { await window.MathJax?.startup?.promise }")
     found = tab.evaluate(look)
     context.close()
     return found | {"faults": faults, "requests": requests}

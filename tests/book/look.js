@@ -30,7 +30,9 @@
   const ownText = (element) =>
     [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim());
   const prose = "p, li, dt, dd, td, th, a, em, strong, figcaption, .caption-text, h1, h2, h3, h4, code, pre";
-  const texts = [...article.querySelectorAll(prose)].filter((e) => ownText(e) && e.checkVisibility());
+  const texts = [...article.querySelectorAll(prose)].filter(
+    (e) => ownText(e) && e.checkVisibility() && !e.matches(".headerlink"),
+  );
   const describe = (e) => `${e.tagName.toLowerCase()} ${JSON.stringify(e.textContent.trim().slice(0, 40))}`;
   const ids = [...document.querySelectorAll("[id], a[name]")].map((e) => e.id || e.name);
   return {
