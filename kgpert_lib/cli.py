@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -18,20 +21,24 @@ from kgpert_lib.errors import InputError
 app = typer.Typer(
     help="What would knocking down a gene do, and how far may I trust it?",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 graph_app = typer.Typer(help="Look at the knowledge graphs.", no_args_is_help=True)
 app.add_typer(graph_app, name="graph")
 out, err = Console(), Console(stderr=True, soft_wrap=True)
+USAGE_ERROR: Any = typer.BadParameter.__base__
 
-AtlasOption = Annotated[str, typer.Option(help="perturbqa, or the folder of a saved atlas.")]
+AtlasOption = Annotated[str, typer.Option(help="perturbqa, simulated or a folder with a saved atlas.")]
 LineOption = Annotated[str, typer.Option(help="Cell line, such as k562.")]
-GraphOption = Annotated[str, typer.Option(help="Graphs joined by +, or a csv edge list.")]
+GraphOption = Annotated[str, typer.Option(help="Names or csv edge lists joined by +.")]
 LimitOption = Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")]
-CutOption = Annotated[Literal["before", "after"], typer.Option(help="Cut before or after keeping training genes.")]
-PriorOption = Annotated[float | None, typer.Option(help="Weight of the training mean, in neighbours.")]
+CutOption = Annotated[Literal["before", "after"], typer.Option(help="Cut it before or after keeping training genes.")]
+PriorOption = Annotated[
+    float | None, typer.Option(help="Weight of the training mean, in neighbours. Default: 1 with gaps, else 0.")
+]
 SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(help="What other lines may show.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of random cuts and of the bootstrap.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of random cuts and of the bootstrap.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
@@ -46,15 +53,15 @@ def fetch(
     got = fetch_group(group)
     for name, path in got.items():
         out.print(f"{name}: {path}", soft_wrap=True)
-    for name, reason in got.failed.items():
-        err.print(f"{name}: {reason}")
-    if not got:
-        raise InputError(f"No file of {group} could be had.")
+    for reason in got.failed.values():
+        err.print(f"kgpert: {reason}", markup=False, highlight=False)
+    if got.failed:
+        raise typer.Exit(2)
 
 
 @graph_app.command()
 def neighbours(
-    gene: str,
+    gene: Annotated[str, typer.Argument(help="Gene symbol, in any known spelling.")],
     graph: GraphOption = "string+go",
     limit: LimitOption = 20,
     as_json: JsonOption = False,
@@ -64,7 +71,7 @@ def neighbours(
     from kgpert_lib.graphs import load_graphs
 
     graphs = load_graphs(graph)
-    gene = known_gene(gene, (), graphs)
+    gene = known_gene(gene, graphs)
     table = graph_neighbours(graphs, gene, limit)
     if as_json:
         rows = [{k: v for k, v in row.items() if not pd.isna(v)} for row in table.to_dict("records")]
@@ -84,8 +91,8 @@ def predict(
     prior: PriorOption = None,
     split: SplitOption = "per-line",
     seed: SeedOption = 0,
-    top: Annotated[int, typer.Option(help="Readout genes shown in each direction.")] = 10,
-    every: Annotated[bool, typer.Option("--all", help="Every gene in the graphs.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Readout genes shown in each direction.")] = 10,
+    every: Annotated[bool, typer.Option("--all", help="Predict every gene in the graphs.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File for --all: .h5ad, .npz or .csv.")] = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
@@ -94,10 +101,13 @@ def predict(
     from kgpert_lib import explain
     from kgpert_lib.graphs import load_graphs
     from kgpert_lib.neighbours import GraphNeighbour
+    from kgpert_lib.predictions import check_ending
     from kgpert_lib.sources import load_atlas
 
     if every == (gene is not None) or every != (output is not None):
         raise InputError("Give one gene, or --all together with -o FILE.")
+    if output is not None:
+        check_ending(output)
     screen = load_atlas(atlas, [line])
     graphs = load_graphs(graph, screen.perturbations())
     predictor = GraphNeighbour(graphs, limit, cut, prior, seed)
@@ -111,7 +121,7 @@ def predict(
             soft_wrap=True,
         )
         return
-    told = explain.explain(screen, line, explain.known_gene(gene, screen.perturbations(), graphs), predictor, split)
+    told = explain.explain(screen, line, explain.known_gene(gene, graphs, screen[line]), predictor, split)
     if as_json:
         _json(told.to_dict(top) | {"split": split, "graph": predictor.name})
     elif as_csv:
@@ -124,7 +134,9 @@ def predict(
 def evaluate(
     atlas: AtlasOption = "perturbqa",
     line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: all.")] = None,
-    graph: Annotated[list[str] | None, typer.Option(help="Graphs joined by +; may be repeated.")] = None,
+    graph: Annotated[
+        list[str] | None, typer.Option(help="Names joined by +; may be repeated. Default: string, go and string+go.")
+    ] = None,
     limit: LimitOption = 20,
     cut: CutOption = "before",
     prior: PriorOption = None,
@@ -150,9 +162,15 @@ def evaluate(
     elif as_csv:
         _csv(scores)
     else:
-        what = f"{screen.name} ({screen.kind}), {split} split, test perturbations"
-        _table(summary, f"{what}: mean [95 % bootstrap interval]")
-        _table(tests, f"{what}: Pearson delta against the training mean, paired Wilcoxon, Holm")
+        out.print(f"Atlas {screen.name} ({screen.kind}), {split} split; means with 95 % bootstrap intervals.")
+        for name, part in summary.groupby("line", sort=False):
+            _table(_score_rows(part), f"{name}: {part['n'].iloc[0]} test perturbations")
+        out.print(
+            "\nfallback: perturbations that got the training mean for want of anything better.\n\n"
+            "Pearson delta against the training mean; paired Wilcoxon test, p corrected by Holm."
+        )
+        for name, part in tests.groupby("line", sort=False):
+            _table(_test_rows(part), str(name))
     for name, why in screen.missing.items():
         err.print(f"{name} is missing: {why}")
 
@@ -174,17 +192,22 @@ def book(
 
 def main() -> None:
     """Run the command; input that cannot be used ends in one sentence and exit code 2."""
-    warnings.showwarning = lambda message, *_: err.print(f"Note: {message}", markup=False)
+    warnings.filterwarnings("ignore", module="anndata")
+    warnings.showwarning = lambda message, *_: err.print(f"Note: {message}", markup=False, highlight=False)
     try:
-        app()
-    except InputError as error:
-        err.print(f"kgpert: {error}", markup=False, highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("kgpert: stopped.")
-        sys.exit(130)
+        code = app(prog_name="kgpert", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except (InputError, USAGE_ERROR) as error:
+        message = error.format_message() if isinstance(error, USAGE_ERROR) else str(error)
+        if message:
+            err.print(f"kgpert: {message}", markup=False, highlight=False)
+        code = 2
     except BrokenPipeError:
-        sys.exit(0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    if code == 130:
+        err.print("kgpert: stopped.")
+    sys.exit(code)
 
 
 def _by_line(pairs: list[str]) -> dict[str, list[str]]:
@@ -206,33 +229,66 @@ def _print_explanation(told: Any, graph: str, top: int) -> None:
     if told.fallback:
         out.print("No training perturbation stands beside it: the mean training delta is shown.")
     else:
-        _table(told.neighbour_table(), f"{n} neighbours")
+        _table(
+            told.neighbour_table(), f"{n} neighbour{'s' * (n != 1)}: share of the mean, and edge weight in each graph"
+        )
     for title, sign in (("up", 1), ("down", -1)):
-        _table(told.strongest(top, sign), f"Strongest {title} (predicted delta; neighbours that measured the gene)")
+        table = told.strongest(top, sign).rename(columns={"neighbours_measured": "neighbours"})
+        _table(table if told.score is not None else table.drop(columns="measured"), f"Strongest {title}")
+    out.print("\nneighbours: how many of them measured that readout gene.")
     if told.score is not None:
         out.print(
-            f"Measured in {told.line} on {told.score['n_genes']} genes: Pearson delta {told.score['pearson']:.3f}, "
+            f"measured: delta of the knock-down itself (blank: not measured). Over its {told.score['n_genes']} "
+            f"measured genes the prediction's Pearson delta is {told.score['pearson']:.3f}, "
             f"centred {told.score['centred_pearson']:.3f}."
         )
 
 
+def _score_rows(summary: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `tables.scores` that fit into 80 characters."""
+    from kgpert_lib import tables
+
+    rows = tables.shown(summary.drop(columns=["atlas", "kind", "line", "split", "n"]))
+    return rows.rename(columns=lambda c: c.removesuffix(" [95 %]").replace("_", " "))
+
+
+def _test_rows(tests: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `tables.paired_tests` that fit into 80 characters."""
+    from kgpert_lib import tables
+
+    rows = tables.shown(tests.drop(columns=["line", "method_b"]))
+    names = {"method_a": "predictor", "n_pairs": "pairs", "n_nonzero": "differ", "p_holm": "p (Holm)"}
+    return rows.rename(columns={**names, "mean_difference [95 %]": "mean difference"})
+
+
 def _table(frame: pd.DataFrame, title: str) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in frame.columns:
-        table.add_column(str(column), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")
+    out.print(f"\n[bold]{title}[/bold]", highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for position, column in enumerate(frame.columns):
+        name = position == 0 or column == "name"
+        table.add_column(str(column), justify="left" if name else "right", no_wrap=not name, overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+    out.print(table, highlight=False)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.3g}"
-    return str(value)
+    return re.sub(r"(?<![\d.])0(?=\.\d+[ ,\]])", "", str(value))
 
 
 def _json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=float) + "\n")
+    sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """The value for JSON, which has no NaN: null stands in its place."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and pd.isna(value) else value
 
 
 def _csv(frame: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from kgpert_lib import metrics
 from kgpert_lib.atlas import Atlas, Split
 from kgpert_lib.baselines import LinearBaseline, Outside, TrainingMean
+from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import load_graphs
 from kgpert_lib.neighbours import Cut, GraphNeighbour
 from kgpert_lib.predictions import Predictor
@@ -42,10 +43,16 @@ def evaluate(atlas: Atlas, line: str, predictors: Sequence[Predictor], split: Sp
     """Score predictors on the test perturbations of `line` (SPEC section 2).
 
     Predictors see ``atlas.view(line, split)`` only. Columns: atlas, kind, line, split, predictor, those of
-    `metrics.score`, n_neighbours and fallback.
+    `metrics.score`, n_neighbours and fallback. Raises InputError where two predictors share a name and where the
+    line has no test perturbation.
     """
     cells = atlas[line]
     names = cells.names("test")
+    if not names:
+        raise InputError(f"{line} of {atlas.name} has no test perturbation to score.")
+    called = [predictor.name for predictor in predictors]
+    if len(set(called)) < len(called):
+        raise InputError(f"Two predictors are called {max(called, key=called.count)!r}; name each once.")
     truth = cells.delta[cells.rows(names)]
     view = atlas.view(line, split)
     tables = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,9 +114,17 @@ def explain(atlas: Atlas, line: str, gene: str, predictor: GraphNeighbour, split
     )
 
 
-def known_gene(symbol: str, screened: Iterable[str], graphs: Sequence[KnowledgeGraph]) -> str:
-    """The spelling of `symbol` that the screen or the graphs use; InputError suggests close names."""
-    return resolve(symbol, sorted({*screened, *(str(s) for g in graphs for s in g.symbols)}))
+def known_gene(symbol: str, graphs: Sequence[KnowledgeGraph], screen: CellLine | None = None) -> str:
+    """The spelling of `symbol` that the graphs or the screen use.
+
+    Raises InputError, with close names, for a gene that is in no graph and was not screened.
+    """
+    names = {str(s) for g in graphs for s in g.symbols}
+    where = f"of the graph {'+'.join(g.name for g in graphs)}"
+    if screen is not None:
+        names.update(map(str, screen.perturbations))
+        where += f" and the screen of {screen.name}"
+    return resolve(symbol, sorted(names), where)
 
 
 def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | None = 20) -> pd.DataFrame:
