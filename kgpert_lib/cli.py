@@ -204,7 +204,7 @@ def main() -> None:
         code = 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = 1
     if code == 130:
         err.print("kgpert: stopped.")
     sys.exit(code)
