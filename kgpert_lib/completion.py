@@ -114,7 +114,9 @@ def out_of_fold(
         yield HeldOut(held, complete(line.without(held), part, rank, ridge))
 
 
-def completed(view: TrainingView, weights: FloatArray | sp.csr_matrix, rank: int = 16, ridge: float = 3.0) -> TrainingView:
+def completed(
+    view: TrainingView, weights: FloatArray | sp.csr_matrix, rank: int = 16, ridge: float = 3.0
+) -> TrainingView:
     """The view whose target line is `complete`; `weights` (t, t) between its training perturbations."""
     done = complete(view.target, pulled(weights), rank, ridge)
     return replace(view, lines={**view.lines, view.line: done})

@@ -82,8 +82,13 @@ def describe(view: TrainingView, found: Neighbourhoods, made: Predictions) -> pd
     )[list(FEATURES)]
 
 
-def out_of_fold(view: TrainingView, predictor: NeighbourPredictor, k: int = PREDICTION_FOLDS, seed: int = 0) -> pd.DataFrame:
-    """`describe` and the reached ``score`` (Pearson delta) of every training perturbation, predicted without its own row."""
+def out_of_fold(
+    view: TrainingView, predictor: NeighbourPredictor, k: int = PREDICTION_FOLDS, seed: int = 0
+) -> pd.DataFrame:
+    """`describe` and the reached ``score`` (Pearson delta) of every training perturbation.
+
+    Each is predicted from training rows that do not hold its own fold.
+    """
     line = view.target
     fold = folds(len(line.perturbations), min(k, len(line.perturbations)), seed)
     tables = []
@@ -127,7 +132,9 @@ class Trust:
         miss = np.empty(len(y))
         for f in range(CONFORMAL_FOLDS):
             low, high = _quantiles(x[fold != f], y[fold != f], level)
-            miss[fold == f] = np.maximum(low.predict(x[fold == f]) - y[fold == f], y[fold == f] - high.predict(x[fold == f]))
+            miss[fold == f] = np.maximum(
+                low.predict(x[fold == f]) - y[fold == f], y[fold == f] - high.predict(x[fold == f])
+            )
         widen = float(np.quantile(miss, min(1.0, level * (1 + 1 / len(y))), method="higher"))
         low, high = _quantiles(x, y, level)
         centre = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 3, 9))).fit(x, y)

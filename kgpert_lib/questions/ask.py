@@ -43,7 +43,8 @@ class Answer:
     status : ``"test"``, ``"val"``, ``"train"`` or ``"not screened"``.
     measured : the screen's own call -1, 0, +1; None where the pair was not tested.
     note : one sentence where the answer needs one, else empty.
-    neighbours : a row a training perturbation, strongest first: gene, share of the weight, measured call (NaN: not tested).
+    neighbours : a row a training perturbation, strongest first: gene, share of the weight,
+        measured call (NaN: not tested).
     """
 
     perturbation: str
@@ -95,14 +96,20 @@ class Asker:
         split: Split = "strict",
         rule: Rule = "mixed",
     ) -> Asker:
-        """Fit both tasks; `choices` by task (``"de"``, ``"dir"``), None for the defaults. InputError for an unknown line."""
+        """Fit both tasks; `choices` by task (``"de"``, ``"dir"``), None for the defaults.
+
+        InputError for an unknown line.
+        """
         ground = Ground(atlas.view(line, split), knowledge)
         made = choices or {}
-        voters = [Voter(ground, task, made.get(task, Choices())) for task in ("de", "dir")]  # type: ignore[arg-type]
+        voters = [Voter(ground, task, made.get(task, Choices())) for task in ("de", "dir")]
         return cls(atlas, line, knowledge, voters[0], voters[1], rule)
 
     def ask(self, perturbation: str, readout: str, top: int = 20) -> Answer:
-        """One question. InputError for an unknown gene, a readout gene that the line lacks, and a gene's readout of itself."""
+        """One question.
+
+        InputError for an unknown gene, a readout gene that the line lacks, and a gene's readout of itself.
+        """
         cells = self.atlas[self.line]
         gene = symbols.resolve(perturbation, self._spellings())
         target = symbols.resolve(readout, [str(g) for g in cells.genes])
@@ -115,22 +122,34 @@ class Asker:
         called = None if np.isnan(measured) else int(measured)
         answer, right = _answers(p[:1], p[1:])
         return Answer(
-            gene, target, self.line, self.rule, float(p[0]), float(p[1]), str(answer[0]), float(right[0]), status, called,
-            self._note(gene, target, status, called), self._neighbours(gene, column, top),
-        )  # fmt: skip
+            perturbation=gene,
+            readout=target,
+            line=self.line,
+            rule=self.rule,
+            p_changes=float(p[0]),
+            p_rises=float(p[1]),
+            answer=str(answer[0]),
+            p_right=float(right[0]),
+            status=status,
+            measured=called,
+            note=self._note(gene, target, status, called),
+            neighbours=self._neighbours(gene, column, top),
+        )
 
     def answer_pairs(self, perturbation: Sequence[str], readout: Sequence[str]) -> pd.DataFrame:
         """A row a pair with the columns `ADDED`; a pair that cannot be answered has NaN and says why in ``note``."""
         asked, wanted = pd.Series(perturbation, dtype=object), pd.Series(readout, dtype=object)
         cells = self.atlas[self.line]
-        gene = asked.map(self._respell(asked.unique(), self._spellings()))
-        target = wanted.map(self._respell(wanted.unique(), [str(g) for g in cells.genes]))
+        gene = asked.map(self._respell(list(asked.unique()), self._spellings()))
+        target = wanted.map(self._respell(list(wanted.unique()), [str(g) for g in cells.genes]))
         note = pd.Series("", index=asked.index, dtype=object)
         note[gene == target] = "the readout gene is the perturbed gene itself"
         note[target.isna()] = f"no readout gene of {self.line}: " + wanted[target.isna()].map(repr)
         note[gene.isna()] = "unknown gene: " + asked[gene.isna()].map(repr)
         good = np.flatnonzero(note == "")
-        out = pd.DataFrame({"p_changes": np.nan, "p_rises": np.nan, "answer": "", "status": "", "measured": np.nan}, index=asked.index)
+        out = pd.DataFrame(
+            {"p_changes": np.nan, "p_rises": np.nan, "answer": "", "status": "", "measured": np.nan}, index=asked.index
+        )
         if len(good):
             names, row = np.unique(gene.iloc[good].to_numpy(str), return_inverse=True)
             column = pd.Index(cells.genes).get_indexer(pd.Index(target.iloc[good]))
@@ -144,10 +163,11 @@ class Asker:
             out.iloc[good, :2] = p.T
             out.iloc[good, 2] = _answers(p[0], p[1])[0]
             out.iloc[good, 3] = status
-            out.iloc[good, 4] = measured = self._measured(names[row], column)
+            measured = self._measured(names[row], column)
+            out.iloc[good, 4] = measured
             said = np.where(bare[row], NO_GRAPH, "").astype(object)
             said[(status == "train") & ~np.isnan(measured)] = "measured in training"
-            note.iloc[good] = said
+            note[note == ""] = said
         return out.assign(note=note)
 
     def _spellings(self) -> list[str]:
@@ -174,7 +194,7 @@ class Asker:
 
     def _note(self, gene: str, target: str, status: str, called: int | None) -> str:
         if status == "train" and called is not None:
-            return f"{gene} and {target} were measured in training (call {called:+d}); the screen itself is the better answer."
+            return f"{gene} and {target} were measured in training (call {called:+d}): the screen answers this itself."
         if not self.knowledge.known(np.array([gene]))[0]:
             return f"{gene} is in no graph, so the base rate of {target} is the answer."
         return ""
@@ -212,7 +232,9 @@ def ask_csv(asker: Asker, source: str | Path, target: str | Path, chunk: int = C
             raise InputError(f"{source} has no column {missing[0]!r}; it has {', '.join(header) or 'none'}.")
         clash = [c for c in header if c in ADDED]
         if clash:
-            raise InputError(f"{source} already has a column {clash[0]!r}, which the answers would overwrite; rename it.")
+            raise InputError(
+                f"{source} already has a column {clash[0]!r}, which the answers would overwrite; rename it."
+            )
         with part.open("r+" if done["rows"] else "w", encoding="utf-8", newline="") as out:
             out.truncate(done["bytes"])
             out.seek(done["bytes"])
@@ -228,7 +250,8 @@ def ask_csv(asker: Asker, source: str | Path, target: str | Path, chunk: int = C
                 at, broken, answered = at + len(rows), broken + len(failed), answered + len(rows) - len(failed)
                 out.flush()
                 os.fsync(out.fileno())
-                _remember(state, {"key": key, "rows": at, "bytes": out.tell(), "answered": answered, "broken": broken, "examples": examples})  # fmt: skip
+                counts = {"rows": at, "bytes": out.tell(), "answered": answered, "broken": broken}
+                _remember(state, {"key": key, "examples": examples, **counts})
     os.replace(part, target)
     state.unlink(missing_ok=True)
     return Report(answered, broken, examples, done["rows"])
@@ -242,10 +265,10 @@ def _answer_rows(asker: Asker, header: list[str], rows: list[list[str]]) -> list
     made = asker.answer_pairs([rows[i][p].strip() for i in whole], [rows[i][r].strip() for i in whole])
     text = pd.DataFrame(
         {
-            **{c: made[c].map(lambda v: "" if pd.isna(v) else f"{v:.4f}") for c in ("p_changes", "p_rises")},
+            **{c: [f"{v:.4f}" if v == v else "" for v in made[c].tolist()] for c in ("p_changes", "p_rises")},
             "answer": made["answer"],
             "status": made["status"],
-            "measured": made["measured"].map(lambda v: "" if pd.isna(v) else f"{int(v)}"),
+            "measured": [f"{v:.0f}" if v == v else "" for v in made["measured"].tolist()],
             "note": made["note"],
         }
     )
@@ -279,7 +302,11 @@ def _identity(asker: Asker, source: Path) -> str:
         while block := handle.read(1 << 20):
             digest.update(block)
     view = asker.changes.ground.view
-    digest.update(repr((asker.atlas.name, asker.line, view.split, asker.rule, asker.changes.choices, asker.rises.choices)).encode())
+    digest.update(
+        repr(
+            (asker.atlas.name, asker.line, view.split, asker.rule, asker.changes.choices, asker.rises.choices)
+        ).encode()
+    )
     return digest.hexdigest()
 
 

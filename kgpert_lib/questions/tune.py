@@ -100,7 +100,10 @@ def choose(folds_: list[Fold], task: Task, split: Split, lines: int) -> tuple[Ch
                 made = [mixture(p, trial) for p in parts]
             else:
                 made = [Voter(f.ground, task, trial).answer(rule, f.questions[task]) for f in folds_]
-            scores = [mean_auroc(s, f.questions[task].label, f.questions[task].column) for s, f in zip(made, folds_, strict=True)]
+            scores = [
+                mean_auroc(s, f.questions[task].label, f.questions[task].column)
+                for s, f in zip(made, folds_, strict=True)
+            ]
             table.append({"rule": rule, **candidate, "auroc": round(float(np.mean(scores)), 4)})
             if np.mean(scores) > best_score + 1e-6:
                 best, best_score = trial, float(np.mean(scores))
@@ -115,14 +118,23 @@ def run(
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Choices and candidates of every line, split and task of an atlas, ready for JSON."""
-    out: dict[str, Any] = {"atlas": atlas.name, "lines": list(atlas.lines), "folds": FOLDS, "choices": {}, "candidates": {}}
+    out: dict[str, Any] = {
+        "atlas": atlas.name,
+        "lines": list(atlas.lines),
+        "folds": FOLDS,
+        "choices": {},
+        "candidates": {},
+    }
     for line, split in product(atlas.lines, splits):
         made = list(make_folds(atlas.view(line, split), knowledge))
         for task in get_args(Task):
             chosen, table = choose(made, task, split, len(atlas.lines))
             key = f"{line}/{split}/{task}"
             out["choices"][key], out["candidates"][key] = asdict(chosen), table
-            best = {rule: max(t["auroc"] for t in table if t["rule"] == rule) for rule in dict.fromkeys(t["rule"] for t in table)}
+            best = {
+                rule: max(t["auroc"] for t in table if t["rule"] == rule)
+                for rule in dict.fromkeys(t["rule"] for t in table)
+            }
             tell(f"{key}: {best}")
     return out
 

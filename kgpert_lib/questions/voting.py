@@ -122,6 +122,10 @@ class Ground:
         similar, steps = self._ties[key]
         return similar ** np.float32(power) + np.float32(string) * steps
 
+    def forget(self) -> None:
+        """Drop the knowledge weights held for lists of perturbations; they are computed again when asked for."""
+        self._ties.clear()
+
     def answers(self, task: Task, signed: bool, name: str | None = None) -> FloatArray:
         """(t, m) labels; with `signed`, a direction's unchanged pairs are one half."""
         delta = self.line(name).delta
@@ -146,7 +150,9 @@ class Ground:
         def make() -> tuple[NameArray, Factors]:
             lines = [self.view.line, *(n for n in self.view.lines if n != self.view.line)] if joint else [None]
             names = np.concatenate([self.line(n).perturbations for n in lines])
-            ties = np.vstack([np.hstack([self.ties(self.line(a).perturbations, power, string, b) for b in lines]) for a in lines])
+            ties = np.vstack(
+                [np.hstack([self.ties(self.line(a).perturbations, power, string, b) for b in lines]) for a in lines]
+            )
             if joint:
                 twin = (names[:, None] == names[None, :]) & ~np.eye(len(names), dtype=bool)
                 ties[twin] = 1.0
@@ -256,7 +262,7 @@ class Voter:
             twin[:, : len(self.ground.line().perturbations)] = False
             ties[twin] = max(c.same, 1.0)
         rows = pulled(ties) @ factors.rows
-        return rows @ factors.columns.T if at is None else np.einsum("qr,qr->q", rows[at[0]], factors.columns[at[1]])
+        return rows @ factors.columns.T if at is None else (rows[at[0]] * factors.columns[at[1]]).sum(axis=1)
 
     def _mixed(self, names: NameArray, at: Pairs | None) -> FloatArray:
         level = self.level(names)
@@ -309,7 +315,8 @@ def mixture(parts: Mapping[str, FloatArray], choices: Choices) -> FloatArray:
     """The rule ``mixed`` from its parts, each divided by its deviation, on the scale of ``lines``."""
     weight = {"lines": 1 - choices.mix, "completion": choices.mix, "level": choices.level}
     spread = {name: max(choices.deviation[name], 1e-6) for name in PARTS}
-    return sum((np.float32(weight[n] * spread["lines"] / spread[n]) * parts[n] for n in PARTS), np.float32(0))
+    scaled = [np.float32(weight[n] * spread["lines"] / spread[n]) * parts[n] for n in PARTS]
+    return scaled[0] + scaled[1] + scaled[2]
 
 
 def _products(ties: FloatArray, said: Evidence, at: Pairs | None) -> tuple[FloatArray, FloatArray]:
