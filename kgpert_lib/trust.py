@@ -98,7 +98,7 @@ def out_of_fold(
         made = predictor.predict(rest, held)
         table = describe(rest, predictor.neighbourhoods(rest, held), made)
         tables.append(table.assign(score=metrics.pearson_delta(made.delta, line.delta[fold == f])))
-    return pd.concat(tables).loc[line.perturbations]
+    return pd.concat(tables).reindex(pd.Index(line.perturbations, name="perturbation"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,7 +122,8 @@ def compare(
     """Every rule's AUROC, and its gain over `reference` with a paired bootstrap over perturbations.
 
     One rule a row: ``rule``, ``auroc``, ``low``, ``high``, ``gain``, ``gain_low``, ``gain_high`` (95 %), ``p``
-    (two-sided, from the share of samples in which the gain has the other sign, at least 1 / draws), ``genes``, ``questions``.
+    (two-sided, from the share of samples in which the gain has the other sign, at least 1 / draws), ``genes``,
+    ``questions``.
     """
     if reference not in scores:
         raise InputError(f"No scores of the rule {reference!r}; there are {', '.join(scores)}.")

@@ -79,7 +79,8 @@ class Choices:
     scales: Mapping[str, Scale] = field(default_factory=dict)
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Evidence:
     """Residuals from the base rate of the training perturbations `names` (t,): `total` and `count` (m, t)."""
 
     names: NameArray
@@ -120,7 +121,7 @@ class Ground:
                 self.knowledge.steps(perturbations, columns),
             )
         similar, steps = self._ties[key]
-        return similar ** np.float32(power) + np.float32(string) * steps
+        return np.asarray(similar ** np.float32(power) + np.float32(string) * steps, dtype=np.float32)
 
     def forget(self) -> None:
         """Drop the knowledge weights held for lists of perturbations; they are computed again when asked for."""
@@ -253,15 +254,15 @@ class Voter:
 
     def _completion(self, names: NameArray, at: Pairs | None) -> FloatArray:
         c = self.choices
-        rows, factors = self.ground.factors(self.task, c.signed, c.rank, c.ridge, c.power, c.string, c.joint)
+        known, factors = self.ground.factors(self.task, c.signed, c.rank, c.ridge, c.power, c.string, c.joint)
         own = [self.ground.view.line]
         lines = [*own, *(n for n in self.ground.view.lines if n not in own)] if c.joint else own
         ties = np.hstack([self._ties(names, n) for n in lines])
         if c.joint:
-            twin = names[:, None] == rows[None, :]
+            twin = names[:, None] == known[None, :]
             twin[:, : len(self.ground.line().perturbations)] = False
             ties[twin] = max(c.same, 1.0)
-        rows = pulled(ties) @ factors.rows
+        rows: FloatArray = np.asarray(pulled(ties) @ factors.rows, dtype=np.float32)
         return rows @ factors.columns.T if at is None else (rows[at[0]] * factors.columns[at[1]]).sum(axis=1)
 
     def _mixed(self, names: NameArray, at: Pairs | None) -> FloatArray:
