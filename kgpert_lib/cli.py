@@ -47,7 +47,10 @@ CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 def fetch(
     group: Annotated[str, typer.Argument(help="perturbqa, string, go or another group of the registry.")],
 ) -> None:
-    """Download the files of one source, resume what was cut off, and verify every checksum."""
+    """Download the files of one source, resume what was cut off, and verify every checksum.
+
+    Files whose hosts cannot be reached are named; the exit code is 2 when none was had or a copy was wrong.
+    """
     from kgpert_lib.downloads.fetch import fetch_group
 
     got = fetch_group(group)
@@ -55,7 +58,7 @@ def fetch(
         out.print(f"{name}: {path}", soft_wrap=True)
     for reason in got.failed.values():
         err.print(f"kgpert: {reason}", markup=False, highlight=False)
-    if got.failed:
+    if not got or set(got.failed) - got.unreachable:
         raise typer.Exit(2)
 
 
