@@ -11,9 +11,9 @@ import time
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from benchmarks.ratios import ratio
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.ratios import ratio
 from kgpert_lib.atlas import Atlas, CellLine
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.string import two_step

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from kgpert_lib import cli_questions, shell
 from kgpert_lib.errors import InputError
 
 app = typer.Typer(
@@ -26,21 +22,9 @@ app = typer.Typer(
 )
 graph_app = typer.Typer(help="Look at the knowledge graphs.", no_args_is_help=True)
 app.add_typer(graph_app, name="graph")
-out, err = Console(), Console(stderr=True, soft_wrap=True)
+for command in (cli_questions.vote, cli_questions.ask):
+    app.command()(command)
 USAGE_ERROR: Any = typer.BadParameter.__base__
-
-AtlasOption = Annotated[str, typer.Option(help="perturbqa, simulated or a folder with a saved atlas.")]
-LineOption = Annotated[str, typer.Option(help="Cell line, such as k562.")]
-GraphOption = Annotated[str, typer.Option(help="Names or csv edge lists joined by +.")]
-LimitOption = Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")]
-CutOption = Annotated[Literal["before", "after"], typer.Option(help="Cut it before or after keeping training genes.")]
-PriorOption = Annotated[
-    float | None, typer.Option(help="Weight of the training mean, in neighbours. Default: 1 with gaps, else 0.")
-]
-SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(help="What other lines may show.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of random cuts and of the bootstrap.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
 @app.command()
@@ -55,9 +39,9 @@ def fetch(
 
     got = fetch_group(group)
     for name, path in got.items():
-        out.print(f"{name}: {path}", soft_wrap=True)
+        shell.out.print(f"{name}: {path}", soft_wrap=True)
     for reason in got.failed.values():
-        err.print(f"kgpert: {reason}", markup=False, highlight=False)
+        shell.err.print(f"kgpert: {reason}", markup=False, highlight=False)
     if not got or set(got.failed) - got.unreachable:
         raise typer.Exit(2)
 
@@ -65,9 +49,9 @@ def fetch(
 @graph_app.command()
 def neighbours(
     gene: Annotated[str, typer.Argument(help="Gene symbol, in any known spelling.")],
-    graph: GraphOption = "string+go",
-    limit: LimitOption = 20,
-    as_json: JsonOption = False,
+    graph: shell.GraphOption = "string+go",
+    limit: shell.LimitOption = 20,
+    as_json: shell.JsonOption = False,
 ) -> None:
     """The strongest neighbours of a gene in each graph, before any screen is looked at."""
     from kgpert_lib.explain import graph_neighbours, known_gene
@@ -78,27 +62,27 @@ def neighbours(
     table = graph_neighbours(graphs, gene, limit)
     if as_json:
         rows = [{k: v for k, v in row.items() if not pd.isna(v)} for row in table.to_dict("records")]
-        _json({"gene": gene, "graphs": [g.name for g in graphs], "neighbours": rows})
+        shell.print_json({"gene": gene, "graphs": [g.name for g in graphs], "neighbours": rows})
     else:
-        _table(table, f"{gene} in {graph}: {len(table)} neighbours and their weight in each graph")
+        shell.print_table(table, f"{gene} in {graph}: {len(table)} neighbours and their weight in each graph")
 
 
 @app.command()
 def predict(
     gene: Annotated[str | None, typer.Argument(help="Gene to knock down; left out with --all.")] = None,
-    line: LineOption = "k562",
-    atlas: AtlasOption = "perturbqa",
-    graph: GraphOption = "string+go",
-    limit: LimitOption = 20,
-    cut: CutOption = "before",
-    prior: PriorOption = None,
-    split: SplitOption = "per-line",
-    seed: SeedOption = 0,
+    line: shell.LineOption = "k562",
+    atlas: shell.AtlasOption = "perturbqa",
+    graph: shell.GraphOption = "string+go",
+    limit: shell.LimitOption = 20,
+    cut: shell.CutOption = "before",
+    prior: shell.PriorOption = None,
+    split: shell.SplitOption = "per-line",
+    seed: shell.SeedOption = 0,
     top: Annotated[int, typer.Option(min=1, help="Readout genes shown in each direction.")] = 10,
     every: Annotated[bool, typer.Option("--all", help="Predict every gene in the graphs.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File for --all: .h5ad, .npz or .csv.")] = None,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
+    as_json: shell.JsonOption = False,
+    as_csv: shell.CsvOption = False,
 ) -> None:
     """What knocking down a gene would do: the neighbours, the readout genes that move, what was measured."""
     from kgpert_lib import explain
@@ -118,7 +102,7 @@ def predict(
         assert output is not None
         names = sorted({str(s) for g in graphs for s in g.symbols})
         made = predictor.predict(screen.view(line, split), names)
-        out.print(
+        shell.out.print(
             f"{made.save(output)}: {len(names)} genes x {len(made.genes)} readout genes in {line} of {screen.name} "
             f"({screen.kind}); {int(made.fallback.sum())} had no neighbour and got the training mean.",
             soft_wrap=True,
@@ -126,28 +110,28 @@ def predict(
         return
     told = explain.explain(screen, line, explain.known_gene(gene, graphs, screen[line]), predictor, split)
     if as_json:
-        _json(told.to_dict(top) | {"split": split, "graph": predictor.name})
+        shell.print_json(told.to_dict(top) | {"split": split, "graph": predictor.name})
     elif as_csv:
-        _csv(told.readout)
+        shell.print_csv(told.readout)
     else:
         _print_explanation(told, predictor.name, top)
 
 
 @app.command()
 def evaluate(
-    atlas: AtlasOption = "perturbqa",
+    atlas: shell.AtlasOption = "perturbqa",
     line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: all.")] = None,
     graph: Annotated[
         list[str] | None, typer.Option(help="Names joined by +; may be repeated. Default: string, go and string+go.")
     ] = None,
-    limit: LimitOption = 20,
-    cut: CutOption = "before",
-    prior: PriorOption = None,
-    split: SplitOption = "per-line",
-    seed: SeedOption = 0,
+    limit: shell.LimitOption = 20,
+    cut: shell.CutOption = "before",
+    prior: shell.PriorOption = None,
+    split: shell.SplitOption = "per-line",
+    seed: shell.SeedOption = 0,
     outside: Annotated[list[str] | None, typer.Option(help="LINE=FILE with predictions made elsewhere.")] = None,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
+    as_json: shell.JsonOption = False,
+    as_csv: shell.CsvOption = False,
 ) -> None:
     """Score predictors on test perturbations: means with intervals, and paired tests."""
     from kgpert_lib import tables
@@ -161,21 +145,21 @@ def evaluate(
     summary = tables.scores(scores, seed=seed)
     tests = tables.paired_tests(scores, reference="training mean", seed=seed)
     if as_json:
-        _json({"scores": summary.to_dict("records"), "tests": tests.to_dict("records")})
+        shell.print_json({"scores": summary.to_dict("records"), "tests": tests.to_dict("records")})
     elif as_csv:
-        _csv(scores)
+        shell.print_csv(scores)
     else:
-        out.print(f"Atlas {screen.name} ({screen.kind}), {split} split; means with 95 % bootstrap intervals.")
+        shell.out.print(f"Atlas {screen.name} ({screen.kind}), {split} split; means with 95 % bootstrap intervals.")
         for name, part in summary.groupby("line", sort=False):
-            _table(_score_rows(part), f"{name}: {part['n'].iloc[0]} test perturbations")
-        out.print(
+            shell.print_table(_score_rows(part), f"{name}: {part['n'].iloc[0]} test perturbations")
+        shell.out.print(
             "\nfallback: perturbations that got the training mean for want of anything better.\n\n"
             "Pearson delta against the training mean; paired Wilcoxon test, p corrected by Holm."
         )
         for name, part in tests.groupby("line", sort=False):
-            _table(_test_rows(part), str(name))
+            shell.print_table(_test_rows(part), str(name))
     for name, why in screen.missing.items():
-        err.print(f"{name} is missing: {why}")
+        shell.err.print(f"{name} is missing: {why}")
 
 
 @app.command()
@@ -190,26 +174,26 @@ def book(
     from kgpert_lib.chapters import parse_settings
 
     built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers)
-    out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)
+    shell.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)
 
 
 def main() -> None:
     """Run the command; input that cannot be used ends in one sentence and exit code 2."""
     warnings.filterwarnings("ignore", module="anndata")
-    warnings.showwarning = lambda message, *_: err.print(f"Note: {message}", markup=False, highlight=False)
+    warnings.showwarning = lambda message, *_: shell.err.print(f"Note: {message}", markup=False, highlight=False)
     try:
         code = app(prog_name="kgpert", standalone_mode=False) or 0
         sys.stdout.flush()
     except (InputError, USAGE_ERROR) as error:
         message = error.format_message() if isinstance(error, USAGE_ERROR) else str(error)
         if message:
-            err.print(f"kgpert: {message}", markup=False, highlight=False)
+            shell.err.print(f"kgpert: {message}", markup=False, highlight=False)
         code = 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     if code == 130:
-        err.print("kgpert: stopped.")
+        shell.err.print("kgpert: stopped.")
     sys.exit(code)
 
 
@@ -225,22 +209,22 @@ def _by_line(pairs: list[str]) -> dict[str, list[str]]:
 
 def _print_explanation(told: Any, graph: str, top: int) -> None:
     n = len(told.neighbours)
-    out.print(
+    shell.out.print(
         f"[bold]{told.gene}[/bold] in {told.line}, atlas {told.atlas} ({told.kind}), graph {graph}; "
         f"{told.described_status}."
     )
     if told.fallback:
-        out.print("No training perturbation stands beside it: the mean training delta is shown.")
+        shell.out.print("No training perturbation stands beside it: the mean training delta is shown.")
     else:
-        _table(
+        shell.print_table(
             told.neighbour_table(), f"{n} neighbour{'s' * (n != 1)}: share of the mean, and edge weight in each graph"
         )
     for title, sign in (("up", 1), ("down", -1)):
         table = told.strongest(top, sign).rename(columns={"neighbours_measured": "neighbours"})
-        _table(table if told.score is not None else table.drop(columns="measured"), f"Strongest {title}")
-    out.print("\nneighbours: how many of them measured that readout gene.")
+        shell.print_table(table if told.score is not None else table.drop(columns="measured"), f"Strongest {title}")
+    shell.out.print("\nneighbours: how many of them measured that readout gene.")
     if told.score is not None:
-        out.print(
+        shell.out.print(
             f"measured: delta of the knock-down itself (blank: not measured). Over its {told.score['n_genes']} "
             f"measured genes the prediction's Pearson delta is {told.score['pearson']:.3f}, "
             f"centred {told.score['centred_pearson']:.3f}."
@@ -262,37 +246,3 @@ def _test_rows(tests: pd.DataFrame) -> pd.DataFrame:
     rows = tables.shown(tests.drop(columns=["line", "method_b"]))
     names = {"method_a": "predictor", "n_pairs": "pairs", "n_nonzero": "differ", "p_holm": "p (Holm)"}
     return rows.rename(columns={**names, "mean_difference [95 %]": "mean difference"})
-
-
-def _table(frame: pd.DataFrame, title: str) -> None:
-    out.print(f"\n[bold]{title}[/bold]", highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for position, column in enumerate(frame.columns):
-        name = position == 0 or column == "name"
-        table.add_column(str(column), justify="left" if name else "right", no_wrap=not name, overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
-    out.print(table, highlight=False)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.3g}"
-    return re.sub(r"(?<![\d.])0(?=\.\d+[ ,\]])", "", str(value))
-
-
-def _json(value: Any) -> None:
-    sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    """The value for JSON, which has no NaN: null stands in its place."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and pd.isna(value) else value
-
-
-def _csv(frame: pd.DataFrame) -> None:
-    frame.to_csv(sys.stdout, index=False)
