@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import typer
@@ -79,6 +79,7 @@ def predict(
     split: shell.SplitOption = "per-line",
     seed: shell.SeedOption = 0,
     top: Annotated[int, typer.Option(min=1, help="Readout genes shown in each direction.")] = 10,
+    trust: Annotated[bool, typer.Option(help="Say how good such predictions are (takes seconds).")] = True,
     every: Annotated[bool, typer.Option("--all", help="Predict every gene in the graphs.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File for --all: .h5ad, .npz or .csv.")] = None,
     as_json: shell.JsonOption = False,
@@ -108,7 +109,7 @@ def predict(
             soft_wrap=True,
         )
         return
-    told = explain.explain(screen, line, explain.known_gene(gene, graphs, screen[line]), predictor, split)
+    told = explain.explain(screen, line, explain.known_gene(gene, graphs, screen[line]), predictor, split, trust)
     if as_json:
         shell.print_json(told.to_dict(top) | {"split": split, "graph": predictor.name})
     elif as_csv:
@@ -129,6 +130,7 @@ def evaluate(
     prior: shell.PriorOption = None,
     split: shell.SplitOption = "per-line",
     seed: shell.SeedOption = 0,
+    reference: Annotated[Literal["test", "all"], typer.Option(help="Perturbations that retrieval ranks.")] = "test",
     outside: Annotated[list[str] | None, typer.Option(help="LINE=FILE with predictions made elsewhere.")] = None,
     as_json: shell.JsonOption = False,
     as_csv: shell.CsvOption = False,
@@ -141,7 +143,7 @@ def evaluate(
     screen = load_atlas(atlas, line)
     specs = graph or ["string", "go", "string+go"]
     predictors = standard_predictors(specs, screen.perturbations(), limit=limit, cut=cut, prior=prior, seed=seed)
-    scores = evaluate_lines(screen, list(screen.lines), predictors, split, _by_line(outside or []))
+    scores = evaluate_lines(screen, list(screen.lines), predictors, split, _by_line(outside or []), reference)
     summary = tables.scores(scores, seed=seed)
     tests = tables.paired_tests(scores, reference="training mean", seed=seed)
     if as_json:
@@ -160,6 +162,20 @@ def evaluate(
             shell.print_table(_test_rows(part), str(name))
     for name, why in screen.missing.items():
         shell.err.print(f"{name} is missing: {why}")
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the atlas and the cells.")],
+    line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: all four.")] = None,
+    size: Annotated[Literal["tiny", "default"], typer.Option(help="How much is simulated.")] = "default",
+    seed: shell.SeedOption = 0,
+) -> None:
+    """Simulate a screen down to single cells: a saved atlas and one h5ad of cells a line."""
+    from kgpert_lib.sources import simulated
+
+    folder = simulated.write(output, line, seed, size)
+    shell.out.print(f"{folder}/atlas: the atlas\n{folder}/cells: one h5ad of single cells a line", soft_wrap=True)
 
 
 @app.command()
@@ -223,6 +239,12 @@ def _print_explanation(told: Any, graph: str, top: int) -> None:
         table = told.strongest(top, sign).rename(columns={"neighbours_measured": "neighbours"})
         shell.print_table(table if told.score is not None else table.drop(columns="measured"), f"Strongest {title}")
     shell.out.print("\nneighbours: how many of them measured that readout gene.")
+    if told.expected is not None:
+        shell.out.print(
+            f"Expected Pearson delta {told.expected['pearson']:.2f}; for {told.expected['level']:.0%} of genes with such "
+            f"a neighbourhood it lies between {told.expected['low']:.2f} and {told.expected['high']:.2f}.",
+            highlight=False,
+        )
     if told.score is not None:
         shell.out.print(
             f"measured: delta of the knock-down itself (blank: not measured). Over its {told.score['n_genes']} "
