@@ -241,8 +241,8 @@ def _print_explanation(told: Any, graph: str, top: int) -> None:
     shell.out.print("\nneighbours: how many of them measured that readout gene.")
     if told.expected is not None:
         shell.out.print(
-            f"Expected Pearson delta {told.expected['pearson']:.2f}; for {told.expected['level']:.0%} of genes with such "
-            f"a neighbourhood it lies between {told.expected['low']:.2f} and {told.expected['high']:.2f}.",
+            f"Expected Pearson delta {told.expected['pearson']:.2f}; for {told.expected['level']:.0%} of genes with "
+            f"such a neighbourhood it lies between {told.expected['low']:.2f} and {told.expected['high']:.2f}.",
             highlight=False,
         )
     if told.score is not None:
