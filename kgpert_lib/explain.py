@@ -14,7 +14,7 @@ from kgpert_lib.atlas import Atlas, CellLine, Split, TrainingView
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.symbols import full_name, resolve
 from kgpert_lib.neighbours import GraphNeighbour, Neighbour, measured_neighbours, neighbourhoods, predict
-from kgpert_lib.trust import LEAST, Trust
+from kgpert_lib.trust import FEWEST, Trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Explanation:
     fallback : True when no neighbour was found and the mean training delta stands in.
     score : Pearson delta, centred Pearson and number of measured genes; None for a gene not screened.
     expected : Pearson delta to expect from such a neighbourhood, with the `low` and `high` end of an interval that
-        holds the share `level` of genes (`trust.Trust`); None where it was not asked for or
-        the line has too few training perturbations to learn it from.
+        holds the share `level` of genes (`trust.Trust`); None where it was not asked for or the line has too few
+        training perturbations to tell.
     """
 
     gene: str
@@ -105,6 +105,7 @@ def explain(
     view = atlas.view(line, split).without([gene])
     found = predictor.neighbourhoods(view, [gene])
     made = predict(found, view.target, predictor.prior)
+    enough = len(view.target.perturbations) >= FEWEST
     measured = _measured(cells, gene)
     readout = pd.DataFrame(
         {
@@ -124,7 +125,7 @@ def explain(
         readout=readout,
         fallback=bool(made.fallback[0]),
         score=_score(view, made.delta, measured) if gene in cells.index else None,
-        expected=_expected(Trust.fit(view, predictor), gene) if trust and len(view.target.index) >= LEAST else None,
+        expected=_expected(Trust.fit(view, predictor), gene) if trust and enough else None,
     )
 
 

@@ -30,8 +30,8 @@ from kgpert_lib.predictions import Predictions
 
 FEATURES = ("neighbours", "support", "graphs", "agreement", "measured", "spread", "like_mean")
 PREDICTION_FOLDS = 10
+FEWEST = 50  # training perturbations
 CONFORMAL_FOLDS = 5
-LEAST = 50  # training perturbations to learn from
 
 
 class NeighbourPredictor(Protocol):
@@ -122,13 +122,13 @@ class Trust:
 
     @classmethod
     def fit(cls, view: TrainingView, predictor: NeighbourPredictor, level: float = 0.8, seed: int = 0) -> Trust:
-        """Fit on the view's training perturbations; InputError for fewer than `LEAST` or a level outside 0..1."""
+        """Fit on the view's training perturbations; InputError for fewer than `FEWEST` or a level outside 0..1."""
         if not 0 < level < 1:
             raise InputError(f"The level is {level}; the coverage of an interval lies between 0 and 1.")
         table = out_of_fold(view, predictor, seed=seed)
-        if len(table) < LEAST:
+        if len(table) < FEWEST:
             raise InputError(
-                f"{len(table)} training perturbations are too few to learn how far to trust; it takes {LEAST}."
+                f"{len(table)} training perturbations are too few to learn how far to trust; it takes {FEWEST}."
             )
         x, y = table[list(FEATURES)].to_numpy(), table["score"].to_numpy()
         fold = folds(len(y), CONFORMAL_FOLDS, seed)

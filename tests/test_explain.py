@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kgpert_lib.atlas import Atlas
 from kgpert_lib.errors import InputError
 from kgpert_lib.explain import Explanation, explain, graph_neighbours, known_gene
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -104,3 +105,10 @@ def test_a_gene_is_known_from_the_graphs_or_from_the_screen():
         InputError, match=r"'XIST' .* is not among the 32 genes of the graph far and the screen of k562"
     ):
         known_gene("XIST", [far], LINE)
+
+
+@pytest.mark.parametrize(("n", "told"), [(56, True), (54, False)])
+def test_trust_is_told_only_where_a_line_has_enough_training_perturbations(n, told):
+    screen = Atlas("toy", "simulated", {"k562": worlds.line(n=n, tests=5)})
+    found = explain(screen, "k562", screen["k562"].names("test")[0], PREDICTOR, trust=True)
+    assert (found.expected is not None) == told
