@@ -23,7 +23,7 @@
 # - The bound is loose; it says which genes must look alike, and nothing about how different the others are.
 # - Similarity falls with the level at which two knock-downs first meet, and noise lowers it at every level without changing that picture.
 # - Genes that respond in their own way, have substitutes or sit in several complexes cost a gene's neighbours their likeness; a knock-down that is merely partial does not, because correlation ignores size.
-# - The submodules of the Integrator complex are blocks of similar responses where all assumptions hold; in the measured deltas of the simulated lines they are lost among strong and weak knock-downs.
+# - The submodules of the Integrator complex are blocks of similar responses where all assumptions hold; in the measured deltas of the simulated lines a test still finds them, though strong and weak knock-downs hide them from the eye.
 # ```
 #
 # Why should the neighbours of a gene in a knowledge graph say what its own knock-down does?
@@ -167,7 +167,7 @@ tables.shown(studies.tightness(every_pair))
 # %% [markdown]
 # ## The earlier two knock-downs meet, the more alike they look
 #
-# **Claim.** The mean correlation between two responses is higher for pairs that meet in a complex or a pathway than for pairs that meet in an organelle, and lowest for those that meet nowhere.
+# **Claim.** The mean correlation between two responses falls from pairs that meet in a complex to those that meet in a pathway, in an organelle, and nowhere.
 #
 # Three kinds of profile are compared:
 #
@@ -178,7 +178,7 @@ tables.shown(studies.tightness(every_pair))
 # %%
 similar = studies.similarity_of_lines(world, seed=seed)
 
-# %% mystnb={"image": {"alt": "Mean correlation of two profiles by the level where they first meet, for K562 and RPE1. In each of three curves, the model, the noise-free simulated world and the measured one, complex and pathway lie highest, organelle lower and nowhere lowest."}}
+# %% mystnb={"image": {"alt": "Mean correlation of two profiles by the level where they first meet, for K562 and RPE1. In each of three curves, the model, the noise-free simulated world and the measured one, the correlation falls from complex to pathway, organelle and nowhere."}}
 figures.similarity_by_level(similar)
 
 # %% [markdown]
@@ -194,7 +194,7 @@ shown.reindex(lines, level="line").reindex(studies.MEETING, level="level")[["mod
 # %% [markdown]
 # **Table: the values of the figure.**
 #
-# What it means: sharing a pathway already makes two genes of this simulated world about as alike as sharing a complex, because its pathways and organelles weigh more than its complexes.
+# What it means: the order is the one that the bound suggests, and noise lowers every level without changing it; the intervals of neighbouring levels overlap once responses are measured.
 # Pairs that meet nowhere still correlate: part of every response, such as slower growth, is common to all essential genes.
 # That common part is what makes the training mean a strong predictor, and why this book also reports {term}`centred Pearson`.
 
@@ -205,7 +205,7 @@ shown.reindex(lines, level="line").reindex(studies.MEETING, level="level")[["mod
 # Its submodules are known from biochemistry: a cleavage module, INTS4, INTS9 and INTS11 {cite:p}`albrecht2018`; a module of INTS10, INTS13 and INTS14, and a subcomplex of INTS5 and INTS8 {cite:p}`pfleiderer2021`, which recruits a phosphatase {cite:p}`huang2020`; and a core.
 # The simulated atlas contains them (`data/simulated/README.md` says how they were grouped).
 #
-# **Claim.** Where all assumptions hold, the submodules are the blocks of the map; in the measured deltas of the simulated lines they are not.
+# **Claim.** Where all assumptions hold, the submodules are the blocks of the map; in the measured deltas of the simulated lines they are faint, but more than chance.
 
 # %%
 crosses = studies.cross_line_profiles(world)
@@ -238,11 +238,9 @@ subunits = studies.integrator(world.perturbations.tolist())
 {name: f"p = {studies.submodule_test(cross, subunits, seed=seed):.4f}" for name, cross in crosses.items()}
 
 # %% [markdown]
-# What it means: where the assumptions hold, the submodules are there, though faint, because all subunits share the pathway and the organelle above them.
-# In the measured deltas they cannot be told from chance.
-# What the eye sees instead are stripes: a subunit whose knock-down is strong agrees with all others, a buffered one (INTS14) with none.
-# Integrator as a whole is more alike than other pairs of genes are, on average; the interval of so few subunits does not exclude chance.
-# So this simulation does not reproduce the blocks that were reported for the real screens: its submodules weigh too little.
+# What it means: two genes of one submodule are more alike than two of different submodules, and these more than a subunit and another gene.
+# In the measured deltas the difference is small, and the eye sees stripes instead: a subunit whose knock-down is strong agrees with all others, a buffered one (INTS14) with none.
+# The blocks that were reported for the real screens are clearer than these.
 #
 # The real figure needs expression deltas of full screens in two or more lines, which this book does not include.
 # PerturbQA cannot stand in: it records calls on a few tested genes, and two of its perturbations share hardly any.
