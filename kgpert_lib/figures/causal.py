@@ -68,7 +68,7 @@ def bound(table: pd.DataFrame) -> Figure:
         axis.plot([0, top], [0, top], color=ORANGE, linewidth=1.8)
         axis.fill_between([0, top], [0, top], [top, top], color=ORANGE, alpha=0.10, linewidth=0)
         axis.annotate(
-            "above the bound: no pair", (0.45 * top, 0.97 * top), (0.2 * right, 0.95 * top), fontsize=9, color=ORANGE,
+            "above the bound", (0.45 * top, 0.97 * top), (0.2 * right, 0.95 * top), fontsize=9, color=ORANGE,
             va="center", arrowprops={"arrowstyle": "->", "color": ORANGE},
         )  # fmt: skip
         axis.set(xlim=(0, right), ylim=(0, top))
