@@ -21,7 +21,7 @@
 # :class: tip
 # - If a cell fails from its parts to its wholes, two knock-downs can differ only as far as they break different things: a bound that holds for every pair of genes in the simulated cell lines.
 # - The bound is loose; it says which genes must look alike, and nothing about how different the others are.
-# - Similarity falls with the level at which two knock-downs first meet, and noise lowers it at every level without changing that picture.
+# - Two knock-downs that meet in a complex or a pathway look more alike than two that meet in an organelle, and those more than two that meet nowhere; noise lowers every level and keeps that order.
 # - Genes that respond in their own way, have substitutes or sit in several complexes cost a gene's neighbours their likeness; a knock-down that is merely partial does not, because correlation ignores size.
 # - The submodules of the Integrator complex are blocks of similar responses where all assumptions hold; in the measured deltas of the simulated lines a test still finds them, though strong and weak knock-downs hide them from the eye.
 # ```
