@@ -238,7 +238,7 @@ subunits = studies.integrator(world.perturbations.tolist())
 {name: f"p = {studies.submodule_test(cross, subunits, seed=seed):.4f}" for name, cross in crosses.items()}
 
 # %% [markdown]
-# What it means: two genes of one submodule are more alike than two of different submodules, and these more than a subunit and another gene.
+# What it means: on average two genes of one submodule are more alike than two of different submodules, and these more than a subunit and another gene.
 # In the measured deltas the difference is small, and the eye sees stripes instead: a subunit whose knock-down is strong agrees with all others, a buffered one (INTS14) with none.
 # The blocks that were reported for the real screens are clearer than these.
 #
