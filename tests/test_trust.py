@@ -57,7 +57,7 @@ def test_too_few_perturbations_and_a_level_out_of_range():
 
 @pytest.mark.needs_mirror
 @pytest.mark.parametrize("line", ["k562", "rpe1"])
-def test_coverage_on_real_test_genes(line):
+def test_coverage_on_real_test_genes(line, mirror):
     from kgpert_lib.questions.knowledge import Knowledge
 
     atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
