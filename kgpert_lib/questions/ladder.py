@@ -21,7 +21,7 @@ from kgpert_lib.questions.voting import RULES, Choices, Ground, Rule, Voter
 
 @dataclass(frozen=True, eq=False)
 class Ladder:
-    """One line, split and task: `table` as in `score.compare`, with the `questions` and each rule's probabilities (q,)."""
+    """One line, split and task: `table` as in `score.compare`, the `questions` and each rule's probabilities (q,)."""
 
     line: str
     split: Split
@@ -48,13 +48,15 @@ def climb(
     against it.
     """
     ground = Ground(atlas.view(line, split), knowledge)
-    wanted = list(dict.fromkeys(["union", *rules]))
+    wanted: list[Rule] = list(dict.fromkeys(["union", *rules]))
     made = []
     for task in tasks:
         asked = ask_all(atlas[line], task)
         voter = Voter(ground, task, choices[task] if choices is not None else tune.load(line, split, task))
-        scores = {rule: voter.answer(rule, asked) for rule in wanted}  # type: ignore[arg-type]
-        probability = {rule: voter.answer(rule, asked, probability=True) for rule in wanted}  # type: ignore[arg-type]
+        scores: dict[str, NDArray[np.floating]] = {rule: voter.answer(rule, asked) for rule in wanted}
+        probability: dict[str, NDArray[np.floating]] = {
+            rule: voter.answer(rule, asked, probability=True) for rule in wanted
+        }
         table = compare(scores, asked.label, asked.column, asked.perturbation, draws=draws, seed=seed)
         made.append(Ladder(line, split, task, asked, probability, table))
     return made

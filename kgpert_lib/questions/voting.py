@@ -121,7 +121,9 @@ class Ground:
                 self.knowledge.steps(perturbations, columns),
             )
         similar, steps = self._ties[key]
-        return np.asarray(similar ** np.float32(power) + np.float32(string) * steps, dtype=np.float32)
+        weight: FloatArray = np.power(similar, np.float32(power), dtype=np.float32)
+        weight += np.float32(string) * steps
+        return weight
 
     def forget(self) -> None:
         """Drop the knowledge weights held for lists of perturbations; they are computed again when asked for."""
@@ -130,7 +132,7 @@ class Ground:
     def answers(self, task: Task, signed: bool, name: str | None = None) -> FloatArray:
         """(t, m) labels; with `signed`, a direction's unchanged pairs are one half."""
         delta = self.line(name).delta
-        return (delta + 1) / 2 if task == "dir" and signed else labels(delta, task)
+        return labels(delta, task) if task == "de" or not signed else ((delta + 1) / 2).astype(np.float32)
 
     def residual(self, task: Task, signed: bool, name: str | None = None) -> sp.csr_matrix:
         """(t, m) CSR of labels less each readout gene's base rate in that line."""

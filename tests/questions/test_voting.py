@@ -159,7 +159,7 @@ def test_committed_choices_are_read_and_a_missing_line_is_named():
 @pytest.mark.needs_mirror
 @pytest.mark.parametrize(
     ("line", "task", "at_least"),
-    [("k562", "de", 0.71), ("rpe1", "de", 0.68), ("k562", "dir", 0.82), ("rpe1", "dir", 0.74)],
+    [("k562", "de", 0.69), ("rpe1", "de", 0.68), ("k562", "dir", 0.82), ("rpe1", "dir", 0.75)],
 )
 def test_the_ladder_on_real_screens(line, task, at_least, real):
     atlas, known = real
@@ -167,8 +167,8 @@ def test_the_ladder_on_real_screens(line, task, at_least, real):
     voter = Voter.fit(atlas.view(line, "strict"), task, known, tune.load(line, "strict", task))
     scores = {rule: voter.answer(rule, asked) for rule in RULES}
     table = compare(scores, asked.label, asked.column, asked.perturbation, draws=200).set_index("rule")
-    assert table.loc["mixed", "auroc"] >= at_least
-    assert (table.loc[["weighted", "smoothed", "mixed"], "gain_low"] > 0).all()
+    assert table.loc["lines", "auroc"] >= at_least
+    assert (table.loc[["smoothed", "lines"], "gain_low"] > 0).all()
 
 
 @pytest.fixture(scope="module")
