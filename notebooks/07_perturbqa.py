@@ -77,7 +77,7 @@ knowledge = Knowledge.load(screen.perturbations())
 made = report.ladders(screen, ["strict", "per-line"], knowledge, seed)
 steps = report.steps(made, split)
 
-# %% tags=["needs-data"] mystnb={"image": {"alt": "Mean AUROC of six voting rules with intervals in K562 and RPE1 for both tasks; all rules lie right of the published SUMMER score, and smoothing over readout genes brings the largest step."}}
+# %% mystnb={"image": {"alt": "Mean AUROC of six voting rules with intervals in K562 and RPE1 for both tasks; all rules lie right of the published SUMMER score, and smoothing over readout genes brings the largest step."}} tags=["needs-data"]
 figures.ladder(steps, published(), f"{screen.name} ({screen.kind}), {split} split")
 
 # %% [markdown]
@@ -128,7 +128,7 @@ report.splits_compared(made).round(3)
 #
 # **Claim.** Among questions on differential expression answered with a stated probability of 0.3, about 30 % turn out positive; in K562 the stated probabilities of a rise are off by several per cent.
 
-# %% tags=["needs-data"] mystnb={"image": {"alt": "Reliability plots of the mixed rule in K562 and RPE1 for both tasks; the points lie near the diagonal for differential expression and further from it for direction in K562."}}
+# %% mystnb={"image": {"alt": "Reliability plots of the mixed rule in K562 and RPE1 for both tasks; the points lie near the diagonal for differential expression and further from it for direction in K562."}} tags=["needs-data"]
 figures.reliability(report.reliability(made, split=split), f"{screen.name} ({screen.kind}), {split} split, rule mixed")
 
 # %% [markdown]
@@ -164,7 +164,7 @@ report.by_neighbours(made, knowledge, screen).round(3)
 # A regression gives the expected score, and conformalised quantile regression an interval that should hold 80 % of genes.
 # `kgpert predict` prints both.
 
-# %% tags=["needs-data"] mystnb={"image": {"alt": "Expected Pearson delta with 80 % intervals and reached Pearson delta for test perturbations of K562 and RPE1, sorted by the expected score; reached scores rise with the expected ones."}}
+# %% mystnb={"image": {"alt": "Expected Pearson delta with 80 % intervals and reached Pearson delta for test perturbations of K562 and RPE1, sorted by the expected score; reached scores rise with the expected ones."}} tags=["needs-data"]
 told = report.trusted(screen, GraphNeighbour(knowledge.graphs, limit, "before", prior, seed), seed)
 figures.trust(told, f"{screen.name} ({screen.kind}), per-line split")
 
