@@ -179,7 +179,8 @@ tables.shown(shares.drop(columns=["kind"]))
 # %% [markdown] tags=["dense"]
 # **Table: the gap by part of the genes with 95 % bootstrap intervals, simulated atlas.**
 # The paper finds a very small gap for 60 % of the genes, about two thirds of the total in the next 30 % and the rest in the worst 10 %.
-# Here the best 60 % lie on average above the `sqrt` ceiling, so shares of the *net* gap are hard to read and exceed 1 in RPE1; shares of the shortfall put more than a third on the worst 10 %.
+# Here the best 60 % lie on average at the `sqrt` ceiling in K562, where the shares of the *net* gap come close to the paper's, and above it in RPE1, where they are hard to read.
+# Shares of the shortfall put about half on the middle and a third or more on the worst 10 %.
 
 # %% tags=["dense"]
 unbiased = dense_studies.gap_shares(dense_studies.under(screens, scored, "noise-free"), seed=seed)
@@ -187,7 +188,7 @@ tables.shown(unbiased.drop(columns=["kind", "share of net gap"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the same against the unbiased ceiling `noise-free`, simulated atlas.**
-# Judged by what a perfect predictor would score, the best 60 % of the genes are not at their ceiling either: they make between a quarter and a third of the shortfall.
+# Judged by what a perfect predictor would score, the best 60 % of the genes are not at their ceiling either: they make about a third of the shortfall.
 # That most genes are predicted nearly as well as possible is a statement about a ceiling that is too low.
 
 # %% [markdown] tags=["dense"]
@@ -270,9 +271,9 @@ tables.shown(phenomena.compared(scored, pairs, seed=seed))
 # What is not reproduced:
 #
 # - The weakest single graph does not beat the training mean in every line; the paper shows every graph above it.
-# - The middle of the genes makes about half of the shortfall, not two thirds, and the worst 10 % make more than a third.
-# - The best genes do not stop at the `sqrt` ceiling, they pass it. The paper's wording leaves open whether they do in real screens.
-# - RPE1 fits worse than K562: its best 60 % lie further above the ceiling, and its worst 10 % hold more of the shortfall.
+# - The middle of the genes makes about half of the shortfall, not two thirds.
+# - Many of the best genes do not stop at the `sqrt` ceiling, they pass it. The paper's wording leaves open whether they do in real screens.
+# - RPE1 fits worse than K562: its best 60 % lie above the ceiling on average, and its worst 10 % hold more of the shortfall.
 #
 # Agreement has its limits too: the share of genes with weak effects, and that graphs know them less, were put in.
 # That hierarchy, weak effects and incomplete graphs *suffice* for the pattern is what the table shows; that they cause it in real cells, it does not.
