@@ -38,10 +38,11 @@ def ladder(table: pd.DataFrame, published: pd.DataFrame, note: str) -> Figure:
             axis.set_yticks(y, part["rule"])
             axis.set_ylim(-0.6, len(part) - 0.2)
             axis.set_title(f"{line_name(line)}, {TASKS[task]} (n = {part['questions'].iloc[0]})", fontsize=10)
-    axes[0][0].legend(loc="lower right", fontsize=7.5)
     for axis in axes[-1]:
         axis.set_xlabel("mean AUROC per readout gene, 95 % interval")
-    return _noted(figure, note)
+    figure = _noted(figure, note)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower right", ncols=2, fontsize=8)
+    return figure
 
 
 def reliability(table: pd.DataFrame, note: str) -> Figure:
