@@ -39,7 +39,7 @@ _BULLET = re.compile(r"[ \t]{0,16}(?:[-*+•‣–—·]|\d{1,4}[.)])[ \t]{1,8}(
 _SYMBOL = re.compile(r"[^\W_][\w.\-/@]*")
 _NOTHING = {"", "none", "n/a", "na", "nothing", "null", "empty", "no", "no genes", "no gene", "[]", "-"}
 _MARKUP = str.maketrans("", "", "*`_\"'“”‘’")
-_LOOKALIKES = {c: "-" for c in "‐‑‒–—―−﹘﹣－"} | {c: "" for c in "\u200b\u200c\u200d\ufeff\u00ad"}
+_LOOKALIKES = dict.fromkeys("‐‑‒–—―−﹘﹣－", "-") | dict.fromkeys("\u200b\u200c\u200d\ufeff\xad", "")
 _IN_LIST = r"""(?:[^\[\]"]++|"(?:[^"\\\n]++|\\.)*+"|")*+"""
 _BARE_ARRAY = re.compile(rf"""\[(?P<list>\s*+(?="){_IN_LIST})(?P<end>\])?""")
 
@@ -85,6 +85,9 @@ class _Found(NamedTuple):
     closed: bool
 
 
+_Reader = Callable[[str, Sequence[str], Lookup], Iterator[_Found]]
+
+
 def parse(
     text: str,
     fields: Sequence[str],
@@ -112,7 +115,8 @@ def parse(
     """
     body = _final_part(text, prompt)
     lookup = resolve if callable(resolve) else _lookup(resolve)
-    for form, reader in (("json", _json_lists), ("tags", _tag_lists), ("lines", _line_lists)):
+    readers: dict[Form, _Reader] = {"json": _json_lists, "tags": _tag_lists, "lines": _line_lists}
+    for form, reader in readers.items():
         found = _last_set(reader(body, fields, lookup), fields)
         if found:
             return _resolved(found, fields, lookup, target, form)
@@ -142,11 +146,8 @@ def html(text: str) -> str:
 
 def _final_part(text: str, prompt: str) -> str:
     """The text after the last closed thought, without an unclosed one and without lines of the prompt."""
-    last = None
-    for last in _THOUGHT.finditer(text):
-        pass
-    if last:
-        text = text[last.end() :]
+    ends = [match.end() for match in _THOUGHT.finditer(text)]
+    text = text[ends[-1] :] if ends else text
     opened = _THOUGHT_OPEN.search(text)
     if opened:
         text = text[: opened.start()]
@@ -163,7 +164,10 @@ def _final_part(text: str, prompt: str) -> str:
 def _json_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_Found]:
     """Lists after a quoted field name and a colon, whatever stands around them and whether or not they end."""
     words = "|".join(f"(?P<{f}>{_WORDS.get(f, re.escape(f))})" for f in fields)
-    pattern = rf"""["'“”‘’`](?:{words})["'“”‘’`]\s{{0,64}}[:=]\s{{0,64}}(?:\[(?P<list>{_IN_LIST})(?P<end>\])?|"(?P<one>[^"\n]*)"|(?P<null>null\b))"""
+    pattern = (
+        rf"""["'“”‘’`](?:{words})["'“”‘’`]\s{{0,64}}[:=]\s{{0,64}}"""
+        rf"""(?:\[(?P<list>{_IN_LIST})(?P<end>\])?|"(?P<one>[^"\n]*)"|null\b)"""
+    )
     keyed = False
     for match in re.finditer(pattern, text, re.IGNORECASE):
         keyed = True

@@ -27,6 +27,7 @@ from kgpert_lib.llm.wire import Fatal, Refused, Transient, connect, run_to_end, 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+
 @dataclass(frozen=True)
 class Request:
     """One question to a model.
@@ -49,11 +50,11 @@ class Retry(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    attempts: int = Field(6, ge=1)
-    first_wait: float = Field(1.0, gt=0)
-    longest_wait: float = Field(30.0, gt=0)
-    timeout: float = Field(300.0, gt=0)
-    patience: float = Field(300.0, ge=0)
+    attempts: int = Field(default=6, ge=1)
+    first_wait: float = Field(default=1.0, gt=0)
+    longest_wait: float = Field(default=30.0, gt=0)
+    timeout: float = Field(default=300.0, gt=0)
+    patience: float = Field(default=300.0, ge=0)
 
 
 @dataclass
@@ -190,8 +191,7 @@ class _Run:
 
     def sampling(self, request: Request) -> dict[str, Any]:
         """Everything besides prompt, model and sample number that shapes the answer."""
-        chosen = self.spec.sampling.model_dump(exclude_none=True, exclude_defaults=True)
-        chosen["max_tokens"] = self.spec.sampling.max_tokens
+        chosen = self.spec.sampling.model_dump(exclude_defaults=True) | {"max_tokens": self.spec.sampling.max_tokens}
         if not self.spec.logprobs:
             chosen.pop("top_logprobs", None)
         if request.schema is not None and self.spec.json_schema:
@@ -200,7 +200,10 @@ class _Run:
 
     def fits(self, i: int, request: Request) -> bool:
         """Whether prompt and answer fit the model's context; if not, the request is listed as failed."""
-        tokens, allowed = (self.count or count_tokens)(request.messages), self.spec.sampling.max_tokens
+        allowed = self.spec.sampling.max_tokens
+        if _most_tokens(request) + allowed <= self.spec.context:
+            return True
+        tokens = (self.count or count_tokens)(request.messages)
         if tokens + allowed > self.spec.context:
             self.asked.failed[i] = (
                 f"{request.question}: {tokens} tokens and {allowed} for the answer "
@@ -220,13 +223,14 @@ class _Run:
                 for worker in done:
                     worker.result()
             finally:
+                self.over.set()
                 for worker in workers:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
 
     async def work(self, client: AsyncOpenAI, queue: Iterable[tuple[int, str, str]]) -> None:
         for i, key, hashed in queue:
-            if self.fatal or self.asked.stopped:
+            if self.over.is_set() or self.asked.stopped:
                 return
             try:
                 answer = await self.one(client, self.requests[i], key, hashed)
@@ -262,10 +266,11 @@ class _Run:
     async def pause(self, seconds: float) -> None:
         """Sleep, or less when the run ends meanwhile."""
         try:
-            await asyncio.wait_for(self.over.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
         except TimeoutError:
             return
-        raise Fatal(self.fatal)
+        raise Fatal(self.fatal or "The run was interrupted.")
 
     async def one(self, client: AsyncOpenAI, request: Request, key: str, hashed: str) -> Answer:
         """One request through its attempts, and the answer into the record."""
@@ -330,9 +335,7 @@ class _Run:
 
     def worst_cost(self, request: Request) -> float:
         """US dollars when every byte is a token and the answer has its full length."""
-        size = sum(len(m["content"].encode("utf-8", "replace")) + MESSAGE_OVERHEAD for m in request.messages)
-        size += len(json.dumps(request.schema)) if request.schema else 0
-        return self.cost(size, self.spec.sampling.max_tokens)
+        return self.cost(_most_tokens(request), self.spec.sampling.max_tokens)
 
     def body(self, request: Request) -> dict[str, Any]:
         """Arguments of `chat.completions.create`."""
@@ -370,6 +373,12 @@ class _Run:
             logprobs=_logprobs(choice),
             messages=[dict(m) for m in request.messages],
         )
+
+
+def _most_tokens(request: Request) -> int:
+    """Tokens that the prompt cannot exceed in a vocabulary of bytes and their combinations: one for every byte."""
+    size = sum(len(m["content"].encode("utf-8", "replace")) + MESSAGE_OVERHEAD for m in request.messages)
+    return size + (len(json.dumps(request.schema)) if request.schema else 0)
 
 
 def _tokens(reply: Any) -> tuple[int, int]:

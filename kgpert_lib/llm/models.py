@@ -29,11 +29,11 @@ class Sampling(_Checked):
     log-probabilities of that many tokens at each place. `extra` is passed in the body as it stands.
     """
 
-    temperature: float | None = Field(None, ge=0)
-    top_p: float | None = Field(None, gt=0, le=1)
-    max_tokens: int = Field(1024, gt=0)
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int = Field(default=1024, gt=0)
     seed: int | None = None
-    top_logprobs: int | None = Field(None, ge=1, le=20)
+    top_logprobs: int | None = Field(default=None, ge=1, le=20)
     extra: dict[str, Any] = {}
 
 
@@ -49,12 +49,12 @@ class ModelSpec(_Checked):
     model: str
     key_env: str | None = None
     context: int = Field(gt=0)
-    price_in: float = Field(0.0, ge=0)
-    price_out: float = Field(0.0, ge=0)
+    price_in: float = Field(default=0.0, ge=0)
+    price_out: float = Field(default=0.0, ge=0)
     json_schema: bool = False
     logprobs: bool = False
     reasoning: bool = True
-    concurrency: int = Field(16, ge=1)
+    concurrency: int = Field(default=16, ge=1)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     retired: date | None = None
     sampling: Sampling = Sampling()

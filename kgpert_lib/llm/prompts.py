@@ -142,10 +142,10 @@ def count_tokens(messages: Sequence[Mapping[str, str]]) -> int:
 
 def answer_schema(fields: Sequence[str], most: int = 64) -> dict[str, Any]:
     """JSON schema of an object with one list of at most `most` symbols for each field."""
-    symbols = {"type": "array", "maxItems": most, "items": {"type": "string", "maxLength": 24}}
+    symbols = {"type": "array", "maxItems": most, "items": {"type": "string"}}
     return {
         "type": "object",
-        "properties": {name: symbols for name in fields},
+        "properties": dict.fromkeys(fields, symbols),
         "required": list(fields),
         "additionalProperties": False,
     }
@@ -164,7 +164,13 @@ def _experiment(
 ) -> dict[str, Any]:
     shown, context = CELL_LINES.get(line.lower(), (line, ""))
     name = (names or {}).get(gene, "")
-    return {"gene": gene, "name": name, "line": shown, "context": context, "knowledge": sorted((knowledge or {}).items())}
+    return {
+        "gene": gene,
+        "name": name,
+        "line": shown,
+        "context": context,
+        "knowledge": sorted((knowledge or {}).items()),
+    }
 
 
 def _fitted(
@@ -187,6 +193,7 @@ def _fitted(
 
     def render(chosen: list[str], form: Literal["full", "compact"]) -> Prompt:
         given = values | {"candidates": chosen, "compact": form == "compact", "example": _example(fields)}
+        given["keys"] = _keys(fields)
         messages = (
             {"role": "system", "content": _templates().get_template("system.md").render().strip()},
             {"role": "user", "content": _templates().get_template(template).render(given).strip()},
@@ -216,6 +223,12 @@ def _example(fields: tuple[str, ...]) -> str:
     if fields == ("genes",):
         return f'{{"genes": ["{EXAMPLES[0]}", "{EXAMPLES[1]}"]}}'
     return f'{{"add": ["{EXAMPLES[0]}", "{EXAMPLES[1]}"], "remove": ["{EXAMPLES[2]}"]}}'
+
+
+def _keys(fields: tuple[str, ...]) -> str:
+    if fields == ("genes",):
+        return 'its key "genes" holds the list of the chosen symbols'
+    return 'its key "add" holds the list of symbols to add, its key "remove" the list of symbols to remove'
 
 
 @lru_cache(maxsize=1)

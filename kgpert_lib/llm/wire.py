@@ -65,7 +65,8 @@ async def send(client: AsyncOpenAI, body: dict[str, Any], timeout: float, patien
 
     problem: Exception
     try:
-        reply = await asyncio.wait_for(client.chat.completions.create(**body), timeout)
+        async with asyncio.timeout(timeout):
+            reply = await client.chat.completions.create(**body)
         if getattr(reply, "choices", None) and getattr(reply.choices[0], "message", None):
             return reply
         problem = Transient("the server sent a reply that is no chat completion", billed=True)
@@ -118,7 +119,8 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
     except RuntimeError:
         asyncio.run(work)
         return
-    loop, failures = asyncio.new_event_loop(), []
+    loop = asyncio.new_event_loop()
+    failures: list[BaseException] = []
 
     def target() -> None:
         try:
