@@ -47,15 +47,17 @@ steps = 20
 seed = 0
 
 # %% tags=["needs-data"]
-from kgpert_lib import figures, studies, tables
+from kgpert_lib import studies, tables
 from kgpert_lib.baselines import LinearBaseline, TrainingMean
 from kgpert_lib.evaluation import evaluate_lines
+from kgpert_lib.figures import neighbours as figures
+from kgpert_lib.figures.style import style
 from kgpert_lib.graphs import go, load_graphs, string
 from kgpert_lib.graphs.symbols import align
 from kgpert_lib.neighbours import GraphNeighbour
 from kgpert_lib.sources import load_atlas
 
-figures.style()
+style()
 screen = load_atlas(atlas, lines)
 names = screen.perturbations()
 graphs = load_graphs(graph, names)

@@ -9,7 +9,7 @@ from pathlib import Path
 from kgpert_lib.atlas import Atlas
 from kgpert_lib.errors import InputError
 
-ATLASES = {"perturbqa": "kgpert_lib.sources.perturbqa"}
+ATLASES = {"perturbqa": "kgpert_lib.sources.perturbqa", "simulated": "kgpert_lib.sources.simulated"}
 
 
 def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, download: bool = True) -> Atlas:

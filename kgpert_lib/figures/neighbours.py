@@ -1,15 +1,10 @@
-"""One function per figure, named after what it shows; they take scores and never load data.
-
-Every figure carries the name and kind of its atlas and its n; intervals are 95 % bootstrap intervals over
-perturbations.
-"""
+"""Figures of the graph-neighbour chapter: scores in, a figure out; nothing is loaded here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -19,31 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kgpert_lib import stats
+from kgpert_lib.figures.style import BLUE, GREEN, GREY, LABELS, ORANGE, finished, line_name, panels
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.neighbours import Neighbour
 
-LINE_NAMES = {"k562": "K562", "rpe1": "RPE1", "hepg2": "HepG2", "jurkat": "Jurkat"}
-LABELS = {"pearson": "Pearson delta", "centred_pearson": "centred Pearson delta", "retrieval": "retrieval"}
 NEIGHBOUR_BINS = (0, 1, 3, 6, 11, 21)
 WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
-BLUE, ORANGE, GREY, GREEN = "#2166ac", "#d95f02", "#7f7f7f", "#1b7837"
-
-
-def style() -> None:
-    """Plot settings of the book: light background, readable at phone width, no chart junk."""
-    sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
-    mpl.rcParams.update(
-        {
-            "figure.dpi": 110,
-            "savefig.dpi": 110,
-            "savefig.facecolor": "white",
-            "axes.titlesize": 11,
-            "axes.labelsize": 10,
-            "legend.fontsize": 9,
-            "legend.frameon": False,
-            "svg.hashsalt": "kgpert",
-        }
-    )
 
 
 def predictor_scores(table: pd.DataFrame, value: str = "pearson", reference: str = "training mean") -> Figure:
@@ -51,7 +27,7 @@ def predictor_scores(table: pd.DataFrame, value: str = "pearson", reference: str
 
     `table` is `tables.scores`.
     """
-    figure, axes = _panels(table, height=0.42 * table["predictor"].nunique() + 1.1)
+    figure, axes = panels(table, height=0.42 * table["predictor"].nunique() + 1.1)
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
         rows = np.arange(len(part))[::-1]
         at_reference = part["predictor"] == reference
@@ -66,15 +42,15 @@ def predictor_scores(table: pd.DataFrame, value: str = "pearson", reference: str
             )
         axis.set_yticks(rows, part["predictor"])
         axis.set_ylim(-0.6, len(part) - 0.3)
-        axis.set_title(f"{LINE_NAMES.get(str(line), str(line))} (n = {part['n'].iloc[0]})")
+        axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]})")
         axis.set_xlabel(f"{LABELS.get(value, value)}, mean and 95 % interval")
         axis.xaxis.set_major_locator(MaxNLocator(5))
-    return _finished(figure, table)
+    return finished(figure, table)
 
 
 def gain_by_neighbours(evaluated: pd.DataFrame, predictor: str, reference: str = "training mean") -> Figure:
     """Mean gain in Pearson delta over the reference by the number of training neighbours, with intervals."""
-    figure, axes = _panels(evaluated, height=3.2)
+    figure, axes = panels(evaluated, height=3.2)
     edges = [*NEIGHBOUR_BINS, np.inf]
     labels = [_bin(low, high) for low, high in pairwise(edges)]
     for axis, (line, part) in zip(axes, evaluated.groupby("line", sort=False), strict=True):
@@ -90,10 +66,10 @@ def gain_by_neighbours(evaluated: pd.DataFrame, predictor: str, reference: str =
                 f"n={np.sum(which == k)}", (k, 0), (0, -12), textcoords="offset points", ha="center", fontsize=8
             )
         axis.set_xticks(range(len(labels)), labels)
-        axis.set_title(LINE_NAMES.get(str(line), str(line)))
+        axis.set_title(line_name(line))
         axis.set_xlabel("training neighbours of the perturbed gene")
     axes[0].set_ylabel(f"gain in Pearson delta\nof {predictor} over {reference}")
-    return _finished(figure, evaluated)
+    return finished(figure, evaluated)
 
 
 def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
@@ -116,10 +92,10 @@ def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
         for axis in row:
             axis.axhline(reference[line], color=GREY, linestyle="--", linewidth=1)
     for axis, (line, prior) in zip(grid.axes.flat, product(grid.row_names, grid.col_names), strict=True):
-        axis.set_title(f"{LINE_NAMES.get(line, line)}, prior {prior:g}")
+        axis.set_title(f"{line_name(line)}, prior {prior:g}")
     grid.set_axis_labels("largest neighbourhood", "Pearson delta")
     grid.axes[0, 0].legend(title="cut", loc="lower right")
-    return _finished(grid.figure, table)
+    return finished(grid.figure, table)
 
 
 def oracle_gap(table: pd.DataFrame) -> Figure:
@@ -127,7 +103,7 @@ def oracle_gap(table: pd.DataFrame) -> Figure:
 
     `table` has columns atlas, line, moves, n, pearson, pearson_low, pearson_high.
     """
-    figure, axes = _panels(table, height=3.0)
+    figure, axes = panels(table, height=3.0)
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
         rows = np.arange(len(part))[::-1]
         colours = [GREY if moves == "none" else ORANGE for moves in part["moves"]]
@@ -137,9 +113,9 @@ def oracle_gap(table: pd.DataFrame) -> Figure:
             axis.annotate(f"{value:.3f}", (0.02, row), va="center", color="white", fontsize=9)
         axis.set_yticks(rows, [_ORACLE[m] for m in part["moves"]])
         axis.set_xlim(0, 1)
-        axis.set_title(f"{LINE_NAMES.get(str(line), str(line))} (n = {part['n'].iloc[0]})")
+        axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]})")
         axis.set_xlabel("Pearson delta (orange: chosen on the answer)")
-    return _finished(figure, table)
+    return finished(figure, table)
 
 
 def neighbourhood(gene: str, members: Sequence[Neighbour], graph: KnowledgeGraph, title: str, axis: Axes) -> None:
@@ -170,16 +146,18 @@ def neighbourhood(gene: str, members: Sequence[Neighbour], graph: KnowledgeGraph
         )
     axis.annotate(gene, (0, 0), (0, 9), textcoords="offset points", ha="center", fontsize=8.5, bbox=WHITE)
     axis.set_title(title, fontsize=9.5)
-    axis.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
+    axis.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal")
     axis.set_axis_off()
 
 
-def neighbourhoods(panels: Sequence[tuple[str, Sequence[Neighbour], str]], graph: KnowledgeGraph, note: str) -> Figure:
+def neighbourhoods(
+    drawings: Sequence[tuple[str, Sequence[Neighbour], str]], graph: KnowledgeGraph, note: str
+) -> Figure:
     """Several neighbourhoods side by side: gene, members and title each; blue STRING, orange GO, green both."""
-    figure, axes = plt.subplots(-(-len(panels) // 2), 2, figsize=(9, 4.3 * -(-len(panels) // 2)), squeeze=False)
-    for axis in axes.ravel()[len(panels) :]:
+    figure, axes = plt.subplots(-(-len(drawings) // 2), 2, figsize=(9, 4.3 * -(-len(drawings) // 2)), squeeze=False)
+    for axis in axes.ravel()[len(drawings) :]:
         axis.set_axis_off()
-    for axis, (gene, members, title) in zip(axes.ravel(), panels, strict=False):
+    for axis, (gene, members, title) in zip(axes.ravel(), drawings, strict=False):
         neighbourhood(gene, members, graph, title, axis)
     figure.suptitle(note, fontsize=9, y=0.01, va="bottom")
     figure.tight_layout(rect=(0, 0.03, 1, 1))
@@ -188,21 +166,6 @@ def neighbourhoods(panels: Sequence[tuple[str, Sequence[Neighbour], str]], graph
 
 
 _ORACLE = {"none": "graph union", "remove": "+ best removals", "add": "+ best additions", "both": "+ both"}
-
-
-def _panels(table: pd.DataFrame, height: float) -> tuple[Figure, Sequence[Axes]]:
-    lines = table["line"].unique()
-    figure, axes = plt.subplots(1, len(lines), figsize=(4.6 * len(lines), height), sharey=True, squeeze=False)
-    return figure, list(axes[0])
-
-
-def _finished(figure: Figure, table: pd.DataFrame) -> Figure:
-    """Add the line that names the atlas and close the figure for pyplot, so that a notebook shows it once."""
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
-    kind = f" ({table['kind'].iloc[0]})" if "kind" in table else ""
-    figure.text(0.005, 0.005, f"atlas: {', '.join(table['atlas'].unique())}{kind}", fontsize=8, color=GREY)
-    plt.close(figure)
-    return figure
 
 
 def _bin(low: float, high: float) -> str:

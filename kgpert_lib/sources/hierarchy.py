@@ -1,0 +1,186 @@
+"""Real complexes, pathways and organelles for the simulated atlas, read from the committed GO tables.
+
+The simulation needs a hierarchy that a biologist recognises, not all of GO: a few overlapping groups
+on each level. Which terms are taken follows from plain rules (size, overlap), named as constants here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import networkx as nx
+import pandas as pd
+
+from kgpert_lib.paths import DATA
+
+COMPLEX_ROOT = "GO:0032991"
+PATHWAY_ROOTS = ("GO:0044237", "GO:0071840", "GO:0022402", "GO:0051641")
+COMPLEX_SIZE = (3, 30)
+PATHWAY_SIZE = (8, 45)
+COMPLEX_OVERLAP, PATHWAY_OVERLAP = 0.7, 0.35
+COMPLEXES_PER_GENE, PATHWAYS_PER_GENE = 2, 2
+NEST_SHARE = 0.6
+ORGANELLES = {
+    "GO:0005739": "mitochondrion",
+    "GO:0005783": "endoplasmic reticulum",
+    "GO:0005794": "Golgi apparatus",
+    "GO:0005730": "nucleolus",
+    "GO:0005840": "ribosome",
+    "GO:0005815": "microtubule organizing center",
+    "GO:0005681": "spliceosomal complex",
+    "GO:0005694": "chromosome",
+    "GO:0005654": "nucleoplasm",
+    "GO:0005634": "nucleus",
+    "GO:0005829": "cytosol",
+}
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """Membership tables of the levels above genes, names to parts on any lower level."""
+
+    complexes: Mapping[str, tuple[str, ...]]
+    pathways: Mapping[str, tuple[str, ...]]
+    organelles: Mapping[str, tuple[str, ...]]
+
+    @property
+    def tables(self) -> tuple[Mapping[str, tuple[str, ...]], ...]:
+        """The three tables from the ground up, as `HierarchicalSCM.from_memberships` takes them."""
+        return self.complexes, self.pathways, self.organelles
+
+
+def read_hierarchy(genes: Sequence[str]) -> Hierarchy:
+    """Complexes, pathways and organelles among `genes`, from GO and the committed list of submodules.
+
+    A complex belongs to the pathway that holds most of its genes (at least 60 % of them), a pathway to the
+    organelle that holds most of its genes; a gene in no such part belongs to the larger whole directly.
+    """
+    members, names = _go_members(DATA / "knowledge")
+    kept = set(genes)
+    found = {term: sorted(kept & group) for term, group in members.items()}
+    modules = _modules(kept)
+    complexes = dict(modules)
+    for term in _choose(
+        {t: g for t, g in found.items() if t in _below(COMPLEX_ROOT) and t != COMPLEX_ROOT},
+        COMPLEX_SIZE, COMPLEX_OVERLAP, COMPLEXES_PER_GENE,
+    ):  # fmt: skip
+        complexes[names[term]] = tuple(found[term])
+    complexes = _first(complexes, COMPLEXES_PER_GENE)
+    inner = frozenset().union(*(_below(root) for root in PATHWAY_ROOTS))
+    processes = {t: g for t, g in found.items() if t in inner and "regulation" not in names[t]}
+    terms = _choose(processes, PATHWAY_SIZE, PATHWAY_OVERLAP, PATHWAYS_PER_GENE, large_first=True)
+    flat = {names[t]: found[t] for t in terms}
+    pathways = _home(flat, complexes, sorted(kept), NEST_SHARE)
+    places = _organelles({title: set(found[t]) for t, title in ORGANELLES.items()}, sorted(kept))
+    reach = {name: set().union(*(complexes.get(part, (part,)) for part in parts)) for name, parts in pathways.items()}
+    loose = {name: set(group) for name, group in complexes.items() if not any(name in p for p in pathways.values())}
+    organelles = _home(places, reach | loose, sorted(kept), 0.0)
+    return Hierarchy(complexes, pathways, organelles)
+
+
+def _first(groups: Mapping[str, Iterable[str]], limit: int) -> dict[str, tuple[str, ...]]:
+    """Each gene in no more than its first `limit` groups; groups left with one gene go."""
+    load: dict[str, int] = defaultdict(int)
+    kept: dict[str, tuple[str, ...]] = {}
+    for name, group in groups.items():
+        members = tuple(gene for gene in group if load[gene] < limit)
+        if len(members) > 1:
+            kept[name] = members
+            for gene in members:
+                load[gene] += 1
+    return kept
+
+
+def _home(
+    wholes: Mapping[str, Iterable[str]], parts: Mapping[str, Iterable[str]], genes: Sequence[str], share: float
+) -> dict[str, tuple[str, ...]]:
+    """Put each part into the whole that holds most of its genes, if that is at least `share` of them.
+
+    A gene that no placed part holds goes directly into the smallest whole that has it.
+    """
+    groups = {name: set(group) for name, group in wholes.items()}
+    placed: dict[str, list[str]] = {name: [] for name in groups}
+    covered: set[str] = set()
+    for name, group in parts.items():
+        inside = {w: len(groups[w].intersection(group)) for w in groups}
+        best = max(groups, key=lambda w: (inside[w], -len(groups[w]), w))
+        if inside[best] and inside[best] >= share * len(set(group)):
+            placed[best].append(name)
+            covered.update(group)
+    for gene in genes:
+        having = [w for w in groups if gene in groups[w]]
+        if gene not in covered and having:
+            placed[min(having, key=lambda w: (len(groups[w]), w))].append(gene)
+    return {name: tuple(found) for name, found in placed.items() if found}
+
+
+def _choose(
+    groups: Mapping[str, list[str]], size: tuple[int, int], overlap: float, per_gene: int, large_first: bool = False
+) -> list[str]:
+    """Terms of fitting size, by size, that do not repeat a chosen one and have room in most of their genes."""
+    chosen: list[set[str]] = []
+    picked: list[str] = []
+    load: dict[str, int] = defaultdict(int)
+    fitting = {t: g for t, g in groups.items() if size[0] <= len(g) <= size[1]}
+    sign = -1 if large_first else 1
+    for term in sorted(fitting, key=lambda t: (sign * len(fitting[t]), t)):
+        group = set(fitting[term])
+        if any(len(group & other) / len(group | other) > overlap for other in chosen):
+            continue
+        if 2 * sum(load[g] < per_gene for g in group) < len(group):
+            continue
+        chosen.append(group)
+        picked.append(term)
+        for gene in group:
+            load[gene] += 1
+    return picked
+
+
+def _organelles(groups: Mapping[str, set[str]], genes: Sequence[str]) -> dict[str, set[str]]:
+    """Each gene in the first organelle, in the order of `ORGANELLES`, that GO puts it in; the rest in the cytosol."""
+    places: dict[str, set[str]] = {title: set() for title in groups}
+    for gene in genes:
+        places[next((t for t, g in groups.items() if gene in g), "cytosol")].add(gene)
+    return places
+
+
+def _modules(genes: set[str]) -> dict[str, tuple[str, ...]]:
+    """Submodules that GO does not list: Integrator's, from data/simulated/modules.tsv."""
+    table = pd.read_csv(DATA / "simulated" / "modules.tsv", sep="\t", comment="#")
+    groups = table[table.gene.isin(genes)].groupby("module", sort=True).gene
+    return {str(name): tuple(sorted(group)) for name, group in groups if len(group) > 1}
+
+
+@cache
+def _ancestors(folder: Path) -> dict[str, frozenset[str]]:
+    edges = pd.read_csv(folder / "go_edges.tsv.gz", sep="\t")
+    edges = edges[edges.relation.isin(["is_a", "part_of"])]
+    graph = nx.DiGraph(zip(edges.child, edges.parent, strict=True))
+    closure: dict[str, frozenset[str]] = {}
+    for term in reversed(list(nx.topological_sort(graph))):
+        closure[term] = frozenset({term}).union(*(closure[parent] for parent in graph.successors(term)))
+    return closure
+
+
+@cache
+def _below(root: str) -> frozenset[str]:
+    return frozenset(term for term, above in _ancestors(DATA / "knowledge").items() if root in above)
+
+
+@cache
+def _go_members(folder: Path) -> tuple[dict[str, frozenset[str]], dict[str, str]]:
+    """Genes of each GO term over the closure of is_a and part_of, and the terms' names."""
+    closure = _ancestors(folder)
+    table = pd.read_csv(folder / "go_annotations.tsv.gz", sep="\t")
+    table = table[table.evidence != "ND"]
+    members: dict[str, set[str]] = defaultdict(set)
+    for term, group in table.groupby("go_id").symbol:
+        genes = set(group)
+        for above in closure.get(str(term), ()):
+            members[above] |= genes
+    names = pd.read_csv(folder / "go_terms.tsv.gz", sep="\t").set_index("go_id").name.to_dict()
+    return {t: frozenset(g) for t, g in members.items()}, {str(k): str(v) for k, v in names.items()}
