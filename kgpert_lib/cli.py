@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from kgpert_lib import cli_models
 from kgpert_lib.errors import InputError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 graph_app = typer.Typer(help="Look at the knowledge graphs.", no_args_is_help=True)
 app.add_typer(graph_app, name="graph")
+cli_models.register(app)
 out, err = Console(), Console(stderr=True, soft_wrap=True)
 
 AtlasOption = Annotated[str, typer.Option(help="perturbqa, or the folder of a saved atlas.")]

@@ -20,7 +20,7 @@ LONGEST_ANSWER = 100_000
 MOST_ITEMS = 5_000
 LONGEST_SYMBOL = 40
 
-Kind = Literal["duplicate", "target", "unknown", "example"]
+Kind = Literal["duplicate", "target", "unknown", "example", "not measured", "present", "absent"]
 Form = Literal["json", "tags", "lines"]
 Lookup = Callable[[str], str | None]
 Resolve = Mapping[str, str] | Lookup
@@ -45,7 +45,12 @@ _BARE_ARRAY = re.compile(rf"""\[(?P<list>\s*+(?="){_IN_LIST})(?P<end>\])?""")
 
 
 class Dropped(NamedTuple):
-    """A proposal that does not count: the list it stood in, its text, and why."""
+    """A proposal that does not count: the list it stood in, its text, and why.
+
+    `parse` itself knows the first four kinds. Of what it resolved, the sets of `kgpert_lib.llm.proposals` drop
+    genes that are no training perturbation (``"not measured"``), additions that are neighbours already
+    (``"present"``) and removals of genes that are none (``"absent"``).
+    """
 
     field: str
     text: str

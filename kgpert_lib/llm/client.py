@@ -149,6 +149,21 @@ def ask(
     return run.asked
 
 
+def sampling_of(request: Request, spec: ModelSpec) -> dict[str, Any]:
+    """Everything besides prompt, model and sample number that shapes the answer."""
+    chosen = spec.sampling.model_dump(exclude_defaults=True) | {"max_tokens": spec.sampling.max_tokens}
+    if not spec.logprobs:
+        chosen.pop("top_logprobs", None)
+    if request.schema is not None and spec.json_schema:
+        chosen["schema"] = dict(request.schema)
+    return chosen
+
+
+def request_key(request: Request, spec: ModelSpec) -> str:
+    """The key under which a model's answer to a request is recorded."""
+    return answer_key(prompt_hash(request.messages), spec.model, sampling_of(request, spec), request.sample)
+
+
 class _OverBudget(Exception):
     """The next request could exceed the budget."""
 
@@ -180,7 +195,7 @@ class _Run:
         self.copies: dict[str, list[int]] = {}
         for i, request in enumerate(self.requests):
             hashed = prompt_hash(request.messages)
-            key = answer_key(hashed, self.spec.model, self.sampling(request), request.sample)
+            key = request_key(request, self.spec)
             known = None if self.fresh else self.record.get(key)
             if known is not None:
                 self.asked.answers[i] = known
@@ -188,15 +203,6 @@ class _Run:
             self.copies.setdefault(key, []).append(i)
             if len(self.copies[key]) == 1 and self.fits(i, request):
                 self.todo.append((i, key, hashed))
-
-    def sampling(self, request: Request) -> dict[str, Any]:
-        """Everything besides prompt, model and sample number that shapes the answer."""
-        chosen = self.spec.sampling.model_dump(exclude_defaults=True) | {"max_tokens": self.spec.sampling.max_tokens}
-        if not self.spec.logprobs:
-            chosen.pop("top_logprobs", None)
-        if request.schema is not None and self.spec.json_schema:
-            chosen["schema"] = dict(request.schema)
-        return chosen
 
     def fits(self, i: int, request: Request) -> bool:
         """Whether prompt and answer fit the model's context; if not, the request is listed as failed."""
@@ -339,7 +345,7 @@ class _Run:
 
     def body(self, request: Request) -> dict[str, Any]:
         """Arguments of `chat.completions.create`."""
-        chosen = self.sampling(request)
+        chosen = sampling_of(request, self.spec)
         body: dict[str, Any] = {"model": self.spec.model, "messages": [dict(m) for m in request.messages]}
         body |= {k: chosen[k] for k in ("temperature", "top_p") if k in chosen}
         body[self.spec.max_tokens_field] = chosen["max_tokens"]
@@ -362,7 +368,7 @@ class _Run:
             question=request.question,
             prompt_hash=hashed,
             model=self.spec.model,
-            sampling=self.sampling(request),
+            sampling=sampling_of(request, self.spec),
             sample=request.sample,
             text=scrub(choice.message.content or "", [self.key]),
             finish=choice.finish_reason,

@@ -40,7 +40,8 @@ class Sampling(_Checked):
 class ModelSpec(_Checked):
     """One model behind one OpenAI-compatible address.
 
-    `context` is in tokens, prompt and answer together; prices are US dollars per million tokens;
+    `context` is in tokens, prompt and answer together; `prompt_tokens` caps the prompt below what the context
+    allows, for a model that reads slowly; prices are US dollars per million tokens;
     `json_schema` and `logprobs` say whether the server honours them (where it does not, they are not
     sent); `reasoning` says whether prompts ask for thoughts before the answer.
     """
@@ -49,6 +50,7 @@ class ModelSpec(_Checked):
     model: str
     key_env: str | None = None
     context: int = Field(gt=0)
+    prompt_tokens: int | None = Field(default=None, gt=0)
     price_in: float = Field(default=0.0, ge=0)
     price_out: float = Field(default=0.0, ge=0)
     json_schema: bool = False
@@ -73,6 +75,12 @@ class ModelSpec(_Checked):
     def local(self) -> bool:
         """True for a server on this machine, which is reached without a proxy."""
         return urlsplit(self.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def room(self) -> int:
+        """Tokens that a prompt may have."""
+        free = self.context - self.sampling.max_tokens
+        return free if self.prompt_tokens is None else min(free, self.prompt_tokens)
 
     def key(self) -> str | None:
         """The key from the environment; None where the model needs none. InputError names a missing variable."""

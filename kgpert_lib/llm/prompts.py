@@ -18,6 +18,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.llm.answers import EXAMPLES
 
 MESSAGE_OVERHEAD = 16
+SYMBOL = "^[A-Za-z][A-Za-z0-9-]{1,11}$"
 CELL_LINES = {
     "k562": ("K562", "chronic myeloid leukaemia, without functional TP53"),
     "rpe1": ("RPE1", "retinal pigment epithelium immortalised with hTERT, nearly diploid, TP53 functional"),
@@ -85,13 +86,15 @@ def langpert(
     room : tokens for the prompt, that is context less answer; None: no limit.
     count : tokens of messages; `count_tokens` by default.
 
+    Candidates stand in the order of the alphabet, so that their place tells nothing.
+
     Raises
     ------
     InputError
         When the target is a candidate, there is none, or not even one candidate fits.
     """
-    values = _experiment(gene, line, names, knowledge) | {"most": most, "reasoning": reasoning}
-    return _fitted("langpert.md", ("genes",), gene, candidates, wider, values, room, count)
+    values = _experiment(gene, line, names, knowledge) | {"limits": {"genes": most}, "reasoning": reasoning}
+    return _fitted("langpert", ("genes",), gene, candidates, wider, values, room, count)
 
 
 def edits(
@@ -104,25 +107,30 @@ def edits(
     knowledge: Mapping[str, str] | None = None,
     wider: Sequence[str] = (),
     most: int = 10,
+    most_removed: int | None = None,
     reasoning: bool = True,
     room: int | None = None,
     count: Counter | None = None,
 ) -> Prompt:
     """Ask for additions to and removals from a graph neighbourhood (SPEC section 8).
 
-    `neighbours` is ``N_train(gene)`` in the order to show; `candidates` are training genes, of which
-    those that are neighbours already are left out. The other parameters and errors are those of `langpert`.
+    `neighbours` is ``N_train(gene)`` in the order to show, with names and graphs where there is room for
+    thoughts, else the symbols alone; `candidates` are training genes, of which those that are neighbours already
+    are left out. At most `most` genes may be added and `most_removed` removed (None: all). The other
+    parameters and errors are those of `langpert`.
     """
     shown = {n.gene for n in neighbours}
     if gene in shown:
         raise InputError(f"{gene} is among its own neighbours; leave the target out.")
-    values = _experiment(gene, line, names, knowledge) | {"most": most, "reasoning": reasoning}
+    removable = len(neighbours) if most_removed is None else min(most_removed, len(neighbours))
+    values = _experiment(gene, line, names, knowledge) | {"limits": {"add": most, "remove": removable}}
+    values |= {"reasoning": reasoning, "limit_removed": most_removed or len(neighbours)}
     values["neighbours"] = [
         {"gene": n.gene, "graphs": n.graphs, "name": n.name or (names or {}).get(n.gene, "")} for n in neighbours
     ]
     free = [c for c in candidates if c not in shown]
     near = [w for w in wider if w not in shown]
-    return _fitted("edits.md", ("add", "remove"), gene, free, near, values, room, count)
+    return _fitted("edits", ("add", "remove"), gene, free, near, values, room, count)
 
 
 def estimate_tokens(text: str) -> int:
@@ -140,12 +148,18 @@ def count_tokens(messages: Sequence[Mapping[str, str]]) -> int:
     return sum(estimate_tokens(m["content"]) + MESSAGE_OVERHEAD for m in messages)
 
 
-def answer_schema(fields: Sequence[str], most: int = 64) -> dict[str, Any]:
-    """JSON schema of an object with one list of at most `most` symbols for each field."""
-    symbols = {"type": "array", "maxItems": most, "items": {"type": "string"}}
+def answer_schema(
+    fields: Sequence[str], most: int | Mapping[str, int] = 64, pattern: str | None = None
+) -> dict[str, Any]:
+    """JSON schema of an object with one list of symbols for each field, at most `most` of them (or by field).
+
+    With `pattern` every symbol has to match it: small models otherwise fill their answer with one endless word.
+    """
+    symbol = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
+    limits = dict.fromkeys(fields, most) if isinstance(most, int) else most
     return {
         "type": "object",
-        "properties": dict.fromkeys(fields, symbols),
+        "properties": {f: {"type": "array", "maxItems": limits[f], "items": symbol} for f in fields},
         "required": list(fields),
         "additionalProperties": False,
     }
@@ -174,7 +188,7 @@ def _experiment(
 
 
 def _fitted(
-    template: str,
+    task: str,
     fields: tuple[str, ...],
     gene: str,
     candidates: Collection[str],
@@ -196,9 +210,15 @@ def _fitted(
         given["keys"] = _keys(fields)
         messages = (
             {"role": "system", "content": _templates().get_template("system.md").render().strip()},
-            {"role": "user", "content": _templates().get_template(template).render(given).strip()},
+            {
+                "role": "user",
+                "content": _templates()
+                .get_template(f"{task}.md" if values["reasoning"] else f"{task}_brief.md")
+                .render(given)
+                .strip(),
+            },
         )
-        schema = answer_schema(fields, max(values["most"], len(values.get("neighbours", ()))))
+        schema = answer_schema(fields, values["limits"], None if values["reasoning"] else SYMBOL)
         return Prompt(messages, fields, schema, form, tuple(chosen), count(messages))
 
     prompt = render(every, "full")
@@ -209,7 +229,7 @@ def _fitted(
     low, high, best = int(fields == ("genes",)), len(near), None
     while low <= high:
         middle = (low + high) // 2
-        prompt = render(near[:middle], "compact")
+        prompt = render(sorted(near[:middle]), "compact")
         low, high, best = (middle + 1, high, prompt) if prompt.tokens <= room else (low, middle - 1, best)
     if best is None:
         raise InputError(

@@ -1,0 +1,90 @@
+"""Commands that serve a model and record its answers; `cli.py` registers them with `register`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from kgpert_lib.errors import InputError
+
+out = Console(soft_wrap=True)
+
+EngineOption = Annotated[Literal["llama.cpp", "vllm"], typer.Option(help="Server; vllm has to be installed.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``serve`` and ``record`` to the command."""
+    app.command()(serve)
+    app.command()(record)
+
+
+def serve(
+    engine: EngineOption = "llama.cpp",
+    model: Annotated[str | None, typer.Option(help="GGUF file, folder or hub name. Default: SmolLM2-135M.")] = None,
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
+    context: Annotated[int, typer.Option(help="Tokens of prompt and answer for each request.")] = 2048,
+    parallel: Annotated[int, typer.Option(help="Requests answered at once.")] = 8,
+    threads: Annotated[int | None, typer.Option(help="All cores by default; fewer on a busy machine.")] = None,
+) -> None:
+    """Serve a model on this machine until Ctrl-C; it can answer when its address is printed."""
+    from kgpert_lib.llm import local
+
+    with local.serve(model, engine=engine, context=context, parallel=parallel, port=port, threads=threads) as server:
+        out.print(
+            f"{server.model} answers at {server.base_url} ({engine}; {parallel} requests at once, "
+            f"{context} tokens each). Ctrl-C ends it."
+        )
+        server.wait()
+    raise InputError("The server ended by itself.")
+
+
+def record(
+    task: Annotated[list[str] | None, typer.Option(help="langpert or edits; may be repeated. Default: both.")] = None,
+    line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: k562 and rpe1.")] = None,
+    atlas: Annotated[str, typer.Option(help="perturbqa, simulated, or the folder of a saved atlas.")] = "perturbqa",
+    genes: Annotated[int, typer.Option(min=1, help="Test genes a line.")] = 100,
+    model: Annotated[str, typer.Option(help="A name in models.toml.")] = "smollm2",
+    models: Annotated[Path | None, typer.Option(help="A file of your own models, as models.toml.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Another address of the model's server.")] = None,
+    served: Annotated[bool, typer.Option("--serve", help="Serve the bundled model meanwhile.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads of --serve.")] = None,
+    budget: Annotated[float | None, typer.Option(help="US dollars that are never exceeded.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what is recorded.")] = False,
+    graph: Annotated[str, typer.Option(help="Graphs joined by +, or a csv edge list.")] = "string+go",
+    limit: Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of genes and of random cuts.")] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the export: data/answers.")] = None,
+) -> None:
+    """Ask a model for related genes and edits, record every answer, and export them for the book."""
+    from kgpert_lib import paths
+    from kgpert_lib.llm import recording
+    from kgpert_lib.llm.local import serve as serving
+    from kgpert_lib.llm.models import find_model
+    from kgpert_lib.llm.setting import TASKS, setting
+    from kgpert_lib.sources import load_atlas
+
+    spec = find_model(model, models)
+    if served and base_url:
+        raise InputError("Give --serve or --base-url, not both.")
+    lines = line or ["k562", "rpe1"]
+    chosen = setting(load_atlas(atlas, lines), genes, graph, limit, seed=seed)
+    folder = output or paths.DATA / "answers"
+    with (
+        recording.local_record() as answers,
+        serving(context=spec.context, threads=threads) if served else nullcontext() as server,
+    ):
+        if server and server.model != spec.model:
+            raise InputError(f"--serve serves {server.model}, not {spec.model}.")
+        spec = spec.model_copy(update={"base_url": server.base_url if server else base_url or spec.base_url})
+        for name in lines:
+            for wanted in task or TASKS:
+                asked = recording.record_answers(chosen, name, wanted, spec, answers, budget=budget, fresh=fresh)
+                path = folder / recording.export_name(chosen.atlas.name, name, wanted, model)
+                held = recording.export_answers(asked.answers, path)
+                out.print(f"{name}, {wanted}: {asked.summary} {path} holds {held}.")
+                if asked.stopped:
+                    return
