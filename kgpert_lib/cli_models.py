@@ -11,6 +11,7 @@ from rich.console import Console
 
 from kgpert_lib.errors import InputError
 
+BOOK_LINES = ("k562", "rpe1")
 out = Console(soft_wrap=True)
 
 EngineOption = Annotated[Literal["llama.cpp", "vllm"], typer.Option(help="Server; vllm has to be installed.")]
@@ -65,13 +66,15 @@ def record(
     from kgpert_lib.llm.local import serve as serving
     from kgpert_lib.llm.models import find_model
     from kgpert_lib.llm.setting import TASKS, setting
-    from kgpert_lib.sources import load_atlas
+    from kgpert_lib.sources import ATLASES, load_atlas
 
     spec = find_model(model, models)
     if served and base_url:
         raise InputError("Give --serve or --base-url, not both.")
-    lines = line or ["k562", "rpe1"]
-    chosen = setting(load_atlas(atlas, lines), genes, graph, limit, seed=seed)
+    lines = line or list(BOOK_LINES)
+    # Spellings depend on all lines loaded: with those of the book, the questions are those of the book.
+    screen = load_atlas(atlas, list(dict.fromkeys([*BOOK_LINES, *lines])) if atlas in ATLASES else lines)
+    chosen = setting(screen, genes, graph, limit, seed=seed)
     folder = output or paths.DATA / "answers"
     with (
         recording.local_record() as answers,

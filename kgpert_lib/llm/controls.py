@@ -13,7 +13,7 @@ import numpy as np
 
 from kgpert_lib.atlas import TrainingView
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.llm.proposals import ModelPredictor, Proposal
+from kgpert_lib.llm.proposals import Proposal, Proposing
 from kgpert_lib.llm.questions import Neighbouring
 from kgpert_lib.neighbours import Neighbourhoods, from_sets, predict
 from kgpert_lib.predictions import Predictions
@@ -25,7 +25,7 @@ SHORTEST_PREFIX = 3
 class _Beside:
     """A control of a model's predictor: the same average, with the same prior, over other sets."""
 
-    of: ModelPredictor
+    of: Proposing
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         raise NotImplementedError
@@ -44,7 +44,7 @@ class RandomSets(_Beside):
     neighbourhood. The draw for a gene depends on `seed` and gene only.
     """
 
-    of: ModelPredictor
+    of: Proposing
     among: Among = "offered"
     seed: int = 0
 
@@ -83,7 +83,7 @@ class RandomSets(_Beside):
 class FirstOffered(_Beside):
     """As many genes as the model chose, but simply the first ones that the prompt offers."""
 
-    of: ModelPredictor
+    of: Proposing
 
     @property
     def name(self) -> str:
@@ -128,7 +128,7 @@ class PrefixRule:
 class Inside(_Beside):
     """LangPert with only those of its genes that the graphs join to the target (paper appendix C)."""
 
-    of: ModelPredictor
+    of: Proposing
     graphs: Sequence[KnowledgeGraph]
 
     @property

@@ -45,6 +45,7 @@ class NeighbourhoodEdits(ModelPredictor):
                 most_removed=lengths(spec).remove,
                 reasoning=spec.reasoning,
                 room=spec.room,
+                context=spec.context - spec.sampling.max_tokens,
             )
             asked.append(Question(self.task, gene, view.line, prompt, tuple(n.gene for n in shown)))
         return asked

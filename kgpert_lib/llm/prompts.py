@@ -110,14 +110,16 @@ def edits(
     most_removed: int | None = None,
     reasoning: bool = True,
     room: int | None = None,
+    context: int | None = None,
     count: Counter | None = None,
 ) -> Prompt:
     """Ask for additions to and removals from a graph neighbourhood (SPEC section 8).
 
     `neighbours` is ``N_train(gene)`` in the order to show, with names and graphs where there is room for
     thoughts, else the symbols alone; `candidates` are training genes, of which those that are neighbours already
-    are left out. At most `most` genes may be added and `most_removed` removed (None: all). The other
-    parameters and errors are those of `langpert`.
+    are left out. At most `most` genes may be added and `most_removed` removed (None: all). Where the
+    neighbours alone need more than `room`, they may have up to `context` tokens, and no candidate is offered.
+    The other parameters and errors are those of `langpert`.
     """
     shown = {n.gene for n in neighbours}
     if gene in shown:
@@ -130,7 +132,7 @@ def edits(
     ]
     free = [c for c in candidates if c not in shown]
     near = [w for w in wider if w not in shown]
-    return _fitted("edits", ("add", "remove"), gene, free, near, values, room, count)
+    return _fitted("edits", ("add", "remove"), gene, free, near, values, room, count, context)
 
 
 def estimate_tokens(text: str) -> int:
@@ -196,6 +198,7 @@ def _fitted(
     values: dict[str, Any],
     room: int | None,
     count: Counter | None,
+    context: int | None = None,
 ) -> Prompt:
     """The prompt with all candidates, or with as many of the wider neighbourhood as there is room for."""
     every = sorted(set(candidates))
@@ -231,6 +234,9 @@ def _fitted(
         middle = (low + high) // 2
         prompt = render(sorted(near[:middle]), "compact")
         low, high, best = (middle + 1, high, prompt) if prompt.tokens <= room else (low, middle - 1, best)
+    if best is None and context is not None:
+        prompt = render([], "compact")
+        best = prompt if prompt.tokens <= context else None
     if best is None:
         raise InputError(
             f"The question about {gene} needs {prompt.tokens} tokens and has room for {room}; "
@@ -247,8 +253,8 @@ def _example(fields: tuple[str, ...]) -> str:
 
 def _keys(fields: tuple[str, ...]) -> str:
     if fields == ("genes",):
-        return 'its key "genes" holds the list of the chosen symbols'
-    return 'its key "add" holds the list of symbols to add, its key "remove" the list of symbols to remove'
+        return 'its key is "genes"'
+    return 'its keys are "add" and "remove"'
 
 
 @lru_cache(maxsize=1)

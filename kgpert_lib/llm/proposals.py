@@ -10,18 +10,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import pandas as pd
 
 from kgpert_lib import paths
 from kgpert_lib.atlas import TrainingView
+from kgpert_lib.errors import InputError
 from kgpert_lib.llm.answers import Dropped, parse
 from kgpert_lib.llm.client import Request, request_key
 from kgpert_lib.llm.models import ModelSpec, find_model
 from kgpert_lib.llm.questions import Neighbouring, Question, spellings
 from kgpert_lib.llm.record import Answer, Record
-from kgpert_lib.neighbours import Neighbourhoods, predict
+from kgpert_lib.neighbours import Neighbourhoods, from_sets, predict
 from kgpert_lib.predictions import Predictions
 
 
@@ -108,6 +109,54 @@ def judge(
         complete=parsed.complete,
         text=answer.text,
     )
+
+
+class Proposing(Protocol):
+    """A predictor that can tell what a model proposed."""
+
+    @property
+    def name(self) -> str:
+        """The predictor."""
+
+    @property
+    def model_name(self) -> str:
+        """The model."""
+
+    @property
+    def prior(self) -> float | None:
+        """Strength of the training mean."""
+
+    def proposals(self, view: TrainingView, perturbations: Sequence[str]) -> list[Proposal]:
+        """What the model proposed, in the order of the perturbations."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """Proposals that were read once, as a predictor: the mean over each one's members.
+
+    `by_gene` holds them by line and gene.
+    """
+
+    name: str
+    model_name: str
+    prior: float | None
+    by_gene: Mapping[tuple[str, str], Proposal]
+
+    def proposals(self, view: TrainingView, perturbations: Sequence[str]) -> list[Proposal]:
+        """What was read; InputError for a gene that was not."""
+        unread = [str(p) for p in perturbations if (view.line, str(p)) not in self.by_gene]
+        if unread:
+            raise InputError(f"No proposal of {self.model_name} was read for {unread[0]} in {view.line}.")
+        return [self.by_gene[view.line, str(p)] for p in perturbations]
+
+    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """The proposed sets."""
+        sets = [p.members for p in self.proposals(view, perturbations)]
+        return from_sets(perturbations, view.target.perturbations, sets)
+
+    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
+        """Deltas of `perturbations` in the target line."""
+        return predict(self.neighbourhoods(view, perturbations), view.target, self.prior)
 
 
 @dataclass(frozen=True)

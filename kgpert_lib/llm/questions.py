@@ -24,7 +24,7 @@ from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.prompts import Prompt
 from kgpert_lib.neighbours import Neighbourhoods
 
-TERMS = 3
+TERMS = 2
 
 
 class Neighbouring(Protocol):
