@@ -6,6 +6,7 @@ A predictor of this kind reads answers from a record and never asks: a gene with
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ import pandas as pd
 from kgpert_lib import paths
 from kgpert_lib.atlas import TrainingView
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.symbols import gene_names
 from kgpert_lib.llm.answers import Dropped, parse
 from kgpert_lib.llm.client import Request, request_key
 from kgpert_lib.llm.models import ModelSpec, find_model
@@ -71,9 +73,7 @@ def open_record(path: str | Path | None = None) -> Record:
     return Record(path, [committed] if committed.is_dir() else [])
 
 
-def judge(
-    question: Question, answer: Answer | None, training: Collection[str], spelling: Mapping[str, str]
-) -> Proposal:
+def judge(question: Question, answer: Answer | None, training: Collection[str], spelling: dict[str, str]) -> Proposal:
     """Read an answer and keep what counts: invalid additions and removals are ignored, the rest is used.
 
     `training` are the perturbations that may be averaged; `spelling` is what `parse` resolves with.
@@ -81,7 +81,9 @@ def judge(
     blank = Proposal(question.gene, question.line, question.neighbours, offered=question.prompt.candidates)
     if answer is None:
         return blank
-    parsed = parse(answer.text, question.prompt.fields, spelling, target=question.gene, prompt=question.prompt.text)
+    own = {name: question.gene for name in (question.gene, gene_names().approved(question.gene)) if name}
+    known = ChainMap({name: gene for name, gene in own.items() if name not in training}, spelling)
+    parsed = parse(answer.text, question.prompt.fields, known, target=question.gene, prompt=question.prompt.text)
     added: list[str] = []
     removed: list[str] = []
     dropped = list(parsed.dropped)

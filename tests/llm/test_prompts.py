@@ -25,6 +25,9 @@ CASES = {
     "langpert_compact": lambda: langpert("PSMB5", "jurkat", MANY, wider=["X", *MANY[100:400]], room=500, names=NAMES),
     "edits": lambda: edits("PSMB5", "hepg2", NEIGHBOURS, ["PSMA1", "PSMB6"], names=NAMES, knowledge=KNOWLEDGE),
     "edits_brief": lambda: edits("PSMB5", "my line", [], [], reasoning=False),
+    "edits_brief_full": lambda: edits(
+        "PSMB5", "k562", NEIGHBOURS, MANY[:4], names=NAMES, knowledge=KNOWLEDGE, reasoning=False, most=2, most_removed=1
+    ),
     "edits_compact": lambda: edits("PSMB5", "k562", NEIGHBOURS, MANY, wider=MANY[7:9], room=700, names=NAMES),
 }
 
@@ -75,6 +78,16 @@ def test_edits_can_be_asked_without_naming_a_single_candidate():
     assert "You may also add other genes" in prompt.text
 
 
+def test_a_large_neighbourhood_is_shown_whole_where_the_context_allows():
+    many = [Neighbour(f"GENE{i:03}", ("go",)) for i in range(60)]
+    options = {"wider": MANY, "room": 300, "reasoning": False}
+    with pytest.raises(InputError, match="room for 300"):
+        edits("PSMB5", "k562", many, MANY, **options)
+    prompt = edits("PSMB5", "k562", many, MANY, **options, context=1000)
+    assert prompt.candidates == ()
+    assert all(neighbour.gene in prompt.text for neighbour in many)
+
+
 def test_neighbours_are_not_offered_as_additions():
     prompt = edits("PSMB5", "k562", NEIGHBOURS, ["PSMB6", "PSMA1"])
     assert prompt.candidates == ("PSMA1",)
@@ -91,11 +104,16 @@ def test_the_schema_describes_the_wanted_lists():
     assert schema["required"] == ["genes"]
     assert schema["properties"]["genes"]["maxItems"] == 3
     assert edits("A", "k562", [], ["B"]).schema["required"] == ["add", "remove"]
+    short = edits("A", "k562", [Neighbour("C", ("go",))], ["B"], most=2, most_removed=5, reasoning=False).schema
+    assert {k: v["maxItems"] for k, v in short["properties"].items()} == {"add": 2, "remove": 1}
+    assert "pattern" in short["properties"]["add"]["items"]
+    assert "pattern" not in schema["properties"]["genes"]["items"]
     json.dumps(schema)
 
 
 def test_no_template_is_left_out_of_the_tests_or_has_a_hole():
     files = {p.stem for p in (Path(prompts.__file__).parent / "prompts").glob("*.md")}
-    assert files == {"system", "experiment", "answer", "langpert", "edits"}
+    brief = {"langpert_brief", "edits_brief", "known_brief"}
+    assert files == {"system", "experiment", "answer", "langpert", "edits"} | brief
     for name in CASES:
         assert "{" not in CASES[name]().text.replace(prompts._example(CASES[name]().fields), "")
