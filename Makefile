@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything runs in .venv, which `install` makes from requirements.lock.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install book test bench lint sync store lock clean
+.PHONY: help install book test bench lint sync store finding lock clean
 
 BIN := .venv/bin
 CHAPTERS ?=
@@ -37,6 +37,9 @@ sync: install ## Make each notebook and its .py script equal; the newer one wins
 store: sync ## Run the notebooks at their stored parameters and keep the outputs in place
 	@for notebook in notebooks/*.ipynb; do $(BIN)/python -m kgpert_lib.chapters "$$notebook" "$$notebook" || exit 1; done
 	$(BIN)/jupytext --sync notebooks/*.ipynb
+
+finding: install ## Draw the landing page's picture, book/_static/finding.png
+	$(BIN)/python book/finding.py
 
 lock: install ## Write requirements.lock anew from pyproject.toml: one file for Python 3.11-3.13, Linux and macOS
 	$(BIN)/pip install --quiet uv

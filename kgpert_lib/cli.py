@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -10,96 +10,92 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from kgpert_lib import cli_models
+from kgpert_lib import cli_models, cli_questions, shell
 from kgpert_lib.errors import InputError
 
 app = typer.Typer(
     help="What would knocking down a gene do, and how far may I trust it?",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 graph_app = typer.Typer(help="Look at the knowledge graphs.", no_args_is_help=True)
 app.add_typer(graph_app, name="graph")
-cli_models.register(app)
-out, err = Console(), Console(stderr=True, soft_wrap=True)
-
-AtlasOption = Annotated[str, typer.Option(help="perturbqa, or the folder of a saved atlas.")]
-LineOption = Annotated[str, typer.Option(help="Cell line, such as k562.")]
-GraphOption = Annotated[str, typer.Option(help="Graphs joined by +, or a csv edge list.")]
-LimitOption = Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")]
-CutOption = Annotated[Literal["before", "after"], typer.Option(help="Cut before or after keeping training genes.")]
-PriorOption = Annotated[float | None, typer.Option(help="Weight of the training mean, in neighbours.")]
-SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(help="What other lines may show.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of random cuts and of the bootstrap.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+for command in (cli_questions.vote, cli_questions.ask, cli_models.serve, cli_models.record):
+    app.command()(command)
+USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
 @app.command()
 def fetch(
     group: Annotated[str, typer.Argument(help="perturbqa, string, go or another group of the registry.")],
 ) -> None:
-    """Download the files of one source, resume what was cut off, and verify every checksum."""
+    """Download the files of one source, resume what was cut off, and verify every checksum.
+
+    Files whose hosts cannot be reached are named; the exit code is 2 when none was had or a copy was wrong.
+    """
     from kgpert_lib.downloads.fetch import fetch_group
 
     got = fetch_group(group)
     for name, path in got.items():
-        out.print(f"{name}: {path}", soft_wrap=True)
-    for name, reason in got.failed.items():
-        err.print(f"{name}: {reason}")
-    if not got:
-        raise InputError(f"No file of {group} could be had.")
+        shell.out.print(f"{name}: {path}", soft_wrap=True)
+    for reason in got.failed.values():
+        shell.err.print(f"kgpert: {reason}", markup=False, highlight=False)
+    if not got or set(got.failed) - got.unreachable:
+        raise typer.Exit(2)
 
 
 @graph_app.command()
 def neighbours(
-    gene: str,
-    graph: GraphOption = "string+go",
-    limit: LimitOption = 20,
-    as_json: JsonOption = False,
+    gene: Annotated[str, typer.Argument(help="Gene symbol, in any known spelling.")],
+    graph: shell.GraphOption = "string+go",
+    limit: shell.LimitOption = 20,
+    as_json: shell.JsonOption = False,
 ) -> None:
     """The strongest neighbours of a gene in each graph, before any screen is looked at."""
     from kgpert_lib.explain import graph_neighbours, known_gene
     from kgpert_lib.graphs import load_graphs
 
     graphs = load_graphs(graph)
-    gene = known_gene(gene, (), graphs)
+    gene = known_gene(gene, graphs)
     table = graph_neighbours(graphs, gene, limit)
     if as_json:
         rows = [{k: v for k, v in row.items() if not pd.isna(v)} for row in table.to_dict("records")]
-        _json({"gene": gene, "graphs": [g.name for g in graphs], "neighbours": rows})
+        shell.print_json({"gene": gene, "graphs": [g.name for g in graphs], "neighbours": rows})
     else:
-        _table(table, f"{gene} in {graph}: {len(table)} neighbours and their weight in each graph")
+        shell.print_table(table, f"{gene} in {graph}: {len(table)} neighbours and their weight in each graph")
 
 
 @app.command()
 def predict(
     gene: Annotated[str | None, typer.Argument(help="Gene to knock down; left out with --all.")] = None,
-    line: LineOption = "k562",
-    atlas: AtlasOption = "perturbqa",
-    graph: GraphOption = "string+go",
-    limit: LimitOption = 20,
-    cut: CutOption = "before",
-    prior: PriorOption = None,
-    split: SplitOption = "per-line",
-    seed: SeedOption = 0,
-    top: Annotated[int, typer.Option(help="Readout genes shown in each direction.")] = 10,
-    every: Annotated[bool, typer.Option("--all", help="Every gene in the graphs.")] = False,
+    line: shell.LineOption = "k562",
+    atlas: shell.AtlasOption = "perturbqa",
+    graph: shell.GraphOption = "string+go",
+    limit: shell.LimitOption = 20,
+    cut: shell.CutOption = "before",
+    prior: shell.PriorOption = None,
+    split: shell.SplitOption = "per-line",
+    seed: shell.SeedOption = 0,
+    top: Annotated[int, typer.Option(min=1, help="Readout genes shown in each direction.")] = 10,
+    trust: Annotated[bool, typer.Option(help="Say how good such predictions are (takes seconds).")] = True,
+    every: Annotated[bool, typer.Option("--all", help="Predict every gene in the graphs.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File for --all: .h5ad, .npz or .csv.")] = None,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
+    as_json: shell.JsonOption = False,
+    as_csv: shell.CsvOption = False,
 ) -> None:
     """What knocking down a gene would do: the neighbours, the readout genes that move, what was measured."""
     from kgpert_lib import explain
     from kgpert_lib.graphs import load_graphs
     from kgpert_lib.neighbours import GraphNeighbour
+    from kgpert_lib.predictions import check_ending
     from kgpert_lib.sources import load_atlas
 
     if every == (gene is not None) or every != (output is not None):
         raise InputError("Give one gene, or --all together with -o FILE.")
+    if output is not None:
+        check_ending(output)
     screen = load_atlas(atlas, [line])
     graphs = load_graphs(graph, screen.perturbations())
     predictor = GraphNeighbour(graphs, limit, cut, prior, seed)
@@ -107,34 +103,37 @@ def predict(
         assert output is not None
         names = sorted({str(s) for g in graphs for s in g.symbols})
         made = predictor.predict(screen.view(line, split), names)
-        out.print(
+        shell.out.print(
             f"{made.save(output)}: {len(names)} genes x {len(made.genes)} readout genes in {line} of {screen.name} "
             f"({screen.kind}); {int(made.fallback.sum())} had no neighbour and got the training mean.",
             soft_wrap=True,
         )
         return
-    told = explain.explain(screen, line, explain.known_gene(gene, screen.perturbations(), graphs), predictor, split)
+    told = explain.explain(screen, line, explain.known_gene(gene, graphs, screen[line]), predictor, split, trust)
     if as_json:
-        _json(told.to_dict(top) | {"split": split, "graph": predictor.name})
+        shell.print_json(told.to_dict(top) | {"split": split, "graph": predictor.name})
     elif as_csv:
-        _csv(told.readout)
+        shell.print_csv(told.readout)
     else:
         _print_explanation(told, predictor.name, top)
 
 
 @app.command()
 def evaluate(
-    atlas: AtlasOption = "perturbqa",
+    atlas: shell.AtlasOption = "perturbqa",
     line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: all.")] = None,
-    graph: Annotated[list[str] | None, typer.Option(help="Graphs joined by +; may be repeated.")] = None,
-    limit: LimitOption = 20,
-    cut: CutOption = "before",
-    prior: PriorOption = None,
-    split: SplitOption = "per-line",
-    seed: SeedOption = 0,
+    graph: Annotated[
+        list[str] | None, typer.Option(help="Names joined by +; may be repeated. Default: string, go and string+go.")
+    ] = None,
+    limit: shell.LimitOption = 20,
+    cut: shell.CutOption = "before",
+    prior: shell.PriorOption = None,
+    split: shell.SplitOption = "per-line",
+    seed: shell.SeedOption = 0,
+    reference: Annotated[Literal["test", "all"], typer.Option(help="Perturbations that retrieval ranks.")] = "test",
     outside: Annotated[list[str] | None, typer.Option(help="LINE=FILE with predictions made elsewhere.")] = None,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
+    as_json: shell.JsonOption = False,
+    as_csv: shell.CsvOption = False,
 ) -> None:
     """Score predictors on test perturbations: means with intervals, and paired tests."""
     from kgpert_lib import tables
@@ -144,19 +143,39 @@ def evaluate(
     screen = load_atlas(atlas, line)
     specs = graph or ["string", "go", "string+go"]
     predictors = standard_predictors(specs, screen.perturbations(), limit=limit, cut=cut, prior=prior, seed=seed)
-    scores = evaluate_lines(screen, list(screen.lines), predictors, split, _by_line(outside or []))
+    scores = evaluate_lines(screen, list(screen.lines), predictors, split, _by_line(outside or []), reference)
     summary = tables.scores(scores, seed=seed)
     tests = tables.paired_tests(scores, reference="training mean", seed=seed)
     if as_json:
-        _json({"scores": summary.to_dict("records"), "tests": tests.to_dict("records")})
+        shell.print_json({"scores": summary.to_dict("records"), "tests": tests.to_dict("records")})
     elif as_csv:
-        _csv(scores)
+        shell.print_csv(scores)
     else:
-        what = f"{screen.name} ({screen.kind}), {split} split, test perturbations"
-        _table(summary, f"{what}: mean [95 % bootstrap interval]")
-        _table(tests, f"{what}: Pearson delta against the training mean, paired Wilcoxon, Holm")
+        shell.out.print(f"Atlas {screen.name} ({screen.kind}), {split} split; means with 95 % bootstrap intervals.")
+        for name, part in summary.groupby("line", sort=False):
+            shell.print_table(_score_rows(part), f"{name}: {part['n'].iloc[0]} test perturbations")
+        shell.out.print(
+            "\nfallback: perturbations that got the training mean for want of anything better.\n\n"
+            "Pearson delta against the training mean; paired Wilcoxon test, p corrected by Holm."
+        )
+        for name, part in tests.groupby("line", sort=False):
+            shell.print_table(_test_rows(part), str(name))
     for name, why in screen.missing.items():
-        err.print(f"{name} is missing: {why}")
+        shell.err.print(f"{name} is missing: {why}")
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the atlas and the cells.")],
+    line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: all four.")] = None,
+    size: Annotated[Literal["tiny", "default"], typer.Option(help="How much is simulated.")] = "default",
+    seed: shell.SeedOption = 0,
+) -> None:
+    """Simulate a screen down to single cells: a saved atlas and one h5ad of cells a line."""
+    from kgpert_lib.sources import simulated
+
+    folder = simulated.write(output, line, seed, size)
+    shell.out.print(f"{folder}/atlas: the atlas\n{folder}/cells: one h5ad of single cells a line", soft_wrap=True)
 
 
 @app.command()
@@ -171,22 +190,27 @@ def book(
     from kgpert_lib.chapters import parse_settings
 
     built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers)
-    out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)
+    shell.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)
 
 
 def main() -> None:
     """Run the command; input that cannot be used ends in one sentence and exit code 2."""
-    warnings.showwarning = lambda message, *_: err.print(f"Note: {message}", markup=False)
+    warnings.filterwarnings("ignore", module="anndata")
+    warnings.showwarning = lambda message, *_: shell.err.print(f"Note: {message}", markup=False, highlight=False)
     try:
-        app()
-    except InputError as error:
-        err.print(f"kgpert: {error}", markup=False, highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("kgpert: stopped.")
-        sys.exit(130)
+        code = app(prog_name="kgpert", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except (InputError, USAGE_ERROR) as error:
+        message = error.format_message() if isinstance(error, USAGE_ERROR) else str(error)
+        if message:
+            shell.err.print(f"kgpert: {message}", markup=False, highlight=False)
+        code = 2
     except BrokenPipeError:
-        sys.exit(0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    if code == 130:
+        shell.err.print("kgpert: stopped.")
+    sys.exit(code)
 
 
 def _by_line(pairs: list[str]) -> dict[str, list[str]]:
@@ -201,41 +225,46 @@ def _by_line(pairs: list[str]) -> dict[str, list[str]]:
 
 def _print_explanation(told: Any, graph: str, top: int) -> None:
     n = len(told.neighbours)
-    out.print(
+    shell.out.print(
         f"[bold]{told.gene}[/bold] in {told.line}, atlas {told.atlas} ({told.kind}), graph {graph}; "
         f"{told.described_status}."
     )
     if told.fallback:
-        out.print("No training perturbation stands beside it: the mean training delta is shown.")
+        shell.out.print("No training perturbation stands beside it: the mean training delta is shown.")
     else:
-        _table(told.neighbour_table(), f"{n} neighbours")
+        shell.print_table(
+            told.neighbour_table(), f"{n} neighbour{'s' * (n != 1)}: share of the mean, and edge weight in each graph"
+        )
     for title, sign in (("up", 1), ("down", -1)):
-        _table(told.strongest(top, sign), f"Strongest {title} (predicted delta; neighbours that measured the gene)")
+        table = told.strongest(top, sign).rename(columns={"neighbours_measured": "neighbours"})
+        shell.print_table(table if told.score is not None else table.drop(columns="measured"), f"Strongest {title}")
+    shell.out.print("\nneighbours: how many of them measured that readout gene.")
+    if told.expected is not None:
+        shell.out.print(
+            f"Expected Pearson delta {told.expected['pearson']:.2f}; for {told.expected['level']:.0%} of genes with "
+            f"such a neighbourhood it lies between {told.expected['low']:.2f} and {told.expected['high']:.2f}.",
+            highlight=False,
+        )
     if told.score is not None:
-        out.print(
-            f"Measured in {told.line} on {told.score['n_genes']} genes: Pearson delta {told.score['pearson']:.3f}, "
+        shell.out.print(
+            f"measured: delta of the knock-down itself (blank: not measured). Over its {told.score['n_genes']} "
+            f"measured genes the prediction's Pearson delta is {told.score['pearson']:.3f}, "
             f"centred {told.score['centred_pearson']:.3f}."
         )
 
 
-def _table(frame: pd.DataFrame, title: str) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in frame.columns:
-        table.add_column(str(column), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+def _score_rows(summary: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `tables.scores` that fit into 80 characters."""
+    from kgpert_lib import tables
+
+    rows = tables.shown(summary.drop(columns=["atlas", "kind", "line", "split", "n"]))
+    return rows.rename(columns=lambda c: c.removesuffix(" [95 %]").replace("_", " "))
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.3g}"
-    return str(value)
+def _test_rows(tests: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `tables.paired_tests` that fit into 80 characters."""
+    from kgpert_lib import tables
 
-
-def _json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=float) + "\n")
-
-
-def _csv(frame: pd.DataFrame) -> None:
-    frame.to_csv(sys.stdout, index=False)
+    rows = tables.shown(tests.drop(columns=["line", "method_b"]))
+    names = {"method_a": "predictor", "n_pairs": "pairs", "n_nonzero": "differ", "p_holm": "p (Holm)"}
+    return rows.rename(columns={**names, "mean_difference [95 %]": "mean difference"})

@@ -1,4 +1,4 @@
-"""Commands that serve a model and record its answers; `cli.py` registers them with `register`."""
+"""Commands that serve a model on this machine and record a model's answers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
+from kgpert_lib import shell
 from kgpert_lib.errors import InputError
 
 BOOK_LINES = ("k562", "rpe1")
-out = Console(soft_wrap=True)
 
 EngineOption = Annotated[Literal["llama.cpp", "vllm"], typer.Option(help="Server; vllm has to be installed.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add ``serve`` and ``record`` to the command."""
-    app.command()(serve)
-    app.command()(record)
 
 
 def serve(
@@ -35,9 +28,10 @@ def serve(
     from kgpert_lib.llm import local
 
     with local.serve(model, engine=engine, context=context, parallel=parallel, port=port, threads=threads) as server:
-        out.print(
+        shell.out.print(
             f"{server.model} answers at {server.base_url} ({engine}; {parallel} requests at once, "
-            f"{context} tokens each). Ctrl-C ends it."
+            f"{context} tokens each). Ctrl-C ends it.",
+            soft_wrap=True,
         )
         server.wait()
     raise InputError("The server ended by itself.")
@@ -46,7 +40,7 @@ def serve(
 def record(
     task: Annotated[list[str] | None, typer.Option(help="langpert or edits; may be repeated. Default: both.")] = None,
     line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: k562 and rpe1.")] = None,
-    atlas: Annotated[str, typer.Option(help="perturbqa, simulated, or the folder of a saved atlas.")] = "perturbqa",
+    atlas: shell.AtlasOption = "perturbqa",
     genes: Annotated[int, typer.Option(min=1, help="Test genes a line.")] = 100,
     model: Annotated[str, typer.Option(help="A name in models.toml.")] = "smollm2",
     models: Annotated[Path | None, typer.Option(help="A file of your own models, as models.toml.")] = None,
@@ -55,9 +49,9 @@ def record(
     threads: Annotated[int | None, typer.Option(help="Threads of --serve.")] = None,
     budget: Annotated[float | None, typer.Option(help="US dollars that are never exceeded.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what is recorded.")] = False,
-    graph: Annotated[str, typer.Option(help="Graphs joined by +, or a csv edge list.")] = "string+go",
-    limit: Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of genes and of random cuts.")] = 0,
+    graph: shell.GraphOption = "string+go",
+    limit: shell.LimitOption = 20,
+    seed: shell.SeedOption = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the export: data/answers.")] = None,
 ) -> None:
     """Ask a model for related genes and edits, record every answer, and export them for the book."""
@@ -88,6 +82,6 @@ def record(
                 asked = recording.record_answers(chosen, name, wanted, spec, answers, budget=budget, fresh=fresh)
                 path = folder / recording.export_name(chosen.atlas.name, name, wanted, model)
                 held = recording.export_answers(asked.answers, path)
-                out.print(f"{name}, {wanted}: {asked.summary} {path} holds {held}.")
+                shell.out.print(f"{name}, {wanted}: {asked.summary} {path} holds {held}.", soft_wrap=True)
                 if asked.stopped:
                     return

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 
 from kgpert_lib import metrics
 from kgpert_lib.atlas import Atlas, Split
 from kgpert_lib.baselines import LinearBaseline, Outside, TrainingMean
+from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import load_graphs
 from kgpert_lib.neighbours import Cut, GraphNeighbour
 from kgpert_lib.predictions import Predictor
+
+Reference = Literal["test", "all"]
 
 
 def standard_predictors(
@@ -38,20 +42,36 @@ def standard_predictors(
     ]
 
 
-def evaluate(atlas: Atlas, line: str, predictors: Sequence[Predictor], split: Split = "per-line") -> pd.DataFrame:
+def evaluate(
+    atlas: Atlas,
+    line: str,
+    predictors: Sequence[Predictor],
+    split: Split = "per-line",
+    reference: Reference = "test",
+) -> pd.DataFrame:
     """Score predictors on the test perturbations of `line` (SPEC section 2).
 
+    Retrieval ranks a prediction against the test perturbations (``"test"``) or every perturbation of the line.
     Predictors see ``atlas.view(line, split)`` only. Columns: atlas, kind, line, split, predictor, those of
-    `metrics.score`, n_neighbours and fallback.
+    `metrics.score`, n_neighbours and fallback. Raises InputError where two predictors share a name and where the
+    line has no test perturbation.
     """
     cells = atlas[line]
     names = cells.names("test")
+    if not names:
+        raise InputError(f"{line} of {atlas.name} has no test perturbation to score.")
+    if reference not in ("test", "all"):
+        raise InputError(f"Unknown reference {reference!r}; it is 'test' or 'all'.")
+    called = [predictor.name for predictor in predictors]
+    if len(set(called)) < len(called):
+        raise InputError(f"Two predictors are called {max(called, key=called.count)!r}; name each once.")
     truth = cells.delta[cells.rows(names)]
     view = atlas.view(line, split)
+    against: dict[str, Any] = {"reference": cells.delta, "own": cells.rows(names)} if reference == "all" else {}
     tables = []
     for predictor in predictors:
         made = predictor.predict(view, names)
-        table = metrics.score(made.delta, truth, names, mean=view.target.mean)
+        table = metrics.score(made.delta, truth, names, mean=view.target.mean, **against)
         table = table.assign(n_neighbours=made.n_neighbours, fallback=made.fallback)
         head = {"atlas": atlas.name, "kind": atlas.kind, "line": line, "split": split, "predictor": predictor.name}
         tables.append(table.assign(**head)[[*head, *table.columns]])
@@ -64,12 +84,13 @@ def evaluate_lines(
     predictors: Sequence[Predictor],
     split: Split = "per-line",
     outside: Mapping[str, Sequence[str | Path]] | None = None,
+    reference: Reference = "test",
 ) -> pd.DataFrame:
     """`evaluate` for several lines, one below the other; `outside` holds files of predictions by line."""
     files = outside or {}
     for line in files:
         atlas[line]
     return pd.concat(
-        [evaluate(atlas, line, [*predictors, *map(Outside, files.get(line, ()))], split) for line in lines],
+        [evaluate(atlas, line, [*predictors, *map(Outside, files.get(line, ()))], split, reference) for line in lines],
         ignore_index=True,
     )

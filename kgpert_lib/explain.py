@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from kgpert_lib.atlas import Atlas, CellLine, Split, TrainingView
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.symbols import full_name, resolve
 from kgpert_lib.neighbours import GraphNeighbour, Neighbour, measured_neighbours, neighbourhoods, predict
+from kgpert_lib.trust import FEWEST, Trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,9 @@ class Explanation:
     readout : a row a readout gene: gene, predicted, neighbours_measured, measured (NaN where it was not).
     fallback : True when no neighbour was found and the mean training delta stands in.
     score : Pearson delta, centred Pearson and number of measured genes; None for a gene not screened.
+    expected : Pearson delta to expect from such a neighbourhood, with the `low` and `high` end of an interval that
+        holds the share `level` of genes (`trust.Trust`); None where it was not asked for or the line has too few
+        training perturbations to tell.
     """
 
     gene: str
@@ -39,6 +43,7 @@ class Explanation:
     readout: pd.DataFrame
     fallback: bool
     score: dict[str, float] | None
+    expected: dict[str, float] | None = None
 
     @property
     def described_status(self) -> str:
@@ -79,11 +84,19 @@ class Explanation:
             "neighbours": [{"gene": n.gene, "weight": n.share, "graphs": n.graphs} for n in self.neighbours],
             **rows,
             "measured": self.score,
+            "expected": self.expected,
         }
 
 
-def explain(atlas: Atlas, line: str, gene: str, predictor: GraphNeighbour, split: Split = "per-line") -> Explanation:
-    """Predict `gene` in `line` and say why.
+def explain(
+    atlas: Atlas,
+    line: str,
+    gene: str,
+    predictor: GraphNeighbour,
+    split: Split = "per-line",
+    trust: bool = False,
+) -> Explanation:
+    """Predict `gene` in `line` and say why, and with `trust` how good such predictions are.
 
     A training perturbation is left out of the training rows of every line before it is predicted, so
     that its own delta never speaks for it.
@@ -92,6 +105,7 @@ def explain(atlas: Atlas, line: str, gene: str, predictor: GraphNeighbour, split
     view = atlas.view(line, split).without([gene])
     found = predictor.neighbourhoods(view, [gene])
     made = predict(found, view.target, predictor.prior)
+    enough = len(view.target.perturbations) >= FEWEST
     measured = _measured(cells, gene)
     readout = pd.DataFrame(
         {
@@ -111,12 +125,21 @@ def explain(atlas: Atlas, line: str, gene: str, predictor: GraphNeighbour, split
         readout=readout,
         fallback=bool(made.fallback[0]),
         score=_score(view, made.delta, measured) if gene in cells.index else None,
+        expected=_expected(Trust.fit(view, predictor), gene) if trust and enough else None,
     )
 
 
-def known_gene(symbol: str, screened: Iterable[str], graphs: Sequence[KnowledgeGraph]) -> str:
-    """The spelling of `symbol` that the screen or the graphs use; InputError suggests close names."""
-    return resolve(symbol, sorted({*screened, *(str(s) for g in graphs for s in g.symbols)}))
+def known_gene(symbol: str, graphs: Sequence[KnowledgeGraph], screen: CellLine | None = None) -> str:
+    """The spelling of `symbol` that the graphs or the screen use.
+
+    Raises InputError, with close names, for a gene that is in no graph and was not screened.
+    """
+    names = {str(s) for g in graphs for s in g.symbols}
+    where = f"of the graph {'+'.join(g.name for g in graphs)}"
+    if screen is not None:
+        names.update(map(str, screen.perturbations))
+        where += f" and the screen of {screen.name}"
+    return resolve(symbol, sorted(names), where)
 
 
 def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | None = 20) -> pd.DataFrame:
@@ -124,6 +147,12 @@ def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | N
     found = neighbourhoods(graphs, [gene], np.unique(np.concatenate([g.symbols for g in graphs])), limit).of(gene)
     rows = [{"gene": n.gene, "name": full_name(n.gene) or "", **n.graphs} for n in found]
     return pd.DataFrame(rows, columns=["gene", "name", *(g.name for g in graphs)])
+
+
+def _expected(trust: Trust, gene: str) -> dict[str, float]:
+    told = trust.expect([gene])
+    ends = {"pearson": told.expected, "low": told.low, "high": told.high}
+    return {key: float(value[0]) for key, value in ends.items()} | {"level": trust.level}
 
 
 def _measured(cells: CellLine, gene: str) -> np.ndarray:

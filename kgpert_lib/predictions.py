@@ -54,19 +54,24 @@ class Predictions:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write ``.h5ad`` (X = predicted delta), ``.npz`` or ``.csv`` by the file's ending."""
+        """Write ``.h5ad`` (X = predicted delta), ``.npz`` or ``.csv`` by the file's ending.
+
+        Raises InputError for another ending and where the file cannot be written.
+        """
         target = Path(path)
-        if target.suffix not in _WRITERS:
-            raise InputError(f"{target}: predictions are saved as {', '.join(_WRITERS)}.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
+        check_ending(target)
         try:
-            _WRITERS[target.suffix](self, Path(scratch))
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, target)
-        finally:
-            Path(scratch).unlink(missing_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, scratch = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+            os.close(handle)
+            try:
+                _WRITERS[target.suffix](self, Path(scratch))
+                os.chmod(scratch, 0o644)
+                os.replace(scratch, target)
+            finally:
+                Path(scratch).unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{target} cannot be written ({error.strerror or error}); choose another path.") from error
         return target
 
     @classmethod
@@ -92,6 +97,12 @@ class Predictions:
         _check(source, perturbations, genes, delta)
         none = np.zeros(len(perturbations), np.int64)
         return cls(perturbations, genes, delta, none, none.astype(bool))
+
+
+def check_ending(path: Path) -> None:
+    """InputError unless predictions can be saved under this file name."""
+    if path.suffix not in _WRITERS:
+        raise InputError(f"{path}: predictions are saved as {', '.join(_WRITERS)}.")
 
 
 class Predictor(Protocol):

@@ -109,8 +109,8 @@ class Pseudobulk:
         if self.splits and (halves is None or halves.shape != (len(obs), self.splits)):
             raise InputError(f"Half-sample deltas need a (cells, {self.splits}) table of halves with each chunk.")
         control = obs["perturbation"].isin(list(CONTROL_NAMES)).to_numpy()
-        row = pd.Index(self.perturbations).get_indexer(obs["perturbation"].astype(str))
-        column = pd.Index(self.batches).get_indexer(obs["batch"].astype(str))
+        row = pd.Index(self.perturbations).get_indexer(pd.Index(obs["perturbation"].astype(str)))
+        column = pd.Index(self.batches).get_indexer(pd.Index(obs["batch"].astype(str)))
         if (column < 0).any():
             raise InputError(f"Batch {obs['batch'].iloc[int(np.argmin(column))]!r} is not among the declared batches.")
         values = log_normalised(counts, self.target_sum)
@@ -132,7 +132,7 @@ class Pseudobulk:
 
     def merge(self, other: Pseudobulk) -> None:
         """Add the sums of another part of the same screen; its perturbations must be among this one's."""
-        rows = pd.Index(self.perturbations).get_indexer(other.perturbations)
+        rows = pd.Index(self.perturbations).get_indexer(pd.Index(other.perturbations))
         self._cells[:, rows] += other._cells
         self._count[:, rows] += other._count
         self._controls += other._controls

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.file_server import make_registry, write_registry
+
+__all__ = ["make_registry", "write_registry"]
+
 _SIBLING = Path(__file__).parents[2] / "shared" / "mirror"
 _MIRROR = Path(os.environ.get("KGPERT_MIRROR") or _SIBLING).resolve()
 

@@ -29,13 +29,18 @@ __all__ = ["FetchError", "Fetched", "available", "fetch", "fetch_all", "fetch_gr
 
 
 class Fetched(dict[str, Path]):
-    """Paths by file name; `failed` holds the reason for every file that could not be had."""
+    """Paths by file name; `failed` holds the reason for every file that could not be had.
+
+    `unreachable` names those of them whose hosts did not answer at all: nothing is wrong with any copy of these.
+    """
 
     failed: dict[str, str]
+    unreachable: set[str]
 
     def __init__(self) -> None:
         super().__init__()
         self.failed = {}
+        self.unreachable = set()
 
 
 def fetch(name: str, progress: bool = True, registry: Registry | None = None) -> Path:
@@ -58,6 +63,8 @@ def fetch_all(names: Iterable[str], progress: bool = True, registry: Registry | 
             found[entry.name] = fetcher.get(entry)
         except FetchError as error:
             found.failed[entry.name] = str(error)
+            if isinstance(error, UnreachableError):
+                found.unreachable.add(entry.name)
     return found
 
 
@@ -107,7 +114,7 @@ class _Fetcher:
             _note(f"{target} was damaged and has been dropped; fetching it again.")
             target.unlink()
         _check_room(entry, part)
-        tried = []
+        tried: list[FetchError] = []
         for url in entry.urls:
             host = urlsplit(url).netloc
             try:
@@ -121,8 +128,9 @@ class _Fetcher:
             except FetchError as error:
                 if isinstance(error, UnreachableError):
                     self.unreachable.add(host)
-                tried.append(str(error))
-        raise FetchError(f"{entry.name} could not be fetched: {'; '.join(tried)}.")
+                tried.append(error)
+        kind = UnreachableError if all(isinstance(error, UnreachableError) for error in tried) else FetchError
+        raise kind(f"{entry.name} could not be fetched: {'; '.join(map(str, tried))}.")
 
     def _complete(self, entry: Entry, url: str, part: Path) -> None:
         """Leave the whole, verified file in `part`; a bad remainder of an earlier run is dropped and asked for anew."""

@@ -75,8 +75,7 @@ def gain_by_neighbours(evaluated: pd.DataFrame, predictor: str, reference: str =
 def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
     """Mean Pearson delta by neighbourhood limit, a line a cut, a panel a cell line and prior.
 
-    `table` has columns line, limit (NaN: no limit), cut, prior, pearson, low, high; `reference` the score of the
-    training mean by line, drawn dashed.
+    `table` is `studies.sweep`; `reference` the score of the training mean by line, drawn dashed.
     """
     grid = sns.FacetGrid(
         table.assign(limit=table["limit"].map(_limit)),
@@ -91,8 +90,9 @@ def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
     for line, row in zip(grid.row_names, grid.axes, strict=True):
         for axis in row:
             axis.axhline(reference[line], color=GREY, linestyle="--", linewidth=1)
+    n = table.groupby("line")["n"].first()
     for axis, (line, prior) in zip(grid.axes.flat, product(grid.row_names, grid.col_names), strict=True):
-        axis.set_title(f"{line_name(line)}, prior {prior:g}")
+        axis.set_title(f"{line_name(line)} (n = {n[line]}), prior {prior:g}")
     grid.set_axis_labels("largest neighbourhood", "Pearson delta")
     grid.axes[0, 0].legend(title="cut", loc="lower right")
     return finished(grid.figure, table)

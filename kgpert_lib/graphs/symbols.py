@@ -131,10 +131,11 @@ def align(graph: KnowledgeGraph, names: Iterable[str]) -> tuple[KnowledgeGraph, 
     return graph.renamed({symbol: name for name, symbol in report.resolved.items()}), report
 
 
-def resolve(symbol: str, names: Sequence[str]) -> str:
+def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
     """The one of `names` that a user meant by `symbol`: as spelt, in another case, or by an alias.
 
-    Raises InputError with the closest names when there is none, or with the choices when there are several.
+    Raises InputError with the closest names when there is none, or with the choices when there are several; `where`
+    says in its message what the names are.
 
     >>> resolve("aars1", ["AARS", "RPL3"])
     'AARS'
@@ -156,7 +157,7 @@ def resolve(symbol: str, names: Sequence[str]) -> str:
     near = [upper[n] for n in difflib.get_close_matches(typed.upper(), list(upper), n=3, cutoff=0.6)]
     hint = f"did you mean {' or '.join(near)}?" if near else "no symbol here is close to it."
     known = full_name(_respelt(typed))
-    what = f"{typed!r} ({known}) is not among the {len(names)} genes here" if known else f"Unknown gene {typed!r}"
+    what = f"{typed!r} ({known}) is not among the {len(names)} genes {where}" if known else f"Unknown gene {typed!r}"
     raise InputError(f"{what}; {hint}")
 
 

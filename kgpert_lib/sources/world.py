@@ -77,7 +77,7 @@ LINES: Mapping[str, Line] = {
 }
 # Responses, as log fold changes. Norm of the median loading of a gene, complex, pathway and organelle, its spread
 # (log-normal), and the share of the directions' variance that all lines have in common.
-SENSITIVITY = (1.4, 0.8, 1.6, 2.5)
+SENSITIVITY = (1.4, 1.6, 1.2, 2.5)
 STRENGTH_SPREAD = 0.45
 SHARED_BIOLOGY = 0.6
 COMMON = 0.5  # `Line.common` of the biology that the lines share

@@ -122,3 +122,24 @@ def test_a_weight_that_is_no_positive_number_is_refused(weight):
 def test_a_graph_of_self_loops_has_no_edge():
     with pytest.raises(InputError, match="'g' has no edge"):
         KnowledgeGraph.from_edges("g", ["A"], ["A"])
+
+
+@given(GRAPHS, st.lists(st.sampled_from(GENES), unique=True), st.integers(0, 99))
+def test_shuffling_exchanges_the_named_genes_and_keeps_every_degree_and_weight(graph, among, seed):
+    moved = graph.shuffled(among, seed)
+    assert sorted(edges_of(moved).values()) == sorted(edges_of(graph).values())
+    degree, before = (dict(g.to_networkx().degree()) for g in (moved, graph))
+    assert sorted(degree[g] for g in among if g in graph) == sorted(before[g] for g in among if g in graph)
+    assert all(degree[g] == before[g] for g in before if g not in among)
+    assert nx.is_isomorphic(moved.to_networkx(), graph.to_networkx())
+    assert edges_of(graph.shuffled(among[::-1], seed)) == edges_of(moved)
+
+
+def test_shuffling_is_seeded_and_leaves_little_of_the_graph():
+    rng = np.random.default_rng(0)
+    names = np.array([f"N{i:03d}" for i in range(200)])
+    graph = KnowledgeGraph.from_edges("g", rng.choice(names, 400), rng.choice(names, 400))
+    edges = set(edges_of(graph))
+    one, two = (set(edges_of(graph.shuffled(list(names), seed))) for seed in (1, 2))
+    assert one != two
+    assert len(one & edges) < 0.1 * len(edges)

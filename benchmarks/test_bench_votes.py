@@ -1,0 +1,131 @@
+"""Votes on 116,041 questions of four lines, AUROC with its bootstrap, and tables of questions.
+
+The screens are made up in the shape of PerturbQA's four lines, so that the benchmark needs no download.
+"""
+
+import csv
+import resource
+import sys
+import time
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.ratios import ratio
+from kgpert_lib.atlas import Atlas, CellLine
+from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.string import two_step
+from kgpert_lib.questions.ask import Asker, ask_csv
+from kgpert_lib.questions.knowledge import Knowledge
+from kgpert_lib.questions.pairs import Questions
+from kgpert_lib.questions.score import auroc
+from kgpert_lib.questions.voting import Choices, Voter
+
+LINES = ("k562", "rpe1", "hepg2", "jurkat")
+QUESTIONS = (29_011, 29_010, 29_010, 29_010)
+PERTURBATIONS, GENES, TESTS, TERMS, CARRIED = 2_000, 4_500, 350, 18_000, 90
+
+
+def names(n: int, prefix: str) -> np.ndarray:
+    return np.array([f"{prefix}{i:05d}" for i in range(n)])
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    rng = np.random.default_rng(0)
+    genes = names(PERTURBATIONS, "G")
+    rows = np.repeat(np.arange(PERTURBATIONS), CARRIED)
+    terms = (TERMS * rng.random(len(rows)) ** 2).astype(int)
+    carried = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, terms)), shape=(PERTURBATIONS, TERMS))
+    length = np.sqrt(np.asarray(carried.multiply(carried).sum(axis=1)).ravel())
+    edges = rng.choice(genes, (2, 10_000))
+    string = KnowledgeGraph.from_edges("string", *edges)
+    unit = (sp.diags((1 / length).astype(np.float32)) @ carried).tocsr()
+    return Knowledge(genes, unit, two_step(string), (string,))
+
+
+@pytest.fixture(scope="module")
+def atlas() -> Atlas:
+    rng = np.random.default_rng(1)
+    lines = {}
+    for line in LINES:
+        delta = np.full((PERTURBATIONS, GENES), np.nan, np.float32)
+        asked = rng.random(delta.shape) < 0.02
+        delta[asked] = rng.choice([-1, 0, 1], asked.sum(), p=[0.06, 0.88, 0.06])
+        delta[:, 0] = 0
+        split = np.array(["train"] * (PERTURBATIONS - TESTS) + ["test"] * TESTS)
+        lines[line] = CellLine(line, names(PERTURBATIONS, "G"), names(GENES, "R"), delta, split)
+    return Atlas("made up", "simulated", lines)
+
+
+@pytest.fixture(scope="module")
+def asked(atlas) -> dict[str, Questions]:
+    rng = np.random.default_rng(2)
+    tests = names(PERTURBATIONS, "G")[-TESTS:]
+    out = {}
+    for line, n in zip(LINES, QUESTIONS, strict=True):
+        place = rng.choice(TESTS * GENES, n, replace=False)
+        label = (rng.random(n) < 0.12).astype(np.int8)
+        out[line] = Questions(line, "de", "test", tests, names(GENES, "R"), place // GENES, place % GENES, label, 0)
+    return out
+
+
+def test_weighted_votes_on_116041_questions(knowledge, atlas, asked, report_ratio):
+    views = {line: atlas.view(line, "strict") for line in LINES}
+    fitted = {line: Voter.fit(views[line], "de", knowledge) for line in LINES}
+    for line in LINES:
+        fitted[line].answer("weighted", asked[line])
+        fitted[line].answer("mixed", asked[line])
+    dense = knowledge.annotations.toarray()
+    test, train = dense[-TESTS:], np.ascontiguousarray(dense[:-TESTS].T)
+
+    def ours(rule: str) -> None:
+        for line in LINES:
+            fitted[line].ground.forget()
+            fitted[line].answer(rule, asked[line])
+
+    def floor() -> None:
+        for _ in LINES:
+            test @ train
+
+    total = sum(len(q) for q in asked.values())
+    for rule in ("weighted", "mixed"):
+        measured = ratio(lambda rule=rule: ours(rule), floor)
+        report_ratio(
+            f"{total:,} votes ({rule}) of four fitted lines / one dense similarity product a line",
+            measured,
+            at_most=5.0,
+        )
+
+
+def test_auroc_with_1000_draws(asked, report_ratio):
+    q = asked["k562"]
+    score = np.random.default_rng(3).random(len(q))
+    groups = [np.flatnonzero(q.column == g) for g in np.unique(q.column)]
+    groups = [g for g in groups if 0 < q.label[g].sum() < len(g)]
+
+    def loop() -> None:
+        for g in groups:
+            roc_auc_score(q.label[g], score[g])
+
+    measured = ratio(lambda: auroc(score, q.label, q.column, q.row, draws=1000), loop)
+    report_ratio("AUROC with 1,000 draws over perturbations / one scikit-learn loop without", measured, at_most=20.0)
+
+
+def test_100000_pairs_of_a_table(knowledge, atlas, tmp_path, report_ratio):
+    rng = np.random.default_rng(4)
+    with (tmp_path / "in.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["perturbation", "readout"])
+        for i, j in zip(rng.integers(0, PERTURBATIONS, 100_000), rng.integers(0, GENES, 100_000), strict=True):
+            writer.writerow([f"G{i:05d}", f"R{j:05d}"])
+    asker = Asker.fit(atlas, "k562", knowledge, {"de": Choices(), "dir": Choices()})
+    asker.answer_pairs(["G00000"], ["R00000"])
+    start = time.perf_counter()
+    ask_csv(asker, tmp_path / "in.csv", tmp_path / "out.csv")
+    rate = 100_000 / (time.perf_counter() - start)
+    report_ratio(f"20,000 / pairs a second of a table ({rate:,.0f})", 20_000 / rate, at_most=1.0)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    report_ratio("peak memory of that process, GB", peak, at_most=1.5)

@@ -1,0 +1,25 @@
+"""Draw the picture of the landing page: `make finding`."""
+
+from pathlib import Path
+
+from kgpert_lib import tables
+from kgpert_lib.evaluation import evaluate_lines, standard_predictors
+from kgpert_lib.figures.neighbours import predictor_scores
+from kgpert_lib.figures.style import style
+from kgpert_lib.sources import load_atlas
+
+LABELS = {
+    "training mean": "mean of all knock-downs",
+    "string": "neighbours in STRING",
+    "go": "neighbours in GO",
+    "string+go": "neighbours in either",
+}
+
+if __name__ == "__main__":
+    style()
+    screen = load_atlas("perturbqa", ["k562", "rpe1"])
+    predictors = standard_predictors(["string", "go", "string+go"], screen.perturbations(), prior=1.0)
+    scores = evaluate_lines(screen, list(screen.lines), [p for p in predictors if p.name in LABELS])
+    scores["predictor"] = scores["predictor"].map(LABELS)
+    figure = predictor_scores(tables.scores(scores, ["pearson"]), reference=LABELS["training mean"])
+    figure.savefig(Path(__file__).parent / "_static" / "finding.png", dpi=150, metadata={"Software": None})

@@ -1,0 +1,98 @@
+"""``kgpert vote`` and ``kgpert ask``: PerturbQA's questions answered by graph neighbours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kgpert_lib import shell
+from kgpert_lib.errors import InputError
+
+TaskOption = Annotated[Literal["de", "dir"], typer.Option(help="de: does it change? dir: does it rise?")]
+RuleOption = Annotated[
+    Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"], typer.Option(help="Rung of the ladder.")
+]
+
+
+def vote(
+    line: shell.LineOption = "k562",
+    task: TaskOption = "de",
+    split: shell.SplitOption = "strict",
+    rule: RuleOption = "mixed",
+    atlas: shell.AtlasOption = "perturbqa",
+    as_json: shell.JsonOption = False,
+) -> None:
+    """Score a voting rule on a line's test questions: mean AUROC per readout gene, beside published figures."""
+    from kgpert_lib.questions.knowledge import Knowledge
+    from kgpert_lib.questions.ladder import climb, published
+    from kgpert_lib.sources import load_atlas
+
+    screen = load_atlas(atlas)
+    made = climb(screen, line, split, Knowledge.load(screen.perturbations()), [rule], [task])[0]
+    row = made.table.set_index("rule").loc[rule]
+    others = published()
+    others = others[(others["task"] == task) & (others["line"] == line)].drop(columns=["task", "line"])
+    if as_json:
+        answer = {key: float(row[key]) for key in ("auroc", "low", "high", "gain", "gain_low", "gain_high")}
+        answer |= {key: int(row[key]) for key in ("genes", "questions")}
+        head = {"atlas": screen.name, "kind": screen.kind, "line": line, "task": task, "split": split, "rule": rule}
+        shell.print_json({**head, **answer, "published": others.to_dict("records")})
+        return
+    shell.out.print(
+        f"{rule} on {line}, task {task}, {split} split, atlas {screen.name} ({screen.kind}):\n"
+        f"auroc {row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}], mean over {row['genes']} readout genes, "
+        f"{row['questions']} questions;\n"
+        f"gain over the plain union {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
+        "(95 % bootstrap over perturbations).",
+        highlight=False,
+    )
+    shell.print_table(others, "Published (their own splits)")
+
+
+def ask(
+    line: shell.LineOption = "k562",
+    perturb: Annotated[str | None, typer.Option(help="Gene that is knocked down.")] = None,
+    readout: Annotated[str | None, typer.Option(help="Gene that is read out.")] = None,
+    questions: Annotated[Path | None, typer.Option("--csv", help="Table with columns perturbation, readout.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the answers to --csv go.")] = None,
+    split: shell.SplitOption = "strict",
+    rule: RuleOption = "mixed",
+    atlas: shell.AtlasOption = "perturbqa",
+    top: Annotated[int, typer.Option(min=1, help="Neighbours shown.")] = 10,
+    as_json: shell.JsonOption = False,
+) -> None:
+    """Would knocking down one gene change another? One pair, or a csv table of pairs (resumes where it stopped)."""
+    from kgpert_lib.questions import ask as asking
+    from kgpert_lib.questions import tune
+    from kgpert_lib.questions.knowledge import Knowledge
+    from kgpert_lib.sources import load_atlas
+
+    single = perturb is not None and readout is not None
+    if single == (questions is not None) or (questions is None) != (output is None):
+        raise InputError("Give --perturb and --readout, or --csv TABLE together with -o FILE.")
+    screen = load_atlas(atlas)
+    choices = {task: tune.load(line, split, task) for task in ("de", "dir")}
+    knowledge = Knowledge.load(screen.perturbations())
+    asker = asking.Asker.fit(screen, line, knowledge, choices, split, rule)
+    if questions is not None and output is not None:
+        report = asking.ask_csv(asker, questions, output)
+        shell.out.print(f"{output}: {report.answered} answered, {report.broken} broken.", soft_wrap=True)
+        for example in report.examples:
+            shell.err.print(example, markup=False)
+        return
+    answer = asker.ask(str(perturb), str(readout), top)
+    if as_json:
+        shell.print_json({"atlas": screen.name, "kind": screen.kind, "split": split, **answer.to_dict()})
+        return
+    shell.out.print(
+        f"Knocking down {answer.perturbation} in {line} leaves {answer.readout} [bold]{answer.answer}[/bold] "
+        f"with probability {answer.p_right:.2f}.\n"
+        f"It changes with probability {answer.p_changes:.2f}; if it changes, it rises with {answer.p_rises:.2f}. "
+        f"({rule}, {split} split, {screen.name} ({screen.kind}), {answer.status})",
+        highlight=False,
+    )
+    if answer.note:
+        shell.out.print(answer.note, markup=False)
+    shell.print_table(answer.neighbours, "Neighbours, their share of the vote, and what was measured there")

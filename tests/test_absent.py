@@ -1,0 +1,83 @@
+"""Cells on data that is not here give way to a box; where the data is, nothing changes."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from kgpert_lib import absent
+
+TWO = {"atlas": "simulated,perturbqa", "lines": ["k562"]}
+
+
+def needing(source):
+    return new_code_cell(source, metadata={"tags": ["needs-data", "remove-input"]})
+
+
+@pytest.fixture
+def notebook():
+    cells = [
+        new_markdown_cell("# Title"),
+        new_code_cell("a = 1"),
+        needing("real = load()"),
+        new_markdown_cell("A claim."),
+        needing("real.table()"),
+        new_markdown_cell("Prose.\n\n## Section"),
+        needing("real.figure()"),
+        new_code_cell("a + 1"),
+    ]
+    return new_notebook(cells=cells)
+
+
+@pytest.fixture
+def no_data(tmp_path, monkeypatch):
+    """A mirror whose copies are wrong: the files can be neither used nor downloaded."""
+    for name in ("k562-de.csv", "k562-dir.csv"):
+        (tmp_path / "perturbqa").mkdir(exist_ok=True)
+        (tmp_path / "perturbqa" / name).write_text("not the file")
+    monkeypatch.setenv("KGPERT_MIRROR", str(tmp_path))
+
+
+def sources(notebook):
+    return [cell.source for cell in notebook.cells]
+
+
+def test_one_box_a_section_stands_in_place_of_the_cells_that_need_data(notebook, no_data, tmp_path):
+    stored = tmp_path / "chapter.ipynb"
+    nbformat.write(notebook, stored)
+    before = stored.read_bytes()
+    path = absent.readied(stored, tmp_path / "bare.ipynb", notebook, TWO)
+    bare = nbformat.read(path, as_version=4)
+    nbformat.validate(bare)
+    boxed = [i for i, text in enumerate(sources(bare)) if "PerturbQA is not on this machine" in text]
+    assert boxed == [2, 6], "the first below each heading"
+    assert sources(bare)[4] == "None"
+    kept = (0, 1, 3, 5, 7)
+    assert [sources(bare)[i] for i in kept] == [sources(notebook)[i] for i in kept]
+    assert [c.metadata for c in bare.cells] == [c.metadata for c in notebook.cells]
+    assert stored.read_bytes() == before
+    assert sources(notebook)[2] == "real = load()"
+
+
+def test_the_box_says_how_to_fetch_the_data(notebook, no_data):
+    space = {}
+    exec(sources(absent.without(notebook, absent.reason(notebook, TWO)))[2].replace("\nHTML", "\nshown = HTML"), space)
+    assert "<code>kgpert fetch perturbqa</code>" in space["shown"].data
+
+
+def test_a_chapter_asked_for_another_atlas_shows_nothing_in_their_place(notebook):
+    assert absent.reason(notebook, {"atlas": "simulated"}) == ""
+    bare = absent.without(notebook, "")
+    assert [sources(bare)[i] for i in (2, 4, 6)] == ["None"] * 3
+
+
+def test_a_chapter_without_such_cells_is_used_as_it_is(no_data, tmp_path):
+    plain = new_notebook(cells=[new_code_cell("1 + 1"), new_markdown_cell("needs-data")])
+    stored = tmp_path / "chapter.ipynb"
+    assert absent.readied(stored, tmp_path / "bare.ipynb", plain, TWO) == stored
+
+
+@pytest.mark.needs_mirror
+def test_where_the_data_is_nothing_changes(notebook, mirror, tmp_path):
+    stored, bare = tmp_path / "chapter.ipynb", tmp_path / "bare.ipynb"
+    assert absent.readied(stored, bare, notebook, TWO) == stored
+    assert not bare.exists()
