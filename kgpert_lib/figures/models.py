@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from kgpert_lib.figures.style import BLUE, GREEN, GREY, ORANGE, finished, line_name, panels
 
+WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 FATE_COLOURS = {
     "used": GREEN,
     "a neighbour already": "#9ecae1",
@@ -25,23 +26,22 @@ def inside_graphs(table: pd.DataFrame) -> Figure:
     `table` is `llm.studies.inside_graphs`.
     """
     figure, axes = panels(table, height=0.42 * table["who"].nunique() + 1.1)
+    published = set(table.loc[table["published"], "who"])
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
         rows = np.arange(len(part))[::-1]
         colours = [GREY if who == "genes offered" else BLUE for who in part["who"]]
-        for row, colour, share, published in zip(rows, colours, part["share"], part["published"], strict=True):
-            if published:
-                axis.barh(row, share, color="white", edgecolor=ORANGE, hatch="///", height=0.6)
+        for row, colour, item in zip(rows, colours, part.itertuples(), strict=True):
+            if item.published:
+                axis.barh(row, item.share, color="white", edgecolor=ORANGE, hatch="///", height=0.6)
+                text = f"about {item.share:.0%}"
             else:
-                axis.barh(row, share, color=colour, height=0.6)
+                axis.barh(row, item.share, color=colour, height=0.6)
+                text = f"{item.share:.0%} of {item.n:,}"
             axis.annotate(
-                f"{'about ' if published else ''}{share:.0%}",
-                (share, row),
-                (4, 0),
-                textcoords="offset points",
-                va="center",
+                text, (item.share, row), (5, 0), textcoords="offset points", va="center", fontsize=9, bbox=WHITE
             )
-        labels = [f"{who}\n(published)" if old else f"{who}\n(n = {n})" for who, old, n in _labels(part)]
-        axis.set_yticks(rows, labels)
+        axis.set_yticks(rows, [f"{who}\n(published)" if who in published else who for who in part["who"]])
+        axis.grid(visible=False, axis="y")
         axis.set_xlim(0, 1)
         axis.set_xlabel("share inside the union of the graphs")
         axis.set_title(line_name(line))
@@ -63,8 +63,11 @@ def fates(table: pd.DataFrame, atlas: str, kind: str) -> Figure:
             for fate, colour in FATE_COLOURS.items():
                 axis.barh(row, mine.loc[fate, "share"], left=left, color=colour, height=0.6, label=fate)
                 left += mine.loc[fate, "share"]
-            names.append(f"{bar['task']}, {bar['model']}\n(n = {mine['n'].sum()})")
+            names.append(f"{bar['task']}\n({bar['model']})")
+            axis.annotate(f"n = {mine['n'].sum()}", (1, row + 0.33), ha="right", va="bottom", fontsize=8)
         axis.set_yticks(range(len(bars)), names)
+        axis.set_ylim(-0.5, len(bars) - 0.35)
+        axis.grid(visible=False, axis="y")
         axis.set_xlim(0, 1)
         axis.set_xlabel("share of proposals")
         axis.set_title(line_name(line))
@@ -74,7 +77,3 @@ def fates(table: pd.DataFrame, atlas: str, kind: str) -> Figure:
     figure.subplots_adjust(bottom=0.42)
     figure.legend(unique.values(), unique.keys(), loc="lower center", ncol=4, bbox_to_anchor=(0.5, 0.05))
     return figure
-
-
-def _labels(part: pd.DataFrame) -> zip:
-    return zip(part["who"], part["published"], part["n"], strict=True)

@@ -47,11 +47,12 @@ class RandomSets(_Beside):
     of: Proposing
     among: Among = "offered"
     seed: int = 0
+    title: str = "random"
 
     @property
     def name(self) -> str:
         """Where it draws from, and the model whose numbers it copies."""
-        return f"random of the {self.among} ({self.of.model_name})"
+        return f"{self.title} {self.among} genes ({self.of.model_name})"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The random sets."""
@@ -88,7 +89,7 @@ class FirstOffered(_Beside):
     @property
     def name(self) -> str:
         """What it takes, and the model whose numbers it copies."""
-        return f"first of the offered ({self.of.model_name})"
+        return f"first offered genes ({self.of.model_name})"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The heads of the lists."""

@@ -118,7 +118,7 @@ def langpert_scores(setting: Setting, told: Read, draws: int = 10) -> pd.DataFra
     for (task, _), of in told.items():
         if task == "langpert":
             beside: list[Predictor] = [of, Inside(of, setting.graphs), FirstOffered(of)]
-            parts.append(_answered(of, pd.concat([_evaluated(setting, beside), _random(setting, of, draws)])))
+            parts.append(_answered(of, pd.concat([_evaluated(setting, beside), _random(setting, of, draws, "random")])))
     return _in_order(parts)
 
 
@@ -129,7 +129,9 @@ def edit_scores(setting: Setting, told: Read, draws: int = 10) -> pd.DataFrame:
     parts = [_evaluated(setting, [TrainingMean(), setting.union, PrefixRule(prior, setting.union)])]
     for (task, _), of in told.items():
         if task == "edits":
-            parts.append(_answered(of, pd.concat([_evaluated(setting, [of]), _random(setting, of, draws)])))
+            parts.append(
+                _answered(of, pd.concat([_evaluated(setting, [of]), _random(setting, of, draws, "KG + random")]))
+            )
     return _in_order(parts)
 
 
@@ -147,10 +149,12 @@ def _evaluated(setting: Setting, predictors: Sequence[Predictor]) -> pd.DataFram
     return pd.concat([evaluate(setting.atlas, line, predictors) for line in setting.atlas.lines], ignore_index=True)
 
 
-def _random(setting: Setting, of: Told, draws: int) -> pd.DataFrame:
+def _random(setting: Setting, of: Told, draws: int, title: str) -> pd.DataFrame:
     """Mean scores of random sets over seeds, drawn from what was offered and from all training genes."""
     places: tuple[Among, ...] = ("offered", "training")
-    drawn = pd.concat([_evaluated(setting, [RandomSets(of, among, seed)]) for among in places for seed in range(draws)])
+    drawn = pd.concat(
+        [_evaluated(setting, [RandomSets(of, among, seed, title)]) for among in places for seed in range(draws)]
+    )
     grouped = drawn.groupby([*tables.HEAD, "perturbation"], sort=False)
     numbers = grouped[list(drawn.select_dtypes("number").columns)].mean()
     return numbers.join(grouped[list(drawn.select_dtypes(bool).columns)].all()).reset_index()
