@@ -30,16 +30,14 @@ def inside_graphs(table: pd.DataFrame) -> Figure:
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
         rows = np.arange(len(part))[::-1]
         colours = [GREY if who == "genes offered" else BLUE for who in part["who"]]
-        for row, colour, item in zip(rows, colours, part.itertuples(), strict=True):
-            if item.published:
-                axis.barh(row, item.share, color="white", edgecolor=ORANGE, hatch="///", height=0.6)
-                text = f"about {item.share:.0%}"
+        values = zip(part["share"].tolist(), part["n"].tolist(), part["published"].tolist(), strict=True)
+        for row, colour, (share, n, old) in zip(rows, colours, values, strict=True):
+            if old:
+                axis.barh(row, share, color="white", edgecolor=ORANGE, hatch="///", height=0.6)
             else:
-                axis.barh(row, item.share, color=colour, height=0.6)
-                text = f"{item.share:.0%} of {item.n:,}"
-            axis.annotate(
-                text, (item.share, row), (5, 0), textcoords="offset points", va="center", fontsize=9, bbox=WHITE
-            )
+                axis.barh(row, share, color=colour, height=0.6)
+            text = f"about {share:.0%}" if old else f"{share:.0%} of {n:,}"
+            axis.annotate(text, (share, row), (5, 0), textcoords="offset points", va="center", fontsize=9, bbox=WHITE)
         axis.set_yticks(rows, [f"{who}\n(published)" if who in published else who for who in part["who"]])
         axis.grid(visible=False, axis="y")
         axis.set_xlim(0, 1)
