@@ -1,12 +1,14 @@
-"""Cells of a chapter whose data is not on this machine: a box that says how to fetch it stands in their place.
+"""Cells of a chapter whose data is not on this machine, or whose atlas its parameter ``atlas`` does not name.
 
-A cell tagged ``needs-data`` uses PerturbQA. Where its files can be neither found nor downloaded, or where the
-chapter's parameter ``atlas`` does not name it, such cells are not run.
+Three tags say what a cell needs. ``needs-data``: PerturbQA. ``dense``: an expression atlas, which is any other.
+``simulated``: the simulated atlas. Cells of an atlas that is not named are not run, and `fitting` leaves them and
+the text with the same tags off the page. Where PerturbQA is named and its files can be neither found nor
+downloaded, a box that says how to fetch them stands in the place of its results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,11 @@ from kgpert_lib.downloads.fetch import fetch_all
 from kgpert_lib.sources import perturbqa
 
 TAG = "needs-data"
+WANTED: Mapping[str, Callable[[list[str]], bool]] = {
+    TAG: lambda names: "perturbqa" in names,
+    "dense": lambda names: any(name != "perturbqa" for name in names),
+    "simulated": lambda names: "simulated" in names,
+}
 BOX = (
     '<div class="admonition warning"><p class="admonition-title">PerturbQA is not on this machine</p>'
     "<p>The results of this section come from real screens. Fetch them with <code>kgpert fetch perturbqa</code> "
@@ -23,25 +30,34 @@ BOX = (
 
 def tagged(cell: Any) -> bool:
     """True for a code cell that uses downloaded data."""
-    return cell is not None and cell.cell_type == "code" and TAG in cell.metadata.get("tags", [])
+    return cell is not None and cell.cell_type == "code" and _has(cell, {TAG})
 
 
-def reason(notebook: Any, parameters: Mapping[str, Any]) -> str | None:
-    """Why the tagged cells cannot run, as HTML for the page: a box, or nothing to show; None when they can.
+def unnamed(parameters: Mapping[str, Any]) -> set[str]:
+    """The tags whose atlas the parameter ``atlas`` does not name; none for a chapter without that parameter."""
+    if "atlas" not in parameters:
+        return set()
+    names = [name.strip() for name in str(parameters["atlas"]).split(",") if name.strip()]
+    return {tag for tag, wanted in WANTED.items() if not wanted(names)}
 
-    Downloads what is missing where the network allows it.
-    """
-    if not any(map(tagged, notebook.cells)):
-        return None
-    if "perturbqa" not in str(parameters.get("atlas", "perturbqa")).split(","):
-        return ""
+
+def fitting(page: Any, parameters: Mapping[str, Any]) -> Any:
+    """The page without the cells, text and code, of atlases that are not named; `page` itself is changed."""
+    tags = unnamed(parameters)
+    page.cells = [cell for cell in page.cells if not _has(cell, tags)]
+    return page
+
+
+def missing(notebook: Any, parameters: Mapping[str, Any]) -> bool:
+    """True when cells want PerturbQA and it can be neither found nor downloaded (what can be, is)."""
+    if TAG in unnamed(parameters) or not any(map(tagged, notebook.cells)):
+        return False
     lines = parameters.get("lines") or perturbqa.LINES
-    files = fetch_all([name for line in lines for name in perturbqa.files(line)])
-    return BOX if files.failed else None
+    return bool(fetch_all([name for line in lines for name in perturbqa.files(line)]).failed)
 
 
-def without(notebook: Any, html: str) -> Any:
-    """The notebook with every tagged cell emptied; the first one below each heading shows `html`."""
+def without(notebook: Any, tags: Collection[str], html: str = "") -> Any:
+    """The notebook with the code cells of these tags emptied; the first one below each heading shows `html`."""
     import nbformat
 
     bare = nbformat.from_dict(notebook)
@@ -49,7 +65,7 @@ def without(notebook: Any, html: str) -> Any:
     for cell in bare.cells:
         if cell.cell_type == "markdown" and any(row.startswith("#") for row in cell.source.splitlines()):
             fresh = True
-        if tagged(cell):
+        if cell.cell_type == "code" and _has(cell, tags):
             show = fresh and html
             cell.source = f"from IPython.display import HTML\nHTML({html!r})" if show else "None"
             fresh = False
@@ -60,8 +76,14 @@ def readied(source: Path, scratch: Path, notebook: Any, parameters: Mapping[str,
     """The file to execute: `source` itself, or `scratch` holding its copy without the cells that cannot run."""
     import nbformat
 
-    html = reason(notebook, parameters)
-    if html is None:
+    ready = without(notebook, unnamed(parameters))
+    if missing(notebook, parameters):
+        ready = without(ready, {TAG}, BOX)
+    if ready == notebook:
         return source
-    nbformat.write(without(notebook, html), scratch)
+    nbformat.write(ready, scratch)
     return scratch
+
+
+def _has(cell: Any, tags: Collection[str]) -> bool:
+    return not set(tags).isdisjoint(cell.metadata.get("tags", []))

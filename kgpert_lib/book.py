@@ -30,6 +30,7 @@ from typing import Any
 
 import yaml
 
+from kgpert_lib import absent
 from kgpert_lib import chapters as ch
 from kgpert_lib.chapters import Chapter, parse_settings
 from kgpert_lib.errors import InputError
@@ -283,7 +284,8 @@ def _stage(
             copy = stage / f"{name}.ipynb"
             copy.parent.mkdir(parents=True, exist_ok=True)
             executed = nbformat.read(pages[chapter.name], as_version=4)
-            nbformat.write(ch.page_of(chapter, executed), copy)
+            whole = ch.page_of(chapter, executed)
+            nbformat.write(absent.fitting(whole, chapter.defaults | dict(parameters)), copy)
         else:
             _stage_file(root, name, stage)
     (stage / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")

@@ -130,6 +130,7 @@ def evaluate(
     prior: shell.PriorOption = None,
     split: shell.SplitOption = "per-line",
     seed: shell.SeedOption = 0,
+    fill: Annotated[Literal["none", "lowrank"], typer.Option(help="Also fill the gaps of training deltas.")] = "none",
     reference: Annotated[Literal["test", "all"], typer.Option(help="Perturbations that retrieval ranks.")] = "test",
     outside: Annotated[list[str] | None, typer.Option(help="LINE=FILE with predictions made elsewhere.")] = None,
     as_json: shell.JsonOption = False,
@@ -142,7 +143,9 @@ def evaluate(
 
     screen = load_atlas(atlas, line)
     specs = graph or ["string", "go", "string+go"]
-    predictors = standard_predictors(specs, screen.perturbations(), limit=limit, cut=cut, prior=prior, seed=seed)
+    predictors = standard_predictors(
+        specs, screen.perturbations(), limit=limit, cut=cut, prior=prior, seed=seed, fill=fill
+    )
     scores = evaluate_lines(screen, list(screen.lines), predictors, split, _by_line(outside or []), reference)
     summary = tables.scores(scores, seed=seed)
     tests = tables.paired_tests(scores, reference="training mean", seed=seed)

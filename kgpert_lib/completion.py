@@ -10,7 +10,7 @@ training perturbations on `out_of_fold` completions only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ from scipy.sparse.linalg import svds
 
 from kgpert_lib.atlas import FloatArray, NameArray, TrainingLine, TrainingView
 from kgpert_lib.errors import InputError
+from kgpert_lib.neighbours import GraphNeighbour, Neighbourhoods, WeightedNeighbour
+from kgpert_lib.predictions import Predictions
 
 ROUNDS = 8
 
@@ -120,6 +122,34 @@ def completed(
     """The view whose target line is `complete`; `weights` (t, t) between its training perturbations."""
     done = complete(view.target, pulled(weights), rank, ridge)
     return replace(view, lines={**view.lines, view.line: done})
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A neighbour predictor on training deltas whose gaps are filled first (``fill="lowrank"``).
+
+    The completion pulls a training perturbation towards the neighbours that the predictor itself gives it among
+    the training perturbations; no other row is read, so the gaps are filled without any test delta.
+    """
+
+    predictor: GraphNeighbour | WeightedNeighbour
+    rank: int = 16
+    ridge: float = 3.0
+
+    @property
+    def name(self) -> str:
+        """The predictor's name and that its deltas were filled."""
+        return f"{self.predictor.name}, filled"
+
+    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """The predictor's own."""
+        return self.predictor.neighbourhoods(view, perturbations)
+
+    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
+        """Deltas of `perturbations` in the target line."""
+        training = [str(p) for p in view.target.perturbations]
+        weights = self.predictor.neighbourhoods(view, training).weights
+        return self.predictor.predict(completed(view, weights, self.rank, self.ridge), perturbations)
 
 
 def _solve(

@@ -11,12 +11,14 @@ import pandas as pd
 from kgpert_lib import metrics
 from kgpert_lib.atlas import Atlas, Split
 from kgpert_lib.baselines import LinearBaseline, Outside, TrainingMean
+from kgpert_lib.completion import Filled
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import load_graphs
 from kgpert_lib.neighbours import Cut, GraphNeighbour
 from kgpert_lib.predictions import Predictor
 
 Reference = Literal["test", "all"]
+Fill = Literal["none", "lowrank"]
 
 
 def standard_predictors(
@@ -26,20 +28,18 @@ def standard_predictors(
     cut: Cut = "before",
     prior: float | None = None,
     seed: int = 0,
+    fill: Fill = "none",
 ) -> list[Predictor]:
     """The training mean, the linear baseline and a graph neighbour for each of `specs`, such as ``"string+go"``.
 
-    Graph symbols take the spelling of `names`, the screened perturbations.
+    With ``fill="lowrank"`` each graph neighbour also runs on training deltas whose gaps are filled. Graph symbols
+    take the spelling of `names`, the screened perturbations.
     """
     loaded = {g.name: g for g in load_graphs("+".join(dict.fromkeys("+".join(specs).split("+"))), names)}
-    return [
-        TrainingMean(),
-        LinearBaseline(seed=seed),
-        *(
-            GraphNeighbour([loaded[Path(part).stem] for part in spec.split("+")], limit, cut, prior, seed)
-            for spec in specs
-        ),
+    plain = [
+        GraphNeighbour([loaded[Path(part).stem] for part in spec.split("+")], limit, cut, prior, seed) for spec in specs
     ]
+    return [TrainingMean(), LinearBaseline(seed=seed), *plain, *(map(Filled, plain) if fill == "lowrank" else ())]
 
 
 def evaluate(

@@ -1,12 +1,9 @@
 """Where committed tables, downloads and the mirror are."""
 
 import os
-import warnings
 from pathlib import Path
 
-with warnings.catch_warnings():  # pooch asks tqdm for a notebook widget; a plain bar serves
-    warnings.filterwarnings("ignore", message="IProgress not found")
-    import pooch
+import pooch
 
 _PACKAGED = Path(__file__).parent / "_data"
 DATA = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "data"

@@ -104,17 +104,25 @@ def measure(simulation: Simulation, line: str, splits: int = SPLITS) -> pd.DataF
     and ``replicate`` (correlation of two independent full experiments).
     """
     bulk = simulation.bulk(line, splits=splits)
-    table = split_half(bulk)
-    columns = {name: ceiling(table, name)["ceiling"].to_numpy() for name in CORRECTIONS}
-    observed = bulk.deltas()[0]
+    halves = split_half(bulk).assign(shared=split_half(bulk, "shared")["r"])
+    return compare(simulation, line, halves, bulk.deltas()[0])
+
+
+def compare(simulation: Simulation, line: str, halves: pd.DataFrame, observed: NDArray[np.float32]) -> pd.DataFrame:
+    """`measure` for split-half correlations and (n, m) deltas that are there already.
+
+    `halves` is `split_half` with the column ``shared`` besides: the correlation where controls are not split.
+    """
+    columns = {name: ceiling(halves, name)["ceiling"].to_numpy() for name in CORRECTIONS}
+    first = ceiling(halves.assign(r=halves["shared"]), "none")
     again = simulation.bulk(line, splits=0, replicate=1).deltas()[0]
     return pd.DataFrame(
         {
             "line": line,
-            "perturbation": bulk.perturbations,
-            "n_cells": bulk.n_cells,
+            "perturbation": first["perturbation"],
+            "n_cells": first["n_cells"],
             **columns,
-            "shared": ceiling(split_half(bulk, "shared"), "none")["ceiling"].to_numpy(),
+            "shared": first["ceiling"],
             "truth": pearson_delta(simulation.truth[line], observed),
             "replicate": pearson_delta(again, observed),
         }

@@ -6,6 +6,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from kgpert_lib import absent
 
+PARTS = {"real": "needs-data", "expression": "dense", "truth": "simulated"}
 TWO = {"atlas": "simulated,perturbqa", "lines": ["k562"]}
 
 
@@ -60,14 +61,14 @@ def test_one_box_a_section_stands_in_place_of_the_cells_that_need_data(notebook,
 
 def test_the_box_says_how_to_fetch_the_data(notebook, no_data):
     space = {}
-    exec(sources(absent.without(notebook, absent.reason(notebook, TWO)))[2].replace("\nHTML", "\nshown = HTML"), space)
+    exec(sources(absent.without(notebook, {absent.TAG}, absent.BOX))[2].replace("\nHTML", "\nshown = HTML"), space)
     assert "<code>kgpert fetch perturbqa</code>" in space["shown"].data
 
 
-def test_a_chapter_asked_for_another_atlas_shows_nothing_in_their_place(notebook):
-    assert absent.reason(notebook, {"atlas": "simulated"}) == ""
-    bare = absent.without(notebook, "")
-    assert [sources(bare)[i] for i in (2, 4, 6)] == ["None"] * 3
+def test_a_chapter_asked_for_another_atlas_shows_nothing_in_their_place(notebook, no_data, tmp_path):
+    stored = tmp_path / "chapter.ipynb"
+    path = absent.readied(stored, tmp_path / "bare.ipynb", notebook, {"atlas": "simulated", "lines": ["k562"]})
+    assert [sources(nbformat.read(path, as_version=4))[i] for i in (2, 4, 6)] == ["None"] * 3
 
 
 def test_a_chapter_without_such_cells_is_used_as_it_is(no_data, tmp_path):
@@ -81,3 +82,52 @@ def test_where_the_data_is_nothing_changes(notebook, mirror, tmp_path):
     stored, bare = tmp_path / "chapter.ipynb", tmp_path / "bare.ipynb"
     assert absent.readied(stored, bare, notebook, TWO) == stored
     assert not bare.exists()
+
+
+@pytest.fixture
+def three_parts():
+    cells = [new_markdown_cell("# Title"), new_code_cell("shared = 1")]
+    for word, tag in PARTS.items():
+        cells += [
+            new_markdown_cell(f"## {word}", metadata={"tags": [tag]}),
+            new_code_cell(f"{word} = 1", metadata={"tags": [tag]}),
+            new_code_cell(f"{word} + 1", metadata={"tags": [tag]}),
+        ]
+    return new_notebook(cells=cells)
+
+
+@pytest.mark.needs_mirror
+@pytest.mark.parametrize(
+    ("atlas", "kept"),
+    [
+        ("simulated,perturbqa", ["real", "expression", "truth"]),
+        ("perturbqa", ["real"]),
+        ("simulated", ["expression", "truth"]),
+        ("perturbqa, /data/screen", ["real", "expression"]),
+    ],
+)
+def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, atlas, kept, tmp_path, mirror):
+    scratch = tmp_path / "scratch.ipynb"
+    ready = absent.readied(tmp_path / "source.ipynb", scratch, three_parts, {"atlas": atlas, "lines": ["k562"]})
+    run = nbformat.read(scratch, as_version=4) if ready == scratch else three_parts
+    sources = [cell.source for cell in run.cells if cell.cell_type == "code"]
+    assert len(sources) == 7, "a cell that does not run keeps its place"
+    assert sources[0] == "shared = 1"
+    assert {word for word in PARTS if f"{word} = 1" in sources} == set(kept)
+    assert not any("HTML" in source for source in sources)
+    page = absent.fitting(nbformat.from_dict(three_parts), {"atlas": atlas})
+    assert [cell.source for cell in page.cells if cell.source.startswith("## ")] == [f"## {word}" for word in kept]
+    assert len(page.cells) == 2 + 3 * len(kept)
+
+
+def test_a_box_keeps_the_text_of_its_section_and_the_other_parts(three_parts, no_data, tmp_path):
+    path = absent.readied(tmp_path / "chapter.ipynb", tmp_path / "bare.ipynb", three_parts, TWO)
+    bare = nbformat.read(path, as_version=4)
+    assert sum("kgpert fetch perturbqa" in source for source in sources(bare)) == 1
+    assert "real = 1" not in sources(bare)
+    assert "expression = 1" in sources(bare)
+    assert len(absent.fitting(nbformat.from_dict(three_parts), TWO).cells) == len(three_parts.cells)
+
+
+def test_a_chapter_without_the_parameter_is_left_whole(three_parts):
+    assert len(absent.fitting(nbformat.from_dict(three_parts), {}).cells) == len(three_parts.cells)

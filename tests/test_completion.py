@@ -6,9 +6,10 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kgpert_lib.completion import complete, completed, factorise, folds, out_of_fold, pulled
+from kgpert_lib.completion import Filled, complete, completed, factorise, folds, out_of_fold, pulled
 from kgpert_lib.errors import InputError
-from tests.questions.world import knowledge, screen
+from kgpert_lib.neighbours import GraphNeighbour
+from tests.questions.world import knowledge, screen, with_deltas
 
 
 def low_rank(seed=0, n=60, m=50, seen=0.5):
@@ -83,3 +84,18 @@ def test_folds_cover_everything_once_and_evenly():
 def test_bad_settings_are_one_sentence(rank, ridge):
     with pytest.raises(InputError, match="rank from 1 and a ridge above 0"):
         factorise(sp.csr_matrix(np.eye(5, dtype=np.float32)), sp.csr_matrix((5, 5)), rank, ridge)
+
+
+def test_a_filled_predictor_averages_completed_deltas_and_reads_no_test_row():
+    atlas, graphs = screen(), knowledge().graphs
+    plain = GraphNeighbour(graphs, prior=1.0)
+    filled = Filled(plain, rank=4)
+    view, names = atlas.view("k562"), atlas["k562"].names("test")
+    weights = plain.neighbourhoods(view, [str(p) for p in view.target.perturbations]).weights
+    expected = plain.predict(completed(view, weights, rank=4), names).delta
+    made = filled.predict(view, names)
+    np.testing.assert_array_equal(made.delta, expected)
+    assert (made.delta != plain.predict(view, names).delta).any()
+    poisoned = with_deltas(atlas, lambda v: np.where((v.split == "test")[:, None], 1.0, v.delta))
+    np.testing.assert_array_equal(filled.predict(poisoned.view("k562"), names).delta, made.delta)
+    assert filled.name == "string+go, filled"

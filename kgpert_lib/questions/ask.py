@@ -62,7 +62,10 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        rows = self.neighbours.astype(object).where(self.neighbours.notna(), None).to_dict("records")
+        rows = [
+            {key: None if pd.isna(value) else value for key, value in row.items()}
+            for row in self.neighbours.to_dict("records")
+        ]
         return {**{k: v for k, v in self.__dict__.items() if k != "neighbours"}, "neighbours": rows}
 
 

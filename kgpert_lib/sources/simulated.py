@@ -23,7 +23,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kgpert_lib.atlas import Atlas
+from kgpert_lib.atlas import Atlas, CellLine
 from kgpert_lib.causal import HierarchicalSCM
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -87,8 +87,11 @@ class Simulation:
     @cached_property
     def atlas(self) -> Atlas:
         """The atlas: deltas, matched controls and half-sample deltas of the simulated cells."""
-        lines = {name: self.bulk(name).cell_line(name, self.world.splits[name]) for name in self.lines}
-        missing = {name: "not asked for" for name in LINES if name not in self.lines}
+        return self.filed({name: self.bulk(name).cell_line(name, self.world.splits[name]) for name in self.lines})
+
+    def filed(self, lines: Mapping[str, CellLine]) -> Atlas:
+        """The atlas of cell lines that were made from this simulation's cells."""
+        missing = {name: "not asked for" for name in LINES if name not in lines}
         made = {"seed": self.seed, "size": self.size, "source": "hierarchical model over GO complexes and pathways"}
         return Atlas("simulated", "simulated", lines, missing, made)
 

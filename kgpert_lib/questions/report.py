@@ -1,0 +1,137 @@
+"""What chapter 7 shows of the ladder: tables over lines, splits and tasks, calibration, and where votes fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from kgpert_lib import metrics
+from kgpert_lib.atlas import Atlas, Split
+from kgpert_lib.neighbours import GraphNeighbour
+from kgpert_lib.questions.knowledge import Knowledge
+from kgpert_lib.questions.ladder import Ladder, climb, published
+from kgpert_lib.questions.score import calibration, mean_auroc
+from kgpert_lib.trust import Trust
+
+TASKS = {"de": "differential expression", "dir": "direction"}
+BINS = (0, 1, 6, 21)
+
+
+def ladders(atlas: Atlas, splits: Sequence[Split], knowledge: Knowledge, seed: int = 0) -> list[Ladder]:
+    """The whole ladder for every line, split and task."""
+    return [
+        made for line in atlas.lines for split in splits for made in climb(atlas, line, split, knowledge, seed=seed)
+    ]
+
+
+def steps(made: Sequence[Ladder], split: Split) -> pd.DataFrame:
+    """A row a line, task and rule of one split: AUROC and gain over the plain union, each with its interval."""
+    parts = [
+        item.table.assign(line=item.line, task=item.task, split=item.split) for item in made if item.split == split
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    table = table.rename(columns={"low": "auroc_low", "high": "auroc_high"})
+    head = ["line", "task", "split", "rule", "genes", "questions", "auroc", "auroc_low", "auroc_high"]
+    return table[[*head, "gain", "gain_low", "gain_high", "p"]]
+
+
+def splits_compared(made: Sequence[Ladder], rule: str = "lines") -> pd.DataFrame:
+    """One rule's AUROC under both splits, a row a line and task, with the number of questions."""
+    both = pd.concat([steps(made, "strict"), steps(made, "per-line")])
+    chosen = both[both["rule"].isin(["weighted", rule])]
+    wide = chosen.pivot(index=["line", "task"], columns=["rule", "split"], values="auroc")
+    wide.columns = pd.Index([", ".join(key) for key in wide.columns])
+    return wide.reset_index()
+
+
+def beside_published(made: Sequence[Ladder], rule: str = "mixed", split: Split = "strict") -> pd.DataFrame:
+    """Published mean AUROCs and ours, a row a method, a column a task and line; NaN where nothing was published."""
+    lines = list(dict.fromkeys(item.line for item in made))
+    others = published()
+    others = others[others["line"].isin(lines)]
+    ours = steps(made, split)
+    ours = ours[ours["rule"].isin(["union", rule])].assign(source="this book")
+    ours = ours.assign(method=[f"{name} ({split})" for name in ours["rule"]])
+    both = pd.concat([others, ours[["method", "task", "line", "auroc", "source"]]], ignore_index=True)
+    wide = both.pivot(index=["method", "source"], columns=["task", "line"], values="auroc")
+    wide = wide[[(task, line) for task in TASKS for line in lines]]
+    wide.columns = pd.Index([" ".join(key) for key in wide.columns])
+    order = dict.fromkeys(zip(both["method"], both["source"], strict=True))
+    return wide.loc[list(order)].reset_index()
+
+
+def reliability(made: Sequence[Ladder], rule: str = "mixed", split: Split = "strict") -> pd.DataFrame:
+    """The reliability table of one rule: a row a line, task and bin of stated probability."""
+    parts = []
+    for item in made:
+        if item.split == split:
+            found = calibration(item.probability[rule], item.questions.label)
+            parts.append(found.table.assign(line=item.line, task=item.task))
+    return pd.concat(parts, ignore_index=True)
+
+
+def calibrated(made: Sequence[Ladder], split: Split = "strict") -> pd.DataFrame:
+    """Brier score and expected calibration error of every rule, a row a line, task and rule.
+
+    ``reference`` is the Brier score of always stating the overall share of positives.
+    """
+    rows = []
+    for item in made:
+        if item.split == split:
+            for rule, stated in item.probability.items():
+                found = calibration(stated, item.questions.label)
+                size = len(item.questions)
+                rows.append((item.line, item.task, rule, size, found.brier, found.reference, found.error))
+    return pd.DataFrame(rows, columns=["line", "task", "rule", "questions", "brier", "reference", "error"])
+
+
+def by_neighbours(made: Sequence[Ladder], knowledge: Knowledge, atlas: Atlas, rule: str = "mixed") -> pd.DataFrame:
+    """AUROC of one rule among questions whose perturbation has few or many training neighbours (strict split).
+
+    A row a line, task and bin of the number of neighbours in the union of STRING and GO.
+    """
+    rows = []
+    for item in made:
+        if item.split != "strict":
+            continue
+        view = atlas.view(item.line, "strict")
+        asked = item.questions
+        near = GraphNeighbour(knowledge.graphs).neighbourhoods(view, [str(p) for p in asked.perturbations])
+        which = np.digitize(near.sizes, BINS[1:])[asked.row]
+        for k in np.unique(which):
+            here = which == k
+            last = "" if k == len(BINS) - 1 else f"-{BINS[k + 1] - 1}"
+            label = f"{BINS[k]}{last}" if k else "0"
+            area = mean_auroc(item.probability[rule][here], asked.label[here], asked.column[here])
+            n = len(np.unique(asked.row[here]))
+            rows.append((item.line, item.task, label if k < len(BINS) - 1 else f"{BINS[k]}+", n, int(here.sum()), area))
+    return pd.DataFrame(rows, columns=["line", "task", "neighbours", "perturbations", "questions", "auroc"])
+
+
+def trusted(atlas: Atlas, predictor: GraphNeighbour, seed: int = 0) -> pd.DataFrame:
+    """Expected and reached Pearson delta of every test perturbation.
+
+    Columns: perturbation, expected, low, high, line, reached, atlas, kind.
+    """
+    parts = []
+    for line in atlas.lines.values():
+        view, names = atlas.view(line.name), line.names("test")
+        told = Trust.fit(view, predictor, seed=seed).expect(names)
+        reached = metrics.pearson_delta(predictor.predict(view, names).delta, line.delta[line.rows(names)])
+        part = pd.DataFrame({"perturbation": names, "expected": told.expected, "low": told.low, "high": told.high})
+        parts.append(part.assign(line=line.name, reached=reached, atlas=atlas.name, kind=atlas.kind))
+    return pd.concat(parts, ignore_index=True)
+
+
+def covered(told: pd.DataFrame) -> pd.DataFrame:
+    """A row a line: share of test perturbations inside their interval (``covered``), its mean width, and the
+    correlation of expected and reached score.
+    """
+    rows = []
+    for line, part in told.groupby("line", sort=False):
+        inside = float(((part["reached"] >= part["low"]) & (part["reached"] <= part["high"])).mean())
+        width = float((part["high"] - part["low"]).mean())
+        rows.append((line, len(part), inside, width, float(part["expected"].corr(part["reached"]))))
+    return pd.DataFrame(rows, columns=["line", "n", "covered", "width", "correlation"])
