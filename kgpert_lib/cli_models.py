@@ -65,6 +65,9 @@ def record(
     spec = find_model(model, models)
     if served and base_url:
         raise InputError("Give --serve or --base-url, not both.")
+    for wanted in task or ():
+        if wanted not in TASKS:
+            raise InputError(f"Unknown task {wanted!r}; it is {' or '.join(TASKS)}.")
     lines = line or list(BOOK_LINES)
     # Spellings depend on all lines loaded: with those of the book, the questions are those of the book.
     screen = load_atlas(atlas, list(dict.fromkeys([*BOOK_LINES, *lines])) if atlas in ATLASES else lines)
