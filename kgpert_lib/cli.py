@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 import typer
 
-from kgpert_lib import cli_questions, shell
+from kgpert_lib import cli_models, cli_questions, shell
 from kgpert_lib.errors import InputError
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 graph_app = typer.Typer(help="Look at the knowledge graphs.", no_args_is_help=True)
 app.add_typer(graph_app, name="graph")
-for command in (cli_questions.vote, cli_questions.ask):
+for command in (cli_questions.vote, cli_questions.ask, cli_models.serve, cli_models.record):
     app.command()(command)
 USAGE_ERROR: Any = typer.BadParameter.__base__
 

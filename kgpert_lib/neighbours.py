@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -67,6 +67,41 @@ class Neighbourhoods:
             for j, w in zip(weights.indices, weights.data, strict=True)
         ]
         return sorted(members, key=lambda n: (-round(n.share, WEIGHT_DIGITS), -len(n.graphs), n.gene))
+
+    def members(self, row: int) -> list[str]:
+        """The neighbours of one row, in the order of the training perturbations."""
+        return [str(gene) for gene in self.training[self.weights[[row]].indices]]
+
+    def edited(
+        self, additions: Sequence[Collection[str]], removals: Sequence[Collection[str]] | None = None
+    ) -> Neighbourhoods:
+        """The neighbourhoods ``(N | A) - R``, one set of additions and removals a row (SPEC section 8).
+
+        An addition outside the training perturbations or equal to the queried one and a removal outside the
+        neighbourhood are ignored. What is added weighs 1.
+        """
+        place = {str(gene): j for j, gene in enumerate(self.training)}
+        edited = self.weights.tolil(copy=True)
+        for row, perturbation in enumerate(self.perturbations):
+            present = set(self.weights[[row]].indices)
+            for gene in additions[row]:
+                if gene in place and gene != perturbation and place[gene] not in present:
+                    edited[row, place[gene]] = 1.0
+            for gene in removals[row] if removals is not None else ():
+                if place.get(gene) in present:
+                    edited[row, place[gene]] = 0.0
+        weights = edited.tocsr()
+        weights.eliminate_zeros()
+        return replace(self, weights=weights)
+
+
+def from_sets(
+    perturbations: Sequence[str] | NameArray, training: Sequence[str] | NameArray, sets: Sequence[Collection[str]]
+) -> Neighbourhoods:
+    """Neighbourhoods that somebody else chose, one set a perturbation; genes that do not count are ignored."""
+    queried, known = np.asarray(perturbations, dtype=str), np.asarray(training, dtype=str)
+    nothing = sp.csr_matrix((len(queried), len(known)), dtype=np.float32)
+    return Neighbourhoods(queried, known, nothing, {}).edited(sets)
 
 
 def neighbourhoods(

@@ -1,0 +1,1 @@
+"""Language models: prompts, one client, one record of answers, one parser, a local server."""

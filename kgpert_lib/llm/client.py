@@ -1,0 +1,405 @@
+"""Ask any OpenAI-compatible server many questions: bounded, retried, paid for within a budget, recorded.
+
+Every answer goes into the record the moment it arrives, so an interrupted run loses only what was in
+flight and a second run sends nothing that was answered before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+from tqdm import tqdm
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.llm.models import ModelSpec, find_model, scrub
+from kgpert_lib.llm.prompts import MESSAGE_OVERHEAD, count_tokens
+from kgpert_lib.llm.record import Answer, Record, answer_key, prompt_hash
+from kgpert_lib.llm.wire import Fatal, Refused, Transient, connect, run_to_end, send
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a model.
+
+    `question` names it for people (``"langpert/k562/PSMB5"``); `messages` are role and content;
+    `sample` numbers repeated draws; `schema` is a JSON schema, sent to servers that honour one.
+    """
+
+    question: str
+    messages: Sequence[Mapping[str, str]]
+    sample: int = 0
+    schema: Mapping[str, Any] | None = None
+
+
+class Retry(BaseModel):
+    """When and how often a failed request is sent again; times in seconds.
+
+    A request is sent at most `attempts` times. The wait grows from `first_wait` to `longest_wait` with
+    jitter; a ``Retry-After`` header is waited out by all requests, unless it asks for more than `patience`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    attempts: int = Field(default=6, ge=1)
+    first_wait: float = Field(default=1.0, gt=0)
+    longest_wait: float = Field(default=30.0, gt=0)
+    timeout: float = Field(default=300.0, gt=0)
+    patience: float = Field(default=300.0, ge=0)
+
+
+@dataclass
+class Asked:
+    """What became of a list of requests.
+
+    `answers` has one entry for each request, in order, None where there is no answer; `failed` says
+    why, by position; `stopped` is the sentence with which the run ended early, if it did.
+    """
+
+    answers: list[Answer | None]
+    failed: dict[int, str] = field(default_factory=dict)
+    sent: int = 0
+    retried: int = 0
+    recorded: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    stopped: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """The run in one sentence."""
+        have = sum(answer is not None for answer in self.answers)
+        parts = [f"{have} of {len(self.answers)} answered ({have - self.recorded} of them from the record)"]
+        if self.retried:
+            parts.append(f"{self.retried} sent again")
+        if self.failed:
+            reasons = sorted(set(self.failed.values()))
+            more = f" and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
+            parts.append(f"{len(self.failed)} failed: {reasons[0]}{more}")
+        if self.stopped:
+            parts.append(self.stopped)
+        tokens = self.prompt_tokens + self.completion_tokens
+        parts.append(f"{tokens:,} tokens, ${self.cost:.4f}, {self.seconds:.1f} s")
+        return "; ".join(parts) + "."
+
+
+def ask(
+    requests: Iterable[Request],
+    model: ModelSpec | str,
+    record: Record,
+    *,
+    concurrency: int | None = None,
+    budget: float | None = None,
+    retry: Retry | None = None,
+    fresh: bool = False,
+    progress: bool | None = None,
+    count: Callable[[Sequence[Mapping[str, str]]], int] | None = None,
+) -> Asked:
+    """Ask every request that the record does not hold, and record each answer as it comes.
+
+    Parameters
+    ----------
+    model : a name in `models.toml`, or a `ModelSpec`.
+    concurrency : requests under way at once; the model's own figure by default.
+    budget : US dollars. A request is sent only when the worst case of everything under way (every byte of
+        the prompt a token, every allowed token of the answer used) still fits, so the sum is never exceeded.
+    retry : when to send again.
+    fresh : ask again what is recorded; the new answer counts from then on.
+    progress : a bar with tokens, rate and cost; by default where the output is a terminal.
+    count : exact tokens of messages (`Server.count`); an estimate on the safe side is used without it.
+
+    Returns
+    -------
+    Asked, in the order of the requests. A request that fails for good is listed there with its reason.
+
+    Raises
+    ------
+    InputError
+        When going on is pointless: no server, a refused key, an unknown model, a retired one.
+    KeyboardInterrupt
+        On Ctrl-C; every finished answer is in the record by then.
+    """
+    spec = find_model(model) if isinstance(model, str) else model
+    run = _Run(list(requests), spec, record, concurrency or spec.concurrency, budget, retry or Retry(), fresh, count)
+    run.look_up()
+    if run.todo:
+        if spec.retired:
+            raise InputError(f"{spec.model} was retired on {spec.retired}: only its recorded answers can be read.")
+        run.key = spec.key()
+        with tqdm(total=len(run.todo), unit="answer", disable=None if progress is None else not progress) as bar:
+            run.bar = bar
+            start = time.monotonic()
+            try:
+                run_to_end(run.all())
+            finally:
+                run.asked.seconds = time.monotonic() - start
+    if run.fatal is not None:
+        raise InputError(run.fatal)
+    return run.asked
+
+
+def sampling_of(request: Request, spec: ModelSpec) -> dict[str, Any]:
+    """Everything besides prompt, model and sample number that shapes the answer."""
+    chosen = spec.sampling.model_dump(exclude_defaults=True) | {"max_tokens": spec.sampling.max_tokens}
+    if not spec.logprobs:
+        chosen.pop("top_logprobs", None)
+    if request.schema is not None and spec.json_schema:
+        chosen["schema"] = dict(request.schema)
+    return chosen
+
+
+def request_key(request: Request, spec: ModelSpec) -> str:
+    """The key under which a model's answer to a request is recorded."""
+    return answer_key(prompt_hash(request.messages), spec.model, sampling_of(request, spec), request.sample)
+
+
+class _OverBudget(Exception):
+    """The next request could exceed the budget."""
+
+
+@dataclass
+class _Run:
+    requests: list[Request]
+    spec: ModelSpec
+    record: Record
+    concurrency: int
+    budget: float | None
+    retry: Retry
+    fresh: bool
+    count: Callable[[Sequence[Mapping[str, str]]], int] | None
+    fatal: str | None = None
+    bar: Any = None
+
+    def __post_init__(self) -> None:
+        self.asked = Asked([None] * len(self.requests))
+        self.todo: list[tuple[int, str, str]] = []
+        self.reserved = 0.0
+        self.not_before = 0.0
+        self.lost_in_a_row = 0
+        self.key: str | None = None
+        self.over = asyncio.Event()
+
+    def look_up(self) -> None:
+        """Fill in what the record holds; the rest is to be asked, each key once."""
+        self.copies: dict[str, list[int]] = {}
+        for i, request in enumerate(self.requests):
+            hashed = prompt_hash(request.messages)
+            key = request_key(request, self.spec)
+            known = None if self.fresh else self.record.get(key)
+            if known is not None:
+                self.asked.answers[i] = known
+                continue
+            self.copies.setdefault(key, []).append(i)
+            if len(self.copies[key]) == 1 and self.fits(i, request):
+                self.todo.append((i, key, hashed))
+
+    def fits(self, i: int, request: Request) -> bool:
+        """Whether prompt and answer fit the model's context; if not, the request is listed as failed."""
+        allowed = self.spec.sampling.max_tokens
+        if _most_tokens(request) + allowed <= self.spec.context:
+            return True
+        tokens = (self.count or count_tokens)(request.messages)
+        if tokens + allowed > self.spec.context:
+            self.asked.failed[i] = (
+                f"{request.question}: {tokens} tokens and {allowed} for the answer "
+                f"do not fit the context of {self.spec.context} tokens"
+            )
+        return i not in self.asked.failed
+
+    async def all(self) -> None:
+        """A fixed number of workers take request after request until none is left or the run is over."""
+        queue = iter(self.todo)
+        async with connect(self.spec, self.retry.timeout, self.key) as client:
+            workers = [
+                asyncio.create_task(self.work(client, queue)) for _ in range(min(self.concurrency, len(self.todo)))
+            ]
+            try:
+                done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+                for worker in done:
+                    worker.result()
+            finally:
+                self.over.set()
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
+
+    async def work(self, client: AsyncOpenAI, queue: Iterable[tuple[int, str, str]]) -> None:
+        for i, key, hashed in queue:
+            if self.over.is_set() or self.asked.stopped:
+                return
+            try:
+                answer = await self.one(client, self.requests[i], key, hashed)
+            except _OverBudget:
+                self.asked.stopped = f"stopped before the budget of ${self.budget:g} was exceeded"
+                return
+            except Fatal as error:
+                self.end(str(error))
+                return
+            except (Refused, Transient) as error:
+                self.asked.failed[i] = str(error)
+                self.give_up_if_hopeless(error)
+                continue
+            for copy in self.copies[key]:
+                self.asked.answers[copy] = answer
+                self.asked.recorded += 1
+            self.bar.update()
+            tokens = self.asked.prompt_tokens + self.asked.completion_tokens
+            self.bar.set_postfix_str(f"{tokens:,} tokens, ${self.asked.cost:.4f}", refresh=False)
+
+    def give_up_if_hopeless(self, error: Exception) -> None:
+        """End the run when a server has never answered, or has stopped answering everyone."""
+        if isinstance(error, Transient):
+            self.lost_in_a_row += 1
+            if self.lost_in_a_row >= (max(3, self.concurrency) if self.asked.recorded else 3):
+                self.end(f"{self.spec.base_url} does not answer ({error}); what was answered before is recorded.")
+
+    def end(self, sentence: str) -> None:
+        """Send nothing more; requests under way may finish, those that wait to be sent again do not."""
+        self.fatal = self.fatal or sentence
+        self.over.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, or less when the run ends meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
+        except TimeoutError:
+            return
+        raise Fatal(self.fatal or "The run was interrupted.")
+
+    async def one(self, client: AsyncOpenAI, request: Request, key: str, hashed: str) -> Answer:
+        """One request through its attempts, and the answer into the record."""
+        backoff = wait_random_exponential(self.retry.first_wait, self.retry.longest_wait)
+
+        def wait(state: RetryCallState) -> float:
+            self.asked.retried += 1
+            error = state.outcome.exception() if state.outcome else None
+            return max(backoff(state), error.after if isinstance(error, Transient) else 0.0)
+
+        attempts = AsyncRetrying(
+            stop=stop_after_attempt(self.retry.attempts),
+            wait=wait,
+            retry=retry_if_exception_type(Transient),
+            sleep=self.pause,
+            reraise=True,
+        )
+        start, reply = time.monotonic(), None
+        async for attempt in attempts:
+            with attempt:
+                start, reply = await self.attempt(client, request)
+        answer = self.read(request, key, hashed, reply, time.monotonic() - start)
+        self.record.add(answer, replace=self.fresh)
+        self.lost_in_a_row = 0
+        return answer
+
+    async def attempt(self, client: AsyncOpenAI, request: Request) -> tuple[float, Any]:
+        """Send once; errors become the three kinds above, and money that may be owed is counted."""
+        worst = self.worst_cost(request)
+        await self.reserve(worst)
+        spent = 0.0
+        try:
+            while (wait := self.not_before - time.monotonic()) > 0:
+                await self.pause(wait)
+            start = time.monotonic()
+            self.asked.sent += 1
+            reply = await send(client, self.body(request), self.retry.timeout, self.retry.patience, [self.key])
+            prompt, completion = _tokens(reply)
+            self.asked.prompt_tokens += prompt
+            self.asked.completion_tokens += completion
+            spent = self.cost(prompt, completion) if reply.usage else worst
+            return start, reply
+        except Transient as error:
+            spent = worst if error.billed else 0.0
+            self.not_before = max(self.not_before, time.monotonic() + error.after)
+            raise
+        finally:
+            self.reserved -= worst
+            self.asked.cost += spent
+
+    async def reserve(self, worst: float) -> None:
+        """Set money aside; wait for others to finish where that could make room."""
+        while self.budget is not None and self.asked.cost + self.reserved + worst > self.budget:
+            if self.reserved <= 1e-12 or self.asked.stopped:
+                raise _OverBudget
+            await asyncio.sleep(0.01)
+        self.reserved += worst
+
+    def cost(self, prompt: float, completion: float) -> float:
+        """US dollars for that many tokens."""
+        return (prompt * self.spec.price_in + completion * self.spec.price_out) / 1e6
+
+    def worst_cost(self, request: Request) -> float:
+        """US dollars when every byte is a token and the answer has its full length."""
+        return self.cost(_most_tokens(request), self.spec.sampling.max_tokens)
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """Arguments of `chat.completions.create`."""
+        chosen = sampling_of(request, self.spec)
+        body: dict[str, Any] = {"model": self.spec.model, "messages": [dict(m) for m in request.messages]}
+        body |= {k: chosen[k] for k in ("temperature", "top_p") if k in chosen}
+        body[self.spec.max_tokens_field] = chosen["max_tokens"]
+        if "seed" in chosen:
+            body["seed"] = chosen["seed"] + request.sample
+        if "top_logprobs" in chosen:
+            body |= {"logprobs": True, "top_logprobs": chosen["top_logprobs"]}
+        if "schema" in chosen:
+            schema = {"name": "answer", "strict": True, "schema": chosen["schema"]}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if chosen.get("extra"):
+            body["extra_body"] = chosen["extra"]
+        return body
+
+    def read(self, request: Request, key: str, hashed: str, reply: Any, seconds: float) -> Answer:
+        """The reply as a recorded answer, without any key that a server might echo."""
+        choice, (prompt, completion) = reply.choices[0], _tokens(reply)
+        return Answer(
+            key=key,
+            question=request.question,
+            prompt_hash=hashed,
+            model=self.spec.model,
+            sampling=sampling_of(request, self.spec),
+            sample=request.sample,
+            text=scrub(choice.message.content or "", [self.key]),
+            finish=choice.finish_reason,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            seconds=round(seconds, 3),
+            cost=self.cost(prompt, completion),
+            logprobs=_logprobs(choice),
+            messages=[dict(m) for m in request.messages],
+        )
+
+
+def _most_tokens(request: Request) -> int:
+    """Tokens that the prompt cannot exceed in a vocabulary of bytes and their combinations: one for every byte."""
+    size = sum(len(m["content"].encode("utf-8", "replace")) + MESSAGE_OVERHEAD for m in request.messages)
+    return size + (len(json.dumps(request.schema)) if request.schema else 0)
+
+
+def _tokens(reply: Any) -> tuple[int, int]:
+    """Prompt tokens and billed completion tokens.
+
+    Some servers leave hidden reasoning out of `completion_tokens` but count it in `total_tokens`.
+    """
+    if not reply.usage:
+        return 0, 0
+    prompt, completion = reply.usage.prompt_tokens or 0, reply.usage.completion_tokens or 0
+    return prompt, max(completion, (reply.usage.total_tokens or 0) - prompt)
+
+
+def _logprobs(choice: Any) -> list[Any] | None:
+    tokens = choice.logprobs.content if choice.logprobs else None
+    if not tokens:
+        return None
+    return [[t.token, round(t.logprob, 4), {o.token: round(o.logprob, 4) for o in t.top_logprobs}] for t in tokens]

@@ -1,0 +1,152 @@
+"""Which models can be asked, and how: `models.toml`, checked; keys come from the environment only."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from kgpert_lib.errors import InputError
+
+BUILT_IN = Path(__file__).with_name("models.toml")
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sampling(_Checked):
+    """How an answer is drawn. Every field is part of the key under which the answer is recorded.
+
+    `seed` is the seed of sample 0; sample k is asked with ``seed + k``. `top_logprobs` asks for the
+    log-probabilities of that many tokens at each place. `extra` is passed in the body as it stands.
+    """
+
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int = Field(default=1024, gt=0)
+    seed: int | None = None
+    top_logprobs: int | None = Field(default=None, ge=1, le=20)
+    extra: dict[str, Any] = {}
+
+
+class ModelSpec(_Checked):
+    """One model behind one OpenAI-compatible address.
+
+    `context` is in tokens, prompt and answer together; `prompt_tokens` caps the prompt below what the context
+    allows, for a model that reads slowly; prices are US dollars per million tokens;
+    `json_schema` and `logprobs` say whether the server honours them (where it does not, they are not
+    sent); `reasoning` says whether prompts ask for thoughts before the answer.
+    """
+
+    base_url: str
+    model: str
+    key_env: str | None = None
+    context: int = Field(gt=0)
+    prompt_tokens: int | None = Field(default=None, gt=0)
+    price_in: float = Field(default=0.0, ge=0)
+    price_out: float = Field(default=0.0, ge=0)
+    json_schema: bool = False
+    logprobs: bool = False
+    reasoning: bool = True
+    concurrency: int = Field(default=16, ge=1)
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    retired: date | None = None
+    sampling: Sampling = Sampling()
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_secret_in_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("has to be an http or https address")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("must not carry a key; name an environment variable in key_env")
+        return value
+
+    @property
+    def local(self) -> bool:
+        """True for a server on this machine, which is reached without a proxy."""
+        return urlsplit(self.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def room(self) -> int:
+        """Tokens that a prompt may have."""
+        free = self.context - self.sampling.max_tokens
+        return free if self.prompt_tokens is None else min(free, self.prompt_tokens)
+
+    def key(self) -> str | None:
+        """The key from the environment; None where the model needs none. InputError names a missing variable."""
+        if self.key_env is None:
+            return None
+        value = os.environ.get(self.key_env, "").strip()
+        if not value:
+            raise InputError(f"{self.model} needs a key: set the environment variable {self.key_env}.")
+        return value
+
+    def with_sampling(self, **changes: Any) -> ModelSpec:
+        """The same model with some sampling fields changed; InputError where a value does not fit."""
+        try:
+            sampling = Sampling(**{**self.sampling.model_dump(), **changes})
+        except ValidationError as error:
+            raise InputError(f"Sampling of {self.model}: {first_problem(error)}.") from None
+        return self.model_copy(update={"sampling": sampling})
+
+
+def load_models(path: str | Path | None = None) -> dict[str, ModelSpec]:
+    """All models by name: the built-in ones, with those of a user's own file of the same form laid over them.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, is no TOML, or holds a field that does not fit; file, model and field are named.
+    """
+    files = [BUILT_IN] if path is None else [BUILT_IN, Path(path)]
+    return {name: spec for file in files for name, spec in _read(file).items()}
+
+
+def find_model(name: str, path: str | Path | None = None) -> ModelSpec:
+    """One model by name; InputError lists the names that exist.
+
+    >>> find_model("gemini-2-5-pro").key_env
+    'GEMINI_API_KEY'
+    """
+    known = load_models(path)
+    if name not in known:
+        raise InputError(f"No model is called {name!r}; there are {', '.join(sorted(known))}.")
+    return known[name]
+
+
+def scrub(text: str, secrets: Iterable[str | None]) -> str:
+    """The text without keys: each secret, and whatever follows ``Bearer``, becomes ``[key]``."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[key]")
+    return re.sub(r"(?i)\bbearer +[^\s\"',;]+", "Bearer [key]", text)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that pydantic found, as ``field: message``; never the value, which could be a key."""
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _read(file: Path) -> dict[str, ModelSpec]:
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{file} cannot be read as TOML ({error}).") from None
+    specs = {}
+    for name, table in tables.items():
+        try:
+            specs[name] = ModelSpec.model_validate(table)
+        except ValidationError as error:
+            raise InputError(f"{file}, model {name!r}: {first_problem(error)}.") from None
+    return specs

@@ -1,0 +1,265 @@
+"""Questions to a model, rendered from the templates in ``prompts/`` (SPEC sections 7 and 8; reconstructed).
+
+The functions take plain data and give the same text for the same data. No delta is among the data,
+so no prompt can carry one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import jinja2
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.llm.answers import EXAMPLES
+
+MESSAGE_OVERHEAD = 16
+SYMBOL = "^[A-Za-z][A-Za-z0-9-]{1,11}$"
+CELL_LINES = {
+    "k562": ("K562", "chronic myeloid leukaemia, without functional TP53"),
+    "rpe1": ("RPE1", "retinal pigment epithelium immortalised with hTERT, nearly diploid, TP53 functional"),
+    "hepg2": ("HepG2", "hepatocellular carcinoma, TP53 functional"),
+    "jurkat": ("Jurkat", "acute T-cell leukaemia, without functional TP53"),
+}
+
+Counter = Callable[[Sequence[Mapping[str, str]]], int]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A gene that graphs put beside the target: symbol, the graphs that do, and its full name if known."""
+
+    gene: str
+    graphs: tuple[str, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A rendered question.
+
+    `messages` go to the model; `fields` are the lists its answer has to hold and `schema` their JSON
+    schema; `candidates` are the genes that the prompt offers, `form` says whether all of them
+    (``"full"``) or a choice (``"compact"``); `tokens` is the count against which the room was checked.
+    """
+
+    messages: tuple[dict[str, str], ...]
+    fields: tuple[str, ...]
+    schema: dict[str, Any]
+    form: Literal["full", "compact"]
+    candidates: tuple[str, ...]
+    tokens: int
+
+    @property
+    def text(self) -> str:
+        """All messages in one string, for reading and for finding echoes of them in an answer."""
+        return "\n\n".join(message["content"] for message in self.messages)
+
+
+def langpert(
+    gene: str,
+    line: str,
+    candidates: Collection[str],
+    *,
+    names: Mapping[str, str] | None = None,
+    knowledge: Mapping[str, str] | None = None,
+    wider: Sequence[str] = (),
+    most: int = 20,
+    reasoning: bool = True,
+    room: int | None = None,
+    count: Counter | None = None,
+) -> Prompt:
+    """Ask which measured genes are related to a gene (LangPert, SPEC section 7).
+
+    Parameters
+    ----------
+    gene, line : target symbol and cell line.
+    candidates : all training genes; the target is refused among them.
+    names : full names by symbol. knowledge : what a source says about the target, by source.
+    wider : the genes of the graphs' wider neighbourhood, closest first. Where the whole list of candidates
+        does not fit into `room` tokens, as many of these (of those that are candidates) as fit are offered.
+    most : genes that may be chosen. reasoning : ask for thoughts first (not for small models).
+    room : tokens for the prompt, that is context less answer; None: no limit.
+    count : tokens of messages; `count_tokens` by default.
+
+    Candidates stand in the order of the alphabet, so that their place tells nothing.
+
+    Raises
+    ------
+    InputError
+        When the target is a candidate, there is none, or not even one candidate fits.
+    """
+    values = _experiment(gene, line, names, knowledge) | {"limits": {"genes": most}, "reasoning": reasoning}
+    return _fitted("langpert", ("genes",), gene, candidates, wider, values, room, count)
+
+
+def edits(
+    gene: str,
+    line: str,
+    neighbours: Sequence[Neighbour],
+    candidates: Collection[str],
+    *,
+    names: Mapping[str, str] | None = None,
+    knowledge: Mapping[str, str] | None = None,
+    wider: Sequence[str] = (),
+    most: int = 10,
+    most_removed: int | None = None,
+    reasoning: bool = True,
+    room: int | None = None,
+    context: int | None = None,
+    count: Counter | None = None,
+) -> Prompt:
+    """Ask for additions to and removals from a graph neighbourhood (SPEC section 8).
+
+    `neighbours` is ``N_train(gene)`` in the order to show, with names and graphs where there is room for
+    thoughts, else the symbols alone; `candidates` are training genes, of which those that are neighbours already
+    are left out. At most `most` genes may be added and `most_removed` removed (None: all). Where the
+    neighbours alone need more than `room`, they may have up to `context` tokens, and no candidate is offered.
+    The other parameters and errors are those of `langpert`.
+    """
+    shown = {n.gene for n in neighbours}
+    if gene in shown:
+        raise InputError(f"{gene} is among its own neighbours; leave the target out.")
+    removable = len(neighbours) if most_removed is None else min(most_removed, len(neighbours))
+    values = _experiment(gene, line, names, knowledge) | {"limits": {"add": most, "remove": removable}}
+    values |= {"reasoning": reasoning, "limit_removed": most_removed or len(neighbours)}
+    values["neighbours"] = [
+        {"gene": n.gene, "graphs": n.graphs, "name": n.name or (names or {}).get(n.gene, "")} for n in neighbours
+    ]
+    free = [c for c in candidates if c not in shown]
+    near = [w for w in wider if w not in shown]
+    return _fitted("edits", ("add", "remove"), gene, free, near, values, room, count, context)
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of a text, on the safe side, without a tokenizer.
+
+    Lower-case words count a token for every four letters begun, capitals one for every letter and a half,
+    digits, marks and every other byte one each: above what the vocabularies of SmolLM2 and Qwen3 need for
+    prose and for lists of gene symbols.
+    """
+    return sum(_piece_tokens(piece) for piece in re.findall(r"[a-z]+|[A-Z]+|[^a-zA-Z\s]|\s+", text))
+
+
+def count_tokens(messages: Sequence[Mapping[str, str]]) -> int:
+    """Tokens of messages, on the safe side, with what a chat template puts around each."""
+    return sum(estimate_tokens(m["content"]) + MESSAGE_OVERHEAD for m in messages)
+
+
+def answer_schema(
+    fields: Sequence[str], most: int | Mapping[str, int] = 64, pattern: str | None = None
+) -> dict[str, Any]:
+    """JSON schema of an object with one list of symbols for each field, at most `most` of them (or by field).
+
+    With `pattern` every symbol has to match it: small models otherwise fill their answer with one endless word.
+    """
+    symbol = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
+    limits = dict.fromkeys(fields, most) if isinstance(most, int) else most
+    return {
+        "type": "object",
+        "properties": {f: {"type": "array", "maxItems": limits[f], "items": symbol} for f in fields},
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def _piece_tokens(piece: str) -> int:
+    if piece.isspace():
+        return max(0, len(piece) - 1)
+    if piece.isascii():
+        return -(-len(piece) // 4) if piece.islower() else -(-2 * len(piece) // 3)
+    return len(piece.encode("utf-8", "replace"))
+
+
+def _experiment(
+    gene: str, line: str, names: Mapping[str, str] | None, knowledge: Mapping[str, str] | None
+) -> dict[str, Any]:
+    shown, context = CELL_LINES.get(line.lower(), (line, ""))
+    name = (names or {}).get(gene, "")
+    return {
+        "gene": gene,
+        "name": name,
+        "line": shown,
+        "context": context,
+        "knowledge": sorted((knowledge or {}).items()),
+    }
+
+
+def _fitted(
+    task: str,
+    fields: tuple[str, ...],
+    gene: str,
+    candidates: Collection[str],
+    wider: Sequence[str],
+    values: dict[str, Any],
+    room: int | None,
+    count: Counter | None,
+    context: int | None = None,
+) -> Prompt:
+    """The prompt with all candidates, or with as many of the wider neighbourhood as there is room for."""
+    every = sorted(set(candidates))
+    if gene in every:
+        raise InputError(f"{gene} is among the candidates of its own question; leave the target out.")
+    if not every and fields == ("genes",):
+        raise InputError(f"There is no candidate for {gene}; the training set is empty.")
+    count = count or count_tokens
+
+    def render(chosen: list[str], form: Literal["full", "compact"]) -> Prompt:
+        given = values | {"candidates": chosen, "compact": form == "compact", "example": _example(fields)}
+        given["keys"] = _keys(fields)
+        messages = (
+            {"role": "system", "content": _templates().get_template("system.md").render().strip()},
+            {
+                "role": "user",
+                "content": _templates()
+                .get_template(f"{task}.md" if values["reasoning"] else f"{task}_brief.md")
+                .render(given)
+                .strip(),
+            },
+        )
+        schema = answer_schema(fields, values["limits"], None if values["reasoning"] else SYMBOL)
+        return Prompt(messages, fields, schema, form, tuple(chosen), count(messages))
+
+    prompt = render(every, "full")
+    if room is None or prompt.tokens <= room:
+        return prompt
+    allowed = set(every)
+    near = list(dict.fromkeys(g for g in wider if g in allowed))
+    low, high, best = int(fields == ("genes",)), len(near), None
+    while low <= high:
+        middle = (low + high) // 2
+        prompt = render(sorted(near[:middle]), "compact")
+        low, high, best = (middle + 1, high, prompt) if prompt.tokens <= room else (low, middle - 1, best)
+    if best is None and context is not None:
+        prompt = render([], "compact")
+        best = prompt if prompt.tokens <= context else None
+    if best is None:
+        raise InputError(
+            f"The question about {gene} needs {prompt.tokens} tokens and has room for {room}; "
+            "use a model with a larger context, or give the wider neighbourhood to choose candidates from."
+        )
+    return best
+
+
+def _example(fields: tuple[str, ...]) -> str:
+    if fields == ("genes",):
+        return f'{{"genes": ["{EXAMPLES[0]}", "{EXAMPLES[1]}"]}}'
+    return f'{{"add": ["{EXAMPLES[0]}", "{EXAMPLES[1]}"], "remove": ["{EXAMPLES[2]}"]}}'
+
+
+def _keys(fields: tuple[str, ...]) -> str:
+    if fields == ("genes",):
+        return 'its key is "genes"'
+    return 'its keys are "add" and "remove"'
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    loader = jinja2.PackageLoader("kgpert_lib.llm", "prompts")
+    return jinja2.Environment(
+        loader=loader, undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False
+    )

@@ -1,0 +1,349 @@
+"""The client against a real HTTP server that fails in every way a server fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.llm.client import Request, Retry, ask
+from kgpert_lib.llm.record import Record
+from kgpert_lib.llm.wire import _retry_after
+
+KEY = "sk-very-secret-0123456789"
+
+
+def question(i: int, **fields) -> Request:
+    return Request(f"q{i}", [{"role": "user", "content": f"question {i}"}], **fields)
+
+
+def good(text="fine", **usage):
+    from tests.llm.conftest import completion
+
+    return completion(text, **usage)
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_answers_come_in_the_order_of_the_questions_and_a_second_run_sends_nothing(chat, quick, tmp_path):
+    requests = [question(i) for i in range(20)]
+    with Record(tmp_path / "r.jsonl") as record:
+        first = ask(requests, chat.spec(), record, retry=quick)
+    assert [a.text for a in first.answers] == [f"echo question {i}" for i in range(20)]
+    assert (first.sent, first.prompt_tokens, first.completion_tokens) == (20, 200, 100)
+    with Record(tmp_path / "r.jsonl") as record:
+        second = ask(requests, chat.spec(), record, retry=quick)
+    assert second.sent == 0
+    assert second.answers == first.answers
+    assert len(chat.bodies) == 20
+    assert "20 of 20 answered (20 of them from the record)" in second.summary
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (500, {}, "{}"),
+        (503, {}, "busy"),
+        (429, {"Retry-After": "0"}, "{}"),
+        (200, {}, "{not json"),
+        (200, {"Content-Type": "text/html"}, "<html>a proxy's page</html>"),
+        (200, {}, '{"choices": []}'),
+        (200, {}, "[1, 2]"),
+        "cut",
+        "reset",
+        "stall",
+    ],
+    ids=["500", "503", "429", "garbage", "html", "no choice", "array", "cut", "reset", "stall"],
+)
+def test_a_failure_loses_nothing_and_records_nothing_twice(chat, tmp_path, failure):
+    answer = chat.script
+    chat.script = lambda n, body: failure if n in (1, 3) else answer(n, body)
+    retry = Retry(attempts=6, first_wait=0.001, longest_wait=0.01, timeout=0.5 if failure == "stall" else 5.0)
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([question(i) for i in range(8)], chat.spec(), record, retry=retry, concurrency=3)
+    assert [a.text for a in asked.answers] == [f"echo question {i}" for i in range(8)]
+    keys = [line["key"] for line in lines(tmp_path / "r.jsonl")]
+    assert len(keys) == len(set(keys)) == 8
+    assert len(chat.bodies) == 10
+    assert asked.retried == 2
+    assert asked.summary.count("\n") == 0
+    assert asked.summary.endswith(".")
+
+
+def test_retry_after_is_waited_out_by_every_request(chat, quick, tmp_path):
+    times: list[float] = []
+    answer = chat.script
+
+    def script(n, body):
+        times.append(time.monotonic())
+        return (429, {"Retry-After": "1"}, "{}") if n == 0 else answer(n, body)
+
+    chat.script = script
+    with Record(tmp_path / "r.jsonl") as record:
+        ask([question(i) for i in range(4)], chat.spec(), record, retry=quick, concurrency=1)
+    assert times[1] - times[0] >= 1.0
+
+
+def test_retry_after_reads_seconds_and_dates():
+    assert _retry_after({"retry-after": "7"}) == 7
+    assert 3500 < _retry_after({"retry-after": _http_date(time.time() + 3600)}) <= 3600
+    assert _retry_after({"retry-after": "soon"}) == 0
+    assert _retry_after({}) == 0
+
+
+def _http_date(moment: float) -> str:
+    from email.utils import formatdate
+
+    return formatdate(moment, usegmt=True)
+
+
+def test_a_wait_beyond_patience_ends_the_run_in_one_sentence(chat, quick, tmp_path):
+    chat.script = lambda n, body: (429, {"Retry-After": "86400"}, '{"error": {"message": "daily limit"}}')
+    with Record(tmp_path / "r.jsonl") as record, pytest.raises(InputError, match=r"86400 s .*daily limit"):
+        ask([question(i) for i in range(9)], chat.spec(), record, retry=quick, concurrency=2)
+    assert len(chat.bodies) <= 2
+
+
+def test_concurrency_is_bounded_and_used(chat, quick, tmp_path):
+    gate = threading.Barrier(4, timeout=10)
+    answer = chat.script
+
+    def script(n, body):
+        gate.wait()
+        return answer(n, body)
+
+    chat.script = script
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([question(i) for i in range(12)], chat.spec(), record, retry=Retry(timeout=20), concurrency=4)
+    assert chat.most_under_way == 4
+    assert None not in asked.answers
+
+
+def test_a_bad_request_fails_alone(chat, quick, tmp_path):
+    answer = chat.script
+    refused = (400, {}, '{"error": {"message": "too long"}}')
+    chat.script = lambda n, body: refused if "question 2" in str(body) else answer(n, body)
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([question(i) for i in range(5)], chat.spec(), record, retry=quick)
+    assert asked.answers[2] is None
+    assert sum(a is not None for a in asked.answers) == 4
+    assert list(asked.failed) == [2]
+    assert "400: too long" in asked.failed[2]
+    assert len(chat.bodies) == 5
+
+
+def test_a_prompt_beyond_the_context_is_not_sent(chat, quick, tmp_path):
+    long = Request("long", [{"role": "user", "content": "PSMB5, " * 2000}])
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([long, question(1)], chat.spec(), record, retry=quick)
+    assert "do not fit the context of 4096 tokens" in asked.failed[0]
+    assert len(chat.bodies) == 1
+
+
+def test_no_server_is_one_sentence_and_not_a_long_wait(tmp_path, chat, quick):
+    dead = chat.spec(base_url="http://127.0.0.1:9/v1")
+    with Record(tmp_path / "r.jsonl") as record, pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1 does not answer"):
+        ask([question(i) for i in range(500)], dead, record, retry=quick, concurrency=8)
+
+
+def test_a_server_that_dies_midway_ends_the_run_and_keeps_what_came(chat, quick, tmp_path):
+    answer = chat.script
+    chat.script = lambda n, body: answer(n, body) if n < 10 else (500, {}, "{}")
+    with Record(tmp_path / "r.jsonl") as record:
+        with pytest.raises(InputError, match=r"does not answer.*is recorded"):
+            ask([question(i) for i in range(200)], chat.spec(), record, retry=quick, concurrency=4)
+        assert len(record) == 10
+        chat.script = answer
+        asked = ask([question(i) for i in range(200)], chat.spec(), record, retry=quick, concurrency=4)
+    assert None not in asked.answers
+    assert asked.sent == 190
+    keys = [line["key"] for line in lines(tmp_path / "r.jsonl")]
+    assert len(keys) == len(set(keys)) == 200
+
+
+def test_samples_schema_and_logprobs_reach_the_server_and_the_record(chat, quick, tmp_path):
+    def script(n, body):
+        reply = good("a")
+        tops = [{"token": "a", "logprob": -0.1, "bytes": None}, {"token": "b", "logprob": -2.5, "bytes": None}]
+        reply["choices"][0]["logprobs"] = {"content": [tops[0] | {"top_logprobs": tops}], "refusal": None}
+        return reply
+
+    chat.script = script
+    spec = chat.spec(json_schema=True, logprobs=True).with_sampling(seed=7, top_logprobs=2, extra={"top_k": 20})
+    schema = {"type": "object", "properties": {}}
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([question(0, sample=k, schema=schema) for k in range(3)], spec, record, retry=quick)
+    assert sorted(body["seed"] for body in chat.bodies) == [7, 8, 9]
+    assert all(body["response_format"]["json_schema"]["schema"] == schema for body in chat.bodies)
+    assert all(body["top_k"] == 20 and body["top_logprobs"] == 2 for body in chat.bodies)
+    assert asked.answers[0].logprobs == [["a", -0.1, {"a": -0.1, "b": -2.5}]]
+    assert len({a.key for a in asked.answers}) == 3
+
+
+def test_what_a_server_cannot_do_is_not_sent(chat, quick, tmp_path):
+    spec = chat.spec(json_schema=False, logprobs=False).with_sampling(top_logprobs=2)
+    with Record(tmp_path / "r.jsonl") as record:
+        ask([question(0, schema={"type": "object"})], spec, record, retry=quick)
+    assert not {"response_format", "logprobs", "top_logprobs"} & set(chat.bodies[0])
+
+
+def test_the_same_question_twice_is_sent_once(chat, quick, tmp_path):
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([question(0), question(1), question(0)], chat.spec(), record, retry=quick)
+    assert len(chat.bodies) == 2
+    assert asked.answers[0] == asked.answers[2]
+
+
+def test_fresh_asks_again_and_the_new_answer_counts(chat, quick, tmp_path):
+    chat.script = lambda n, body: good(f"answer {n}")
+    with Record(tmp_path / "r.jsonl") as record:
+        ask([question(0)], chat.spec(), record, retry=quick)
+        assert ask([question(0)], chat.spec(), record, retry=quick, fresh=True).answers[0].text == "answer 1"
+    with Record(tmp_path / "r.jsonl") as record:
+        assert ask([question(0)], chat.spec(), record, retry=quick).answers[0].text == "answer 1"
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_the_budget_is_never_exceeded_and_nearly_used(chat, quick, tmp_path, concurrency):
+    # One answer costs 5 x $0.001; its worst case is 64 tokens, $0.064. Every fifth request fails and costs nothing.
+    chat.script = lambda n, body: (500, {}, "{}") if n % 5 == 0 else good(prompt_tokens=10, completion_tokens=5)
+    spec = chat.spec(price_out=1000.0)
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([question(i) for i in range(100)], spec, record, retry=quick, budget=0.2, concurrency=concurrency)
+    answered = sum(a is not None for a in asked.answers)
+    assert asked.cost == pytest.approx(answered * 0.005)
+    assert 0.2 - 0.064 - 0.005 <= asked.cost <= 0.2
+    assert "stopped before the budget of $0.2 was exceeded" in asked.summary
+
+
+def test_what_may_have_been_billed_counts_against_the_budget(chat, quick, tmp_path):
+    chat.script = lambda n, body: "cut"
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([question(0)], chat.spec(price_out=1000.0), record, retry=quick, budget=0.2)
+    assert len(chat.bodies) == 3
+    assert asked.cost == pytest.approx(3 * 0.064)
+
+
+def test_hidden_reasoning_is_paid_for(chat, quick, tmp_path):
+    chat.script = lambda n, body: good(prompt_tokens=10, completion_tokens=5, total_tokens=55)
+    with Record(tmp_path / "r.jsonl") as record:
+        asked = ask([question(0)], chat.spec(price_out=1000.0), record, retry=quick)
+    assert asked.answers[0].completion_tokens == 45
+    assert asked.cost == pytest.approx(0.045)
+
+
+def test_no_key_in_any_file_error_or_answer(chat, quick, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("KGPERT_TEST_KEY", KEY)
+    spec = chat.spec(key_env="KGPERT_TEST_KEY")
+    said = json.dumps({"error": {"message": f"bad key {KEY}, header Bearer {KEY}"}})
+    answer = chat.script
+    for status in (400, 401, 403, 404, 429, 500):
+        chat.script = lambda n, body, status=status: (status, {"Retry-After": "999999"}, said)
+        with Record(tmp_path / f"{status}.jsonl") as record:
+            try:
+                asked = ask([question(0)], spec, record, retry=quick, progress=True)
+                shown = asked.summary + repr(asked)
+            except InputError as error:
+                shown = "".join(traceback.format_exception(error)) + repr(_chain(error))
+        assert KEY not in shown
+        assert "[key]" in shown or status == 500
+    chat.script = lambda n, body: good(f"my headers were Authorization: Bearer {KEY}")
+    with Record(tmp_path / "echo.jsonl") as record:
+        asked = ask([question(0)], spec, record, retry=quick, progress=True)
+    chat.script = answer
+    assert KEY not in repr(asked)
+    assert chat.headers[-1]["authorization"] == f"Bearer {KEY}"
+    for file in tmp_path.rglob("*"):
+        assert KEY not in file.read_text()
+    assert KEY not in "".join(capfd.readouterr())
+    assert KEY not in repr(spec)
+
+
+def _chain(error: BaseException | None) -> list[str]:
+    """Every exception linked to an error, with all that it carries."""
+    seen = []
+    while error is not None:
+        seen.append(repr(error) + repr(vars(error)))
+        error = error.__cause__ or error.__context__
+    return seen
+
+
+def test_a_missing_key_names_the_variable_and_the_record_needs_none(chat, quick, tmp_path, monkeypatch):
+    monkeypatch.setenv("KGPERT_TEST_KEY", KEY)
+    spec = chat.spec(key_env="KGPERT_TEST_KEY")
+    with Record(tmp_path / "r.jsonl") as record:
+        ask([question(0)], spec, record, retry=quick)
+        monkeypatch.delenv("KGPERT_TEST_KEY")
+        assert ask([question(0)], spec, record, retry=quick).answers[0].text == "echo question 0"
+        with pytest.raises(InputError, match="KGPERT_TEST_KEY"):
+            ask([question(1)], spec, record, retry=quick)
+
+
+def test_a_retired_model_is_only_read(chat, quick, tmp_path):
+    with Record(tmp_path / "r.jsonl") as record:
+        ask([question(0)], chat.spec(), record, retry=quick)
+        assert ask([question(0)], chat.spec(retired="2026-06-15"), record).answers[0].text == "echo question 0"
+        with pytest.raises(InputError, match="retired on 2026-06-15"):
+            ask([question(1)], chat.spec(retired="2026-06-15"), record)
+
+
+def test_it_works_inside_a_running_loop_as_in_a_notebook(chat, quick, tmp_path):
+    async def cell():
+        with Record(tmp_path / "r.jsonl") as record:
+            return ask([question(0)], chat.spec(), record, retry=quick)
+
+    assert asyncio.run(cell()).answers[0].text == "echo question 0"
+
+
+ASK_IN_A_PROCESS = """
+import sys
+from kgpert_lib.llm.client import Request, Retry, ask
+from kgpert_lib.llm.models import ModelSpec
+from kgpert_lib.llm.record import Record
+spec = ModelSpec(base_url=sys.argv[1], model="m", context=4096)
+requests = [Request(f"q{i}", [{"role": "user", "content": f"question {i}"}]) for i in range(500)]
+with Record(sys.argv[2]) as record:
+    ask(requests, spec, record, retry=Retry(timeout=60), concurrency=8, progress=False)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_killed_run_loses_at_most_what_was_in_flight(chat, quick, tmp_path, number, code):
+    reached, answer = threading.Event(), chat.script
+
+    def script(n, body):
+        if n >= 108:
+            reached.set()
+            return "stall"
+        return answer(n, body)
+
+    chat.script = script
+    command = [sys.executable, "-c", ASK_IN_A_PROCESS, chat.base_url, str(tmp_path / "r.jsonl")]
+    root = str(Path(__file__).parents[2])
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root}, stderr=subprocess.PIPE)
+    assert reached.wait(60)
+    with chat.lock:
+        answered = len(chat.bodies) - chat.under_way
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode in (code, -number)
+    chat.script = answer
+    with Record(tmp_path / "r.jsonl") as record:
+        assert len(record) >= answered - 8
+        kept = len(record)
+        asked = ask([question(i) for i in range(500)], chat.spec(sampling={}), record, retry=quick)
+    assert asked.sent == 500 - kept
+    keys = [line["key"] for line in lines(tmp_path / "r.jsonl")]
+    assert len(keys) == len(set(keys)) == 500
