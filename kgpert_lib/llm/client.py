@@ -22,7 +22,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.llm.models import ModelSpec, find_model, scrub
 from kgpert_lib.llm.prompts import MESSAGE_OVERHEAD, count_tokens
 from kgpert_lib.llm.record import Answer, Record, answer_key, prompt_hash
-from kgpert_lib.llm.wire import Fatal, Refused, Transient, connect, run_to_end, send
+from kgpert_lib.llm.wire import Fatal, Refused, Transient, connect, logprobs_of, run_to_end, send, tokens_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -314,7 +314,7 @@ class _Run:
             start = time.monotonic()
             self.asked.sent += 1
             reply = await send(client, self.body(request), self.retry.timeout, self.retry.patience, [self.key])
-            prompt, completion = _tokens(reply)
+            prompt, completion = tokens_of(reply)
             self.asked.prompt_tokens += prompt
             self.asked.completion_tokens += completion
             spent = self.cost(prompt, completion) if reply.usage else worst
@@ -362,7 +362,7 @@ class _Run:
 
     def read(self, request: Request, key: str, hashed: str, reply: Any, seconds: float) -> Answer:
         """The reply as a recorded answer, without any key that a server might echo."""
-        choice, (prompt, completion) = reply.choices[0], _tokens(reply)
+        choice, (prompt, completion) = reply.choices[0], tokens_of(reply)
         return Answer(
             key=key,
             question=request.question,
@@ -376,7 +376,7 @@ class _Run:
             completion_tokens=completion,
             seconds=round(seconds, 3),
             cost=self.cost(prompt, completion),
-            logprobs=_logprobs(choice),
+            logprobs=logprobs_of(choice),
             messages=[dict(m) for m in request.messages],
         )
 
@@ -385,21 +385,3 @@ def _most_tokens(request: Request) -> int:
     """Tokens that the prompt cannot exceed in a vocabulary of bytes and their combinations: one for every byte."""
     size = sum(len(m["content"].encode("utf-8", "replace")) + MESSAGE_OVERHEAD for m in request.messages)
     return size + (len(json.dumps(request.schema)) if request.schema else 0)
-
-
-def _tokens(reply: Any) -> tuple[int, int]:
-    """Prompt tokens and billed completion tokens.
-
-    Some servers leave hidden reasoning out of `completion_tokens` but count it in `total_tokens`.
-    """
-    if not reply.usage:
-        return 0, 0
-    prompt, completion = reply.usage.prompt_tokens or 0, reply.usage.completion_tokens or 0
-    return prompt, max(completion, (reply.usage.total_tokens or 0) - prompt)
-
-
-def _logprobs(choice: Any) -> list[Any] | None:
-    tokens = choice.logprobs.content if choice.logprobs else None
-    if not tokens:
-        return None
-    return [[t.token, round(t.logprob, 4), {o.token: round(o.logprob, 4) for o in t.top_logprobs}] for t in tokens]

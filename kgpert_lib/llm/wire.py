@@ -141,3 +141,22 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         raise
     if failures:
         raise failures[0]
+
+
+def tokens_of(reply: Any) -> tuple[int, int]:
+    """Prompt tokens and billed completion tokens.
+
+    Some servers leave hidden reasoning out of `completion_tokens` but count it in `total_tokens`.
+    """
+    if not reply.usage:
+        return 0, 0
+    prompt, completion = reply.usage.prompt_tokens or 0, reply.usage.completion_tokens or 0
+    return prompt, max(completion, (reply.usage.total_tokens or 0) - prompt)
+
+
+def logprobs_of(choice: Any) -> list[Any] | None:
+    """Token, log probability and alternatives of every position of an answer; None where the server gave none."""
+    tokens = choice.logprobs.content if choice.logprobs else None
+    if not tokens:
+        return None
+    return [[t.token, round(t.logprob, 4), {o.token: round(o.logprob, 4) for o in t.top_logprobs}] for t in tokens]
