@@ -27,25 +27,30 @@ def vote(
     """Score a voting rule on a line's test questions: mean AUROC per readout gene, beside published figures."""
     from kgpert_lib.questions.knowledge import Knowledge
     from kgpert_lib.questions.ladder import climb, published
+    from kgpert_lib.questions.score import calibration
     from kgpert_lib.sources import load_atlas
 
     screen = load_atlas(atlas)
     made = climb(screen, line, split, Knowledge.load(screen.perturbations()), [rule], [task])[0]
     row = made.table.set_index("rule").loc[rule]
+    told = calibration(made.probability[rule], made.questions.label)
     others = published()
     others = others[(others["task"] == task) & (others["line"] == line)].drop(columns=["task", "line"])
     if as_json:
         answer = {key: float(row[key]) for key in ("auroc", "low", "high", "gain", "gain_low", "gain_high")}
         answer |= {key: int(row[key]) for key in ("genes", "questions")}
+        answer |= {"masked": made.questions.masked, "brier": told.brier, "calibration_error": told.error}
         head = {"atlas": screen.name, "kind": screen.kind, "line": line, "task": task, "split": split, "rule": rule}
         shell.print_json({**head, **answer, "published": others.to_dict("records")})
         return
     shell.out.print(
         f"{rule} on {line}, task {task}, {split} split, atlas {screen.name} ({screen.kind}):\n"
-        f"auroc {row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}], mean over {row['genes']} readout genes, "
-        f"{row['questions']} questions;\n"
+        f"auroc {row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}], mean over {row['genes']:.0f} readout genes, "
+        f"{row['questions']:.0f} questions;\n"
         f"gain over the plain union {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
-        "(95 % bootstrap over perturbations).",
+        "(95 % bootstrap over perturbations);\n"
+        f"stated probabilities: Brier score {told.brier:.3f}, off by {told.error:.3f} on average; "
+        f"{made.questions.masked} questions about the perturbed gene itself were masked.",
         highlight=False,
     )
     shell.print_table(others, "Published (their own splits)")
