@@ -69,6 +69,8 @@ pathways = {
     "translation": ["mitoribosome"],
 }
 organelles = {"nucleus": ["snRNA processing", "splicing"], "mitochondrion": ["translation"]}
+
+# %%
 genes = [gene for parts in complexes.values() for gene in parts]
 cell = HierarchicalSCM.from_memberships(
     genes, [complexes, pathways, organelles], readout=range(200), sensitivity=(0, 1, 0.6, 0.4), seed=seed
