@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.ratios import ratio
+from benchmarks.ratios import check, ratio
 from kgpert_lib.atlas import Atlas, CellLine
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.string import two_step
@@ -72,7 +72,7 @@ def asked(atlas) -> dict[str, Questions]:
     return out
 
 
-def test_weighted_votes_on_116041_questions(knowledge, atlas, asked, report_ratio):
+def test_weighted_votes_on_116041_questions(knowledge, atlas, asked):
     views = {line: atlas.view(line, "strict") for line in LINES}
     fitted = {line: Voter.fit(views[line], "de", knowledge) for line in LINES}
     for line in LINES:
@@ -93,14 +93,14 @@ def test_weighted_votes_on_116041_questions(knowledge, atlas, asked, report_rati
     total = sum(len(q) for q in asked.values())
     for rule in ("weighted", "mixed"):
         measured = ratio(lambda rule=rule: ours(rule), floor)
-        report_ratio(
+        check(
             f"{total:,} votes ({rule}) of four fitted lines / one dense similarity product a line",
             measured,
             at_most=5.0,
         )
 
 
-def test_auroc_with_1000_draws(asked, report_ratio):
+def test_auroc_with_1000_draws(asked):
     q = asked["k562"]
     score = np.random.default_rng(3).random(len(q))
     groups = [np.flatnonzero(q.column == g) for g in np.unique(q.column)]
@@ -111,10 +111,10 @@ def test_auroc_with_1000_draws(asked, report_ratio):
             roc_auc_score(q.label[g], score[g])
 
     measured = ratio(lambda: auroc(score, q.label, q.column, q.row, draws=1000), loop)
-    report_ratio("AUROC with 1,000 draws over perturbations / one scikit-learn loop without", measured, at_most=20.0)
+    check("AUROC with 1,000 draws over perturbations / one scikit-learn loop without", measured, at_most=20.0)
 
 
-def test_100000_pairs_of_a_table(knowledge, atlas, tmp_path, report_ratio):
+def test_100000_pairs_of_a_table(knowledge, atlas, tmp_path):
     rng = np.random.default_rng(4)
     with (tmp_path / "in.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
@@ -126,6 +126,6 @@ def test_100000_pairs_of_a_table(knowledge, atlas, tmp_path, report_ratio):
     start = time.perf_counter()
     ask_csv(asker, tmp_path / "in.csv", tmp_path / "out.csv")
     rate = 100_000 / (time.perf_counter() - start)
-    report_ratio(f"20,000 / pairs a second of a table ({rate:,.0f})", 20_000 / rate, at_most=1.0)
+    check(f"20,000 / pairs a second of a table ({rate:,.0f})", 20_000 / rate, at_most=1.0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
-    report_ratio("peak memory of that process, GB", peak, at_most=1.5)
+    check("peak memory of that process, GB", peak, at_most=1.5)
