@@ -1,6 +1,8 @@
 """Fixtures for every test: a cache of its own, and the mirror of real downloads where there is one."""
 
 import os
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,18 @@ def mirror(monkeypatch, cache):
     """The folder of real downloads; tests that use it carry the marker `needs_mirror`."""
     monkeypatch.setenv("KGPERT_MIRROR", str(_MIRROR))
     return _MIRROR
+
+
+@pytest.fixture
+def kgpert(monkeypatch, capsys):
+    """Runs the command in this process: exit code, standard output, standard error."""
+    from kgpert_lib import cli
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["kgpert", *map(str, arguments)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+            cli.main()
+        printed = capsys.readouterr()
+        return stop.value.code, printed.out, printed.err
+
+    return run

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from kgpert_lib import cli
 from kgpert_lib.atlas import Atlas
 from kgpert_lib.downloads import fetch
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -27,20 +25,6 @@ from tests import worlds
 ROOT = Path(__file__).parents[1]
 NOWHERE = "http://127.0.0.1:9"  # the discard port: no proxy there, so no download either
 WIDTH = 80
-
-
-@pytest.fixture
-def kgpert(monkeypatch, capsys):
-    """Runs the command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kgpert", *map(str, arguments)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return run
 
 
 def process(*arguments, **environment):

@@ -2,24 +2,8 @@
 
 import csv
 import json
-import sys
-import warnings
 
 import pytest
-
-from kgpert_lib import cli
-
-
-@pytest.fixture
-def kgpert(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kgpert", *map(str, arguments)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return run
 
 
 @pytest.mark.needs_mirror
