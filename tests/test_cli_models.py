@@ -13,7 +13,7 @@ from kgpert_lib.errors import InputError
         (["record", "--model", "nobody"], "No model is called 'nobody'"),
         (["record", "--serve", "--base-url", "http://127.0.0.1:1/v1"], "not both"),
         (["record", "--task", "poems", "--atlas", "simulated"], "Unknown task 'poems'"),
-        (["serve", "--model", "no/such/file.gguf"], "is no GGUF file"),
+        (["serve", "--context", "0"], "at least one token of context"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(options, sentence, tmp_path):

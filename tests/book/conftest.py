@@ -54,7 +54,7 @@ def html() -> Path:
     return build(ROOT).html
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
@@ -66,9 +66,9 @@ def browser() -> Iterator:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def visit(html, browser):
-    """`visit(page, view)`: what a reader of that page meets, seen once a session."""
+    """`visit(page, view)`: what a reader of that page meets, seen once."""
     look = (Path(__file__).parent / "look.js").read_text()
     seen = {}
 
