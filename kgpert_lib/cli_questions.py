@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from kgpert_lib import shell
 from kgpert_lib.errors import InputError
+
+if TYPE_CHECKING:
+    from kgpert_lib.atlas import Atlas
+    from kgpert_lib.questions.ladder import Ladder
+    from kgpert_lib.questions.voting import Rule
 
 TaskOption = Annotated[Literal["de", "dir"], typer.Option(help="de: does it change? dir: does it rise?")]
 RuleOption = Annotated[
@@ -25,35 +30,59 @@ def vote(
     as_json: shell.JsonOption = False,
 ) -> None:
     """Score a voting rule on a line's test questions: mean AUROC per readout gene, beside published figures."""
+    import pandas as pd
+
     from kgpert_lib.questions.knowledge import Knowledge
     from kgpert_lib.questions.ladder import climb, published
-    from kgpert_lib.questions.score import calibration
     from kgpert_lib.sources import load_atlas
 
     screen = load_atlas(atlas)
     made = climb(screen, line, split, Knowledge.load(screen.perturbations()), [rule], [task])[0]
-    row = made.table.set_index("rule").loc[rule]
-    told = calibration(made.probability[rule], made.questions.label)
     others = published()
     others = others[(others["task"] == task) & (others["line"] == line)].drop(columns=["task", "line"])
+    told = _vote(made, rule, screen)
     if as_json:
-        answer = {key: float(row[key]) for key in ("auroc", "low", "high", "gain", "gain_low", "gain_high")}
-        answer |= {key: int(row[key]) for key in ("genes", "questions")}
-        answer |= {"masked": made.questions.masked, "brier": told.brier, "calibration_error": told.error}
         head = {"atlas": screen.name, "kind": screen.kind, "line": line, "task": task, "split": split, "rule": rule}
-        shell.print_json({**head, **answer, "published": others.to_dict("records")})
+        shell.print_json({**head, **told, "published": others.to_dict("records")})
         return
     shell.out.print(
         f"{rule} on {line}, task {task}, {split} split, atlas {screen.name} ({screen.kind}):\n"
-        f"auroc {row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}], mean over {row['genes']:.0f} readout genes, "
-        f"{row['questions']:.0f} questions;\n"
-        f"gain over the plain union {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
+        f"auroc {told['auroc']:.3f} [{told['low']:.3f}, {told['high']:.3f}], mean over {told['genes']} readout genes, "
+        f"{told['questions']} questions;\n"
+        f"gain over the plain union {told['gain']:+.3f} [{told['gain_low']:+.3f}, {told['gain_high']:+.3f}] "
         "(95 % bootstrap over perturbations);\n"
-        f"stated probabilities: Brier score {told.brier:.3f}, off by {told.error:.3f} on average; "
-        f"{made.questions.masked} questions about the perturbed gene itself were masked.",
+        f"stated probabilities: Brier score {told['brier']:.3f}, off by {told['calibration_error']:.3f} on average; "
+        f"{told['masked']} questions about the perturbed gene itself were masked.",
         highlight=False,
     )
+    if trust := told["trust"]:
+        shell.out.print(
+            "Trust in the votes on one unseen gene, told from its neighbourhood: the nominal 80 % interval of the "
+            f"probability of being right holds {trust['covered']:.0%} of {trust['n']:.0f} test genes "
+            f"(mean width {trust['width']:.2f}; expected and reached correlate {trust['correlation']:.2f}).",
+            highlight=False,
+        )
+    shell.print_table(pd.DataFrame(told["stated_and_found"]), "Stated probability of label 1 and the share found")
     shell.print_table(others, "Published (their own splits)")
+
+
+def _vote(made: Ladder, rule: Rule, screen: Atlas) -> dict[str, Any]:
+    """The figures of one rule that `vote` prints."""
+    from kgpert_lib.questions.confidence import told_and_reached
+    from kgpert_lib.questions.report import covered
+    from kgpert_lib.questions.score import calibration
+
+    row = made.table.set_index("rule").loc[rule]
+    stated = calibration(made.probability[rule], made.questions.label, bins=5)
+    try:
+        trust = covered(told_and_reached(made.voter, rule, screen).assign(line=made.line)).iloc[0, 1:].to_dict()
+    except InputError:  # too few training perturbations to learn it from
+        trust = None
+    told: dict[str, Any] = {key: float(row[key]) for key in ("auroc", "low", "high", "gain", "gain_low", "gain_high")}
+    told |= {key: int(row[key]) for key in ("genes", "questions")}
+    told |= {"masked": made.questions.masked, "brier": stated.brier, "calibration_error": stated.error}
+    told |= {"stated_and_found": stated.table.to_dict("records")}
+    return told | {"trust": trust}
 
 
 def ask(
@@ -78,7 +107,7 @@ def ask(
     if single == (questions is not None) or (questions is None) != (output is None):
         raise InputError("Give --perturb and --readout, or --csv TABLE together with -o FILE.")
     screen = load_atlas(atlas)
-    choices = {task: tune.load(line, split, task) for task in ("de", "dir")}
+    choices = {task: tune.load(split, task) for task in ("de", "dir")}
     knowledge = Knowledge.load(screen.perturbations())
     asker = asking.Asker.fit(screen, line, knowledge, choices, split, rule)
     if questions is not None and output is not None:
@@ -98,6 +127,12 @@ def ask(
         f"({rule}, {split} split, {screen.name} ({screen.kind}), {answer.status})",
         highlight=False,
     )
+    for task, told in answer.trust.items():
+        shell.out.print(
+            f"Votes of task {task} on {answer.perturbation} are right with an expected probability of "
+            f"{told['expected']:.2f} [{told['low']:.2f}, {told['high']:.2f}] (80 % interval; from its neighbourhood).",
+            highlight=False,
+        )
     if answer.note:
         shell.out.print(answer.note, markup=False)
     shell.print_table(answer.neighbours, "Neighbours, their share of the vote, and what was measured there")

@@ -34,11 +34,18 @@ class Factors(NamedTuple):
     columns: FloatArray
 
 
-def factorise(residual: sp.csr_matrix, pull: FloatArray | sp.csr_matrix, rank: int, ridge: float) -> Factors:
+def factorise(
+    residual: sp.csr_matrix,
+    pull: FloatArray | sp.csr_matrix,
+    rank: int,
+    ridge: float,
+    kin: FloatArray | None = None,
+) -> Factors:
     """Alternating least squares over the stored entries of `residual` (t, m), explicit zeros included.
 
     `pull` (t, t) holds each row's neighbour weights with sums of at most 1: ``pull @ rows`` is what a row's
-    factor is drawn to. The rank is lowered to the smaller side less one. Deterministic.
+    factor is drawn to; `kin` (m, m) is the same for readout genes. The rank is lowered to the smaller side less
+    one. Deterministic.
     """
     if rank < 1 or not ridge > 0:
         raise InputError(f"Completion needs a rank from 1 and a ridge above 0; got {rank} and {ridge}.")
@@ -55,7 +62,7 @@ def factorise(residual: sp.csr_matrix, pull: FloatArray | sp.csr_matrix, rank: i
     rows = np.zeros((values.shape[0], rank), np.float32)
     for _ in range(ROUNDS):
         rows = _solve(values, seen, columns, ridge, pull @ rows)
-        columns = _solve(values_t, seen_t, rows, ridge)
+        columns = _solve(values_t, seen_t, rows, ridge, None if kin is None else kin @ columns)
     return Factors(_solve(values, seen, columns, ridge, pull @ rows), columns)
 
 

@@ -2,15 +2,15 @@
 
 From what can be seen of its neighbourhood: how many neighbours, how many graphs and how strong the edges behind
 them, whether the neighbours agree with each other, how much of their deltas was measured, how the prediction
-looks. On training perturbations, each predicted without its own row, these are held against the Pearson delta
-that the prediction reached: ridge regression gives the expected score and linear quantile regression an interval,
-widened or narrowed until it covers the nominal share of held-out training perturbations (conformalised quantile
-regression, Romano et al. 2019, over folds).
+looks. On training perturbations, each predicted without its own row, these are held against the score that was
+reached, such as the Pearson delta of the prediction (`questions.confidence` has votes): ridge regression gives the
+expected score and linear quantile regression an interval, widened or narrowed until it covers the nominal share of
+held-out training perturbations (conformalised quantile regression, Romano et al. 2019, over folds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -45,7 +45,7 @@ class NeighbourPredictor(Protocol):
 
 
 class Expected(NamedTuple):
-    """(n,) expected score with its interval, all within -1..1."""
+    """(n,) expected score with its interval."""
 
     expected: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -106,15 +106,15 @@ def out_of_fold(
 class Trust:
     """An expected score with an interval for any gene; fitted on training perturbations only.
 
-    `level` is the nominal coverage, `widen` what the interval was moved by on either side, `n` the training
-    perturbations it was fitted on, `table` what it was fitted on (`out_of_fold`).
+    `seen` gives the features of genes by name (`describe`), `bounds` the range of the score, `level` the nominal
+    coverage, `widen` what the interval was moved by on either side, `table` the features and ``score`` of the
+    training perturbations that it was fitted on.
     """
 
-    view: TrainingView
-    predictor: NeighbourPredictor
+    seen: Callable[[Sequence[str]], pd.DataFrame]
+    bounds: tuple[float, float]
     level: float
     widen: float
-    n: int
     table: pd.DataFrame
     _centre: Pipeline
     _low: Pipeline
@@ -122,10 +122,24 @@ class Trust:
 
     @classmethod
     def fit(cls, view: TrainingView, predictor: NeighbourPredictor, level: float = 0.8, seed: int = 0) -> Trust:
-        """Fit on the view's training perturbations; InputError for fewer than `FEWEST` or a level outside 0..1."""
+        """Trust in the Pearson delta of a prediction; InputError as in `learn`."""
+        return cls.learn(out_of_fold(view, predictor, seed=seed), seer(view, predictor), (-1.0, 1.0), level, seed)
+
+    @classmethod
+    def learn(
+        cls,
+        table: pd.DataFrame,
+        seen: Callable[[Sequence[str]], pd.DataFrame],
+        bounds: tuple[float, float],
+        level: float = 0.8,
+        seed: int = 0,
+    ) -> Trust:
+        """Learn a score within `bounds` from a table of features and ``score``, one training perturbation a row.
+
+        InputError for fewer rows than `FEWEST` or a level outside 0..1.
+        """
         if not 0 < level < 1:
             raise InputError(f"The level is {level}; the coverage of an interval lies between 0 and 1.")
-        table = out_of_fold(view, predictor, seed=seed)
         if len(table) < FEWEST:
             raise InputError(
                 f"{len(table)} training perturbations are too few to learn how far to trust; it takes {FEWEST}."
@@ -141,20 +155,24 @@ class Trust:
         widen = float(np.quantile(miss, min(1.0, level * (1 + 1 / len(y))), method="higher"))
         low, high = _quantiles(x, y, level)
         centre = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 3, 9))).fit(x, y)
-        return cls(view, predictor, level, widen, len(y), table, centre, low, high)
+        return cls(seen, bounds, level, widen, table, centre, low, high)
 
-    def expect(self, perturbations: Sequence[str] | NameArray | pd.DataFrame) -> Expected:
-        """Expected score and interval of genes by name, or of a table of features from `describe`."""
-        if isinstance(perturbations, pd.DataFrame):
-            seen = perturbations
-        else:
-            names = [str(p) for p in perturbations]
-            rest = self.view
-            seen = describe(rest, self.predictor.neighbourhoods(rest, names), self.predictor.predict(rest, names))
-        x = seen[list(FEATURES)].to_numpy()
+    @property
+    def n(self) -> int:
+        """Training perturbations that it was fitted on."""
+        return len(self.table)
+
+    def expect(self, perturbations: Sequence[str] | NameArray) -> Expected:
+        """Expected score and interval of genes by name."""
+        x = self.seen([str(p) for p in perturbations])[list(FEATURES)].to_numpy()
         ends = np.sort([self._low.predict(x) - self.widen, self._high.predict(x) + self.widen], axis=0)
-        low, high = np.clip(ends, -1, 1)
+        low, high = np.clip(ends, *self.bounds)
         return Expected(np.clip(self._centre.predict(x), low, high), low, high)
+
+
+def seer(view: TrainingView, predictor: NeighbourPredictor) -> Callable[[Sequence[str]], pd.DataFrame]:
+    """`describe` of genes by name, as the predictor sees them from the view's training rows."""
+    return lambda names: describe(view, predictor.neighbourhoods(view, names), predictor.predict(view, names))
 
 
 def coverage(expected: Expected, score: NDArray[np.floating]) -> float:

@@ -15,6 +15,8 @@ def test_a_vote_is_scored_beside_published_figures(kgpert, mirror):
     assert told["low"] < told["auroc"] < told["high"]
     assert told["questions"] == 3119
     assert told["gain_low"] > 0
+    assert sum(row["questions"] for row in told["stated_and_found"]) == 3119
+    assert 0.7 < told["trust"]["covered"] < 0.9
     assert {"method": "SUMMER", "auroc": 0.64, "source": "PerturbQA results notebook"} in told["published"]
 
 
@@ -26,6 +28,8 @@ def test_one_question_and_a_table_of_questions(kgpert, mirror, tmp_path):
     assert code == 0
     assert (told["perturbation"], told["status"]) == ("INTS9", "test")
     assert 0 <= told["p_right"] <= 1
+    assert all(0 <= ends["low"] <= ends["expected"] <= ends["high"] <= 1 for ends in told["trust"].values())
+    assert set(told["trust"]) == {"de", "dir"}
     assert sum(row["gene"].startswith("INTS") for row in told["neighbours"]) >= 6
 
     table = tmp_path / "pairs.csv"

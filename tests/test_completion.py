@@ -49,6 +49,19 @@ def test_a_row_without_data_takes_its_neighbours_factor():
     np.testing.assert_allclose(found.rows[0], found.rows[5], rtol=0.05, atol=0.02)
 
 
+def test_a_readout_gene_without_data_takes_its_kins_factor():
+    truth, seen = low_rank(3)
+    seen[:, 0] = False
+    row, column = np.nonzero(seen)
+    residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
+    kin = np.zeros((50, 50), np.float32)
+    kin[0, 5] = 1
+    none = sp.csr_matrix((60, 60), dtype=np.float32)
+    found = factorise(residual, none, 2, 0.1, kin)
+    np.testing.assert_allclose(found.columns[0], found.columns[5], rtol=0.05, atol=0.02)
+    assert not factorise(residual, none, 2, 0.1).columns[0].any()
+
+
 def test_measured_deltas_stay_and_gaps_are_filled():
     view = screen().view("k562")
     ties = knowledge().similarity(view.target.perturbations, view.target.perturbations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -63,19 +64,28 @@ def reliability(table: pd.DataFrame, note: str) -> Figure:
     return _noted(figure, note)
 
 
-def trust(told: pd.DataFrame, note: str) -> Figure:
-    """Reached against expected Pearson delta of test perturbations with their 80 % intervals, sorted by expectation."""
-    lines = told["line"].unique()
-    figure, axes = plt.subplots(1, len(lines), figsize=(4.6 * len(lines), 3.6), sharey=True, squeeze=False)
-    for axis, line in zip(axes[0], lines, strict=True):
-        part = told[told["line"] == line].sort_values(["expected", "perturbation"])
+def trust(told: pd.DataFrame, note: str, score: str = "Pearson delta") -> Figure:
+    """Reached against expected score of test perturbations with their 80 % intervals, sorted by expectation.
+
+    A panel a line, or a row of panels a line where `told` has tasks.
+    """
+    lines, tasks = told["line"].unique(), list(told["task"].unique()) if "task" in told else [None]
+    shape = (len(lines), len(tasks)) if len(tasks) > 1 else (1, len(lines))
+    size = (4.6 * shape[1], 3.6 if shape[0] == 1 else 3.0 * shape[0])
+    figure, axes = plt.subplots(*shape, figsize=size, sharey=True, squeeze=False)
+    for axis, (line, task) in zip(axes.flat, product(lines, tasks), strict=True):
+        part = told[(told["line"] == line) & ((task is None) | (told.get("task") == task))]
+        part = part.sort_values(["expected", "perturbation"])
         x = np.arange(len(part))
         axis.fill_between(x, part["low"], part["high"], color=BLUE, alpha=0.18, linewidth=0, label="80 % interval")
         axis.plot(x, part["expected"], color=BLUE, label="expected")
         axis.plot(x, part["reached"], ".", color=ORANGE, markersize=4, label="reached")
-        axis.set_title(f"{line_name(line)} (n = {len(part)})", fontsize=10)
+        asked = f", {TASKS[task]}" if task else ""
+        axis.set_title(f"{line_name(line)}{asked} (n = {len(part)})", fontsize=10)
+    for axis in axes[-1]:
         axis.set_xlabel("test perturbations by expected score")
-    axes[0][0].set_ylabel("Pearson delta")
+    for axis in axes[:, 0]:
+        axis.set_ylabel(score)
     axes[0][0].legend(loc="lower right", fontsize=8)
     return _noted(figure, note)
 

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 from kgpert_lib.atlas import Atlas, FloatArray, NameArray, Split
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import symbols
+from kgpert_lib.questions.confidence import trust_in_votes
 from kgpert_lib.questions.knowledge import Knowledge
 from kgpert_lib.questions.voting import Choices, Ground, Pairs, Rule, Voter
+from kgpert_lib.trust import Expected, Trust
 
 COLUMNS = ("perturbation", "readout")
 ADDED = ("p_changes", "p_rises", "answer", "status", "measured", "note")
@@ -43,6 +46,8 @@ class Answer:
     status : ``"test"``, ``"val"``, ``"train"`` or ``"not screened"``.
     measured : the screen's own call -1, 0, +1; None where the pair was not tested.
     note : one sentence where the answer needs one, else empty.
+    trust : by task, expected probability that the votes on the perturbed gene are right, with its 80 % interval
+        (`confidence.trust_in_votes`); empty where the line has too few training perturbations.
     neighbours : a row a training perturbation, strongest first: gene, share of the weight,
         measured call (NaN: not tested).
     """
@@ -58,6 +63,7 @@ class Answer:
     status: str
     measured: int | None
     note: str
+    trust: dict[str, dict[str, float]]
     neighbours: pd.DataFrame
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,6 +142,7 @@ class Asker:
             status=status,
             measured=called,
             note=self._note(gene, target, status, called),
+            trust={task: _plain(trust.expect([gene])) for task, trust in self._trusts.items()},
             neighbours=self._neighbours(gene, column, top),
         )
 
@@ -172,6 +179,14 @@ class Asker:
             said[(status == "train") & ~np.isnan(measured)] = "measured in training"
             note[note == ""] = said
         return out.assign(note=note)
+
+    @cached_property
+    def _trusts(self) -> dict[str, Trust]:
+        """Trust in the votes by task; empty where the line has too few training perturbations to learn it from."""
+        try:
+            return {v.task: trust_in_votes(v, self.rule, self.atlas) for v in (self.changes, self.rises)}
+        except InputError:
+            return {}
 
     def _spellings(self) -> list[str]:
         if not hasattr(self, "_names"):
@@ -210,6 +225,10 @@ class Asker:
         best = best[weight[best] > 0]
         share = weight[best] / max(float(weight.sum()), 1e-9)
         return pd.DataFrame({"gene": line.perturbations[best], "share": share, "measured": line.delta[best, column]})
+
+
+def _plain(told: Expected) -> dict[str, float]:
+    return {name: float(value[0]) for name, value in told._asdict().items()}
 
 
 def ask_csv(asker: Asker, source: str | Path, target: str | Path, chunk: int = CHUNK) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,19 @@ from numpy.typing import NDArray
 from kgpert_lib.atlas import FloatArray, NameArray
 from kgpert_lib.graphs import go, string, symbols
 from kgpert_lib.graphs.graph import KnowledgeGraph
+
+
+class Ties(NamedTuple):
+    """(n, k) GO `similar`ity and two-step STRING `steps` between two lists of genes."""
+
+    similar: FloatArray
+    steps: FloatArray
+
+    def weight(self, power: float, string: float) -> FloatArray:
+        """(n, k) ``similar ** power + string * steps``."""
+        weight: FloatArray = np.power(self.similar, np.float32(power), dtype=np.float32)
+        weight += np.float32(string) * self.steps
+        return weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +68,10 @@ class Knowledge:
     def known(self, names: Sequence[str] | NameArray) -> NDArray[np.bool_]:
         """(n,) True for genes that GO or STRING knows."""
         return (self._place.get_indexer(pd.Index(names)) >= 0) | np.isin(names, self.string.symbols)
+
+    def between(self, rows: NameArray, columns: NameArray) -> Ties:
+        """`similarity` and `steps` of the genes `rows` (n,) and `columns` (k,)."""
+        return Ties(self.similarity(rows, columns), self.steps(rows, columns))
 
     def similarity(self, rows: NameArray, columns: NameArray) -> FloatArray:
         """(n, k) GO similarity, 0..1; 0 for genes without annotation and between a gene and itself."""

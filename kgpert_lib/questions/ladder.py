@@ -21,7 +21,9 @@ from kgpert_lib.questions.voting import RULES, Choices, Ground, Rule, Voter
 
 @dataclass(frozen=True, eq=False)
 class Ladder:
-    """One line, split and task: `table` as in `score.compare`, the `questions` and each rule's probabilities (q,)."""
+    """One line, split and task: `table` as in `score.compare`, the `questions`, each rule's probabilities (q,), and
+    the fitted `voter`.
+    """
 
     line: str
     split: Split
@@ -29,6 +31,7 @@ class Ladder:
     questions: Questions
     probability: Mapping[str, NDArray[np.floating]]
     table: pd.DataFrame
+    voter: Voter
 
 
 def climb(
@@ -52,13 +55,13 @@ def climb(
     made = []
     for task in tasks:
         asked = ask_all(atlas[line], task)
-        voter = Voter(ground, task, choices[task] if choices is not None else tune.load(line, split, task))
+        voter = Voter(ground, task, choices[task] if choices is not None else tune.load(split, task))
         scores: dict[str, NDArray[np.floating]] = {rule: voter.answer(rule, asked) for rule in wanted}
         probability: dict[str, NDArray[np.floating]] = {
             rule: voter.answer(rule, asked, probability=True) for rule in wanted
         }
         table = compare(scores, asked.label, asked.column, asked.perturbation, draws=draws, seed=seed)
-        made.append(Ladder(line, split, task, asked, probability, table))
+        made.append(Ladder(line, split, task, asked, probability, table, voter))
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,13 @@ import pandas as pd
 from kgpert_lib import metrics
 from kgpert_lib.atlas import Atlas, Split
 from kgpert_lib.neighbours import GraphNeighbour
+from kgpert_lib.questions import tune
+from kgpert_lib.questions.confidence import told_and_reached
 from kgpert_lib.questions.knowledge import Knowledge
 from kgpert_lib.questions.ladder import Ladder, climb, published
+from kgpert_lib.questions.pairs import Task
 from kgpert_lib.questions.score import calibration, mean_auroc
+from kgpert_lib.questions.voting import Rule
 from kgpert_lib.trust import Trust
 
 TASKS = {"de": "differential expression", "dir": "direction"}
@@ -35,6 +40,25 @@ def steps(made: Sequence[Ladder], split: Split) -> pd.DataFrame:
     table = table.rename(columns={"low": "auroc_low", "high": "auroc_high"})
     head = ["line", "task", "split", "rule", "genes", "questions", "auroc", "auroc_low", "auroc_high"]
     return table[[*head, "gain", "gain_low", "gain_high", "p"]]
+
+
+def chosen(split: Split) -> pd.DataFrame:
+    """What cross-validation on training perturbations chose, a row a task and stage.
+
+    ``behind`` is how far the next best candidate lies behind in mean AUROC, ``error`` the standard error of that
+    difference over folds.
+    """
+    rows = []
+    for task in get_args(Task):
+        table = tune.candidates(split, task)
+        for _, stage in table.groupby("stage"):
+            best = stage[stage["behind"] == 0].iloc[0]
+            others = stage.drop(best.name)
+            known = [c for c in stage.columns if c not in tune.FIGURES and stage[c].notna().all()]
+            settings = ", ".join(f"{name} {best[name]:g}" for name in known)
+            second = others.sort_values("behind").iloc[0]
+            rows.append((task, best["rule"], settings, len(stage), best["auroc"], second["behind"], second["error"]))
+    return pd.DataFrame(rows, columns=["task", "rule", "chosen", "candidates", "auroc", "behind", "error"])
 
 
 def splits_compared(made: Sequence[Ladder], rule: str = "lines") -> pd.DataFrame:
@@ -75,16 +99,22 @@ def reliability(made: Sequence[Ladder], rule: str = "mixed", split: Split = "str
 def calibrated(made: Sequence[Ladder], split: Split = "strict") -> pd.DataFrame:
     """Brier score and expected calibration error of every rule, a row a line, task and rule.
 
-    ``reference`` is the Brier score of always stating the overall share of positives.
+    ``reference`` is the Brier score of always stating the overall share of positives, which is ``positive`` among
+    these questions and ``trained`` among the training perturbations'.
     """
     rows = []
     for item in made:
         if item.split == split:
+            positive = float(item.questions.label.mean())
+            trained = float(np.nanmean(item.voter.ground.answers(item.task, signed=False)))
             for rule, stated in item.probability.items():
                 found = calibration(stated, item.questions.label)
                 size = len(item.questions)
-                rows.append((item.line, item.task, rule, size, found.brier, found.reference, found.error))
-    return pd.DataFrame(rows, columns=["line", "task", "rule", "questions", "brier", "reference", "error"])
+                rows.append(
+                    (item.line, item.task, rule, size, trained, positive, found.brier, found.reference, found.error)
+                )
+    head = ["line", "task", "rule", "questions", "trained", "positive", "brier", "reference", "error"]
+    return pd.DataFrame(rows, columns=head)
 
 
 def by_neighbours(made: Sequence[Ladder], knowledge: Knowledge, atlas: Atlas, rule: str = "mixed") -> pd.DataFrame:
@@ -125,13 +155,29 @@ def trusted(atlas: Atlas, predictor: GraphNeighbour, seed: int = 0) -> pd.DataFr
     return pd.concat(parts, ignore_index=True)
 
 
-def covered(told: pd.DataFrame) -> pd.DataFrame:
-    """A row a line: share of test perturbations inside their interval (``covered``), its mean width, and the
-    correlation of expected and reached score.
+def trusted_votes(
+    made: Sequence[Ladder], atlas: Atlas, rule: Rule = "mixed", split: Split = "strict", seed: int = 0
+) -> pd.DataFrame:
+    """Expected and reached probability that a vote is right, a row a line, task and test perturbation.
+
+    Columns as in `trusted`, and task.
     """
+    parts = [
+        told_and_reached(item.voter, rule, atlas, seed).assign(line=item.line, task=item.task)
+        for item in made
+        if item.split == split
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def covered(told: pd.DataFrame) -> pd.DataFrame:
+    """A row a line (and task, where the table has tasks): share of test perturbations inside their interval
+    (``covered``), its mean width, and the correlation of expected and reached score.
+    """
+    by = ["line", "task"] if "task" in told else ["line"]
     rows = []
-    for line, part in told.groupby("line", sort=False):
+    for key, part in told.groupby(by, sort=False):
         inside = float(((part["reached"] >= part["low"]) & (part["reached"] <= part["high"])).mean())
         width = float((part["high"] - part["low"]).mean())
-        rows.append((line, len(part), inside, width, float(part["expected"].corr(part["reached"]))))
-    return pd.DataFrame(rows, columns=["line", "n", "covered", "width", "correlation"])
+        rows.append((*key, len(part), inside, width, float(part["expected"].corr(part["reached"]))))
+    return pd.DataFrame(rows, columns=[*by, "n", "covered", "width", "correlation"])

@@ -1,9 +1,10 @@
 """Choices of the voting rules by cross-validation over training perturbations; ``python -m kgpert_lib.questions.tune``.
 
-Rung by rung, with what the rungs below chose: in each fold some training perturbations of the line are hidden
-(under ``strict`` from every line, under ``per-line`` from their own line, as test perturbations are), the rules are
-fitted on the rest and scored on the hidden ones by mean AUROC per readout gene. Equal means go to the first of
-the candidates. No test row is read. The result is committed as ``data/votes/choices.json`` with every
+One set of choices for each split and task, shared by all lines. Stage by stage, with what the stages before chose:
+in each of five folds a fifth of a line's training perturbations is hidden (under ``strict`` from every line, under
+``per-line`` from its own line, as test perturbations are), the rules are fitted on the rest and scored on the
+hidden ones by mean AUROC per readout gene; the candidate with the highest mean over folds and lines is chosen,
+the first of equals. No test row is read. The result is committed as ``data/votes/choices.json`` with every
 candidate's score.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from kgpert_lib import paths
@@ -30,7 +32,8 @@ from kgpert_lib.questions.pairs import Questions, Task, labels, own_readout
 from kgpert_lib.questions.score import mean_auroc
 from kgpert_lib.questions.voting import PARTS, RULES, Choices, Ground, Rule, Scale, Voter, mixture
 
-FOLDS = 3
+FOLDS = 5
+FIGURES = ("stage", "rule", "auroc", "behind", "error")
 Candidate = dict[str, Any]
 
 
@@ -39,28 +42,41 @@ def _grid(**values: list[Any]) -> list[Candidate]:
 
 
 def stages(task: Task, split: Split, lines: int) -> list[tuple[Rule, list[Candidate]]]:
-    """The candidates of each rung."""
+    """The rule that each stage scores, and its candidates."""
     plan: list[tuple[Rule, list[Candidate]]] = [
-        ("weighted", _grid(power=[3.0, 2.0], string=[2.0, 1.0], prior=[0.3, 1.0], signed=[False])),
-        (
-            "smoothed",
-            _grid(signed=[False, True] if task == "dir" else [False], profile_power=[6.0, 3.0], smoothing=[10.0, 3.0]),
-        ),
-        ("completion", _grid(joint=[False] if lines < 2 else [False, True], rank=[16, 32], ridge=[3.0])),
-        ("mixed", _grid(mix=[0.25, 0.5, 0.0, 0.75, 1.0], level=[0.0, 0.15, 0.3])),
+        ("weighted", _grid(power=[1.0, 2.0, 3.0, 4.0], string=[0.5, 1.0, 2.0, 4.0])),
+        ("weighted", _grid(prior=[1.0, 0.3, 3.0], base_prior=[1.0, 2.0, 5.0])),
+        ("completion", _grid(pull=[1.0, 2.0, 4.0, 6.0], kin=[False, True])),
+        ("completion", _grid(rank=[16, 32], ridge=[1.0, 3.0, 10.0])),
+        ("smoothed", _grid(profile_power=[1.0, 3.0, 6.0], smoothing=[1.0, 3.0, 10.0, 30.0])),
+        ("mixed", _grid(mix=[0.0, 0.25, 0.5, 0.75, 1.0], level=[0.0, 0.15, 0.3, 0.6])),
     ]
+    if task == "dir":
+        plan.insert(2, ("weighted", _grid(signed=[False, True])))
     if lines > 1:
-        same = [1.0, 10.0] if split == "per-line" else [0.0]
-        plan.insert(2, ("lines", _grid(other=[0.0, 0.25, 0.5], same=same)))
+        same = [1.0, 3.0, 10.0] if split == "per-line" else [0.0]
+        plan.insert(-1, ("lines", _grid(other=[0.0, 0.1, 0.25, 0.5, 1.0], same=same)))
+        plan.insert(-1, ("completion", _grid(joint=[False, True])))
     return plan
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One fold: what is left to fit on, and the questions about the hidden training perturbations."""
+    """One fold of one line: what is left to fit on, and the questions about the hidden training perturbations."""
 
     ground: Ground
     questions: Mapping[Task, Questions]
+
+
+def tuning_view(atlas: Atlas, line: str, split: Split) -> TrainingView:
+    """What may be read to choose for `line`.
+
+    Lines share their choices, so under ``strict`` no line's test genes are left in any line.
+    """
+    view = atlas.view(line, split)
+    if split == "per-line":
+        return view
+    return view.without(np.unique(np.concatenate([cells.names("test") for cells in atlas.lines.values()])))
 
 
 def hidden(view: TrainingView, held: np.ndarray) -> TrainingView:
@@ -87,70 +103,78 @@ def make_folds(view: TrainingView, knowledge: Knowledge, k: int = FOLDS, seed: i
 
 
 def choose(folds_: list[Fold], task: Task, split: Split, lines: int) -> tuple[Choices, list[dict[str, Any]]]:
-    """The choices for one task, and a table of every candidate's mean AUROC over folds."""
-    chosen, table = Choices(other=0.0, same=0.0), []
-    for rule, candidates in stages(task, split, lines):
+    """The choices for one task, and a table of every candidate.
+
+    ``auroc`` is the mean over `folds_` (of all lines), ``behind`` how far it lies behind the chosen candidate of its
+    stage, and ``error`` the standard error of that difference over folds.
+    """
+    chosen, table = Choices(), []
+    for stage, (rule, candidates) in enumerate(stages(task, split, lines)):
         if rule == "mixed":
             chosen = replace(chosen, deviation=_deviation(folds_, task, chosen))
-        best, best_score = chosen, -np.inf
         parts = [_parts(f, task, chosen) for f in folds_] if rule == "mixed" else []
-        for candidate in candidates:
-            trial = replace(chosen, **candidate)
-            if rule == "mixed":
-                made = [mixture(p, trial) for p in parts]
-            else:
-                made = [Voter(f.ground, task, trial).answer(rule, f.questions[task]) for f in folds_]
-            scores = [
-                mean_auroc(s, f.questions[task].label, f.questions[task].column)
-                for s, f in zip(made, folds_, strict=True)
-            ]
-            table.append({"rule": rule, **candidate, "auroc": round(float(np.mean(scores)), 4)})
-            if np.mean(scores) > best_score + 1e-6:
-                best, best_score = trial, float(np.mean(scores))
-        chosen = best
+        trials = [replace(chosen, **candidate) for candidate in candidates]
+        scores = np.array([_scores(folds_, task, rule, trial, parts) for trial in trials])
+        mean = np.round(scores.mean(axis=1), 6)
+        best = int(np.argmax(mean))
+        behind = scores[best] - scores
+        error = behind.std(axis=1, ddof=1) / np.sqrt(len(folds_))
+        for i, candidate in enumerate(candidates):
+            figures = {"auroc": mean[i], "behind": behind[i].mean(), "error": error[i]}
+            table.append(
+                {"stage": stage, "rule": rule, **candidate, **{k: round(float(v), 4) for k, v in figures.items()}}
+            )
+        chosen = trials[best]
     return replace(chosen, scales={rule: _scale(folds_, task, chosen, rule) for rule in RULES}), table
 
 
 def run(
     atlas: Atlas,
     knowledge: Knowledge,
-    splits: tuple[Split, ...] = ("strict", "per-line"),
+    splits: tuple[Split, ...] = get_args(Split),
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Choices and candidates of every line, split and task of an atlas, ready for JSON."""
-    out: dict[str, Any] = {
-        "atlas": atlas.name,
-        "lines": list(atlas.lines),
-        "folds": FOLDS,
-        "choices": {},
-        "candidates": {},
-    }
-    for line, split in product(atlas.lines, splits):
-        made = list(make_folds(atlas.view(line, split), knowledge))
+    """Choices and candidates of every split and task of an atlas, ready for JSON."""
+    lines = list(atlas.lines)
+    out: dict[str, Any] = {"atlas": atlas.name, "lines": lines, "folds": FOLDS, "choices": {}, "candidates": {}}
+    for split in splits:
+        made = [fold for line in lines for fold in make_folds(tuning_view(atlas, line, split), knowledge)]
         for task in get_args(Task):
-            chosen, table = choose(made, task, split, len(atlas.lines))
-            key = f"{line}/{split}/{task}"
+            chosen, table = choose(made, task, split, len(lines))
+            key = f"{split}/{task}"
             out["choices"][key], out["candidates"][key] = asdict(chosen), table
-            best = {
-                rule: max(t["auroc"] for t in table if t["rule"] == rule)
-                for rule in dict.fromkeys(t["rule"] for t in table)
-            }
+            best = {t["rule"]: t["auroc"] for t in table if not t["behind"]}
             tell(f"{key}: {best}")
     return out
 
 
-def load(line: str, split: Split, task: Task, path: Path | None = None) -> Choices:
-    """The committed choices of one line, split and task; InputError where none were made."""
+def load(split: Split, task: Task, path: Path | None = None) -> Choices:
+    """The committed choices of one split and task; InputError where the file is missing."""
+    values = _read(path)["choices"][f"{split}/{task}"]
+    return Choices(**{**values, "scales": {rule: Scale(*scale) for rule, scale in values["scales"].items()}})
+
+
+def candidates(split: Split, task: Task, path: Path | None = None) -> pd.DataFrame:
+    """Every candidate of one split and task: `FIGURES` and a column a setting, blank where the stage has it not."""
+    return pd.DataFrame(_read(path)["candidates"][f"{split}/{task}"])
+
+
+def _read(path: Path | None) -> dict[str, Any]:
     source = path or paths.DATA / "votes" / "choices.json"
     if not source.is_file():
         raise InputError(f"{source} is missing; make it with `python -m kgpert_lib.questions.tune`.")
-    made = json.loads(source.read_text(encoding="utf-8"))["choices"]
-    key = f"{line}/{split}/{task}"
-    if key not in made:
-        raise InputError(f"{source} has no choices for {key}; it has {', '.join(made)}.")
-    values = made[key]
-    scales = {rule: Scale(*scale) for rule, scale in values["scales"].items()}
-    return Choices(**{**values, "scales": scales})
+    made: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
+    return made
+
+
+def _scores(folds_: list[Fold], task: Task, rule: Rule, trial: Choices, parts: list[dict[str, Any]]) -> list[float]:
+    """Mean AUROC per readout gene in each fold."""
+    found = []
+    for i, fold in enumerate(folds_):
+        asked = fold.questions[task]
+        made = mixture(parts[i], trial) if parts else Voter(fold.ground, task, trial).answer(rule, asked)
+        found.append(mean_auroc(made, asked.label, asked.column))
+    return found
 
 
 def _parts(fold: Fold, task: Task, choices: Choices) -> dict[str, np.ndarray]:
@@ -185,11 +209,11 @@ def _scale(folds_: list[Fold], task: Task, choices: Choices, rule: Rule) -> Scal
 
 
 def main(target: Path | None = None) -> None:
-    """Write the choices for PerturbQA's lines that can be had here."""
+    """Write the choices from those of PerturbQA's lines that can be had here."""
     from kgpert_lib.sources import load_atlas
 
     path = target or paths.DATA / "votes" / "choices.json"
-    atlas = load_atlas("perturbqa", ["k562", "rpe1"])
+    atlas = load_atlas("perturbqa")
     made = run(atlas, Knowledge.load(atlas.perturbations()), tell=lambda text: print(text, flush=True))
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")

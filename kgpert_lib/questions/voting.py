@@ -28,13 +28,11 @@ from kgpert_lib.atlas import FloatArray, NameArray, TrainingLine, TrainingView
 from kgpert_lib.completion import Factors, factorise, pulled
 from kgpert_lib.errors import InputError
 from kgpert_lib.neighbours import neighbourhoods
-from kgpert_lib.questions.knowledge import Knowledge
+from kgpert_lib.questions.knowledge import Knowledge, Ties
 from kgpert_lib.questions.pairs import Questions, Task, labels, own_readout
 
 Rule = Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-PROFILE_RANK, PROFILE_RIDGE = 16, 3.0
-BASE_PRIOR = 2.0
 TIES_KEPT = 12  # weight matrices of lists of perturbations held at once
 PARTS = ("lines", "completion", "level")
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -52,27 +50,33 @@ class Scale(NamedTuple):
 class Choices:
     """Everything that cross-validation chooses for one line, split and task.
 
-    power, string, prior : weight ``similarity ** power + string * two_step`` and shrinkage, of ``weighted``.
+    base_prior : weight of the overall share in a readout gene's base rate.
+    power, string, prior : weight ``similarity ** power + string * two_step`` and shrinkage of every vote.
     signed : directions also take votes from pairs that did not change, as one half.
+    pull, rank, ridge : of the completion; its neighbours weigh ``similarity ** pull + string * two_step``.
+    kin : the factors of readout genes are pulled towards their graph neighbours too.
+    joint : all lines are completed together.
     profile_power, smoothing : sharpness of the similarity of readout profiles, and its weight.
     other, same : weight of other lines' perturbations, and of the same gene's knock-down there (``per-line``).
-    rank, ridge, joint : of the completion; `joint` completes all lines together.
     mix, level : weight of the completion, and of the neighbours' overall share of changes, in ``mixed``.
     deviation : standard deviation of the evidence of ``lines``, ``completion`` and the level, out of fold.
     scales : from evidence to probability, by rule, fitted out of fold.
     """
 
-    power: float = 3.0
-    string: float = 2.0
-    prior: float = 0.3
-    signed: bool = True
-    profile_power: float = 6.0
-    smoothing: float = 10.0
+    base_prior: float = 1.0
+    power: float = 1.0
+    string: float = 1.0
+    prior: float = 1.0
+    signed: bool = False
+    pull: float = 1.0
+    rank: int = 16
+    ridge: float = 1.0
+    kin: bool = False
+    joint: bool = False
+    profile_power: float = 1.0
+    smoothing: float = 1.0
     other: float = 0.0
     same: float = 0.0
-    rank: int = 16
-    ridge: float = 3.0
-    joint: bool = False
     mix: float = 0.5
     level: float = 0.0
     deviation: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.1))
@@ -88,12 +92,12 @@ class Evidence:
     count: FloatArray
 
 
-def base_rate(answers: FloatArray) -> FloatArray:
-    """(m,) share of positive training labels of each readout gene, shrunk to the overall share by `BASE_PRIOR`."""
+def base_rate(answers: FloatArray, prior: float = 1.0) -> FloatArray:
+    """(m,) share of positive training labels of each readout gene, shrunk to the overall share by `prior`."""
     seen = ~np.isnan(answers)
     positive, count = np.nansum(answers, axis=0), seen.sum(axis=0)
     overall = positive.sum() / max(count.sum(), 1)
-    return ((positive + BASE_PRIOR * overall) / (count + BASE_PRIOR)).astype(np.float32)
+    return ((positive + prior * overall) / (count + prior)).astype(np.float32)
 
 
 class Ground:
@@ -103,7 +107,7 @@ class Ground:
         self.view, self.knowledge = view, knowledge
         self.genes = view.target.genes
         self._kept: dict[object, object] = {}
-        self._ties: dict[object, tuple[FloatArray, FloatArray]] = {}
+        self._ties: dict[object, Ties] = {}
 
     def line(self, name: str | None = None) -> TrainingLine:
         """A line's training rows over the target's readout genes, without the genes' readouts of themselves."""
@@ -116,14 +120,8 @@ class Ground:
         if key not in self._ties:
             while len(self._ties) >= TIES_KEPT:
                 del self._ties[next(iter(self._ties))]
-            self._ties[key] = (
-                self.knowledge.similarity(perturbations, columns),
-                self.knowledge.steps(perturbations, columns),
-            )
-        similar, steps = self._ties[key]
-        weight: FloatArray = np.power(similar, np.float32(power), dtype=np.float32)
-        weight += np.float32(string) * steps
-        return weight
+            self._ties[key] = self.knowledge.between(perturbations, columns)
+        return self._ties[key].weight(power, string)
 
     def forget(self) -> None:
         """Drop the knowledge weights held for lists of perturbations; they are computed again when asked for."""
@@ -134,50 +132,48 @@ class Ground:
         delta = self.line(name).delta
         return labels(delta, task) if task == "de" or not signed else ((delta + 1) / 2).astype(np.float32)
 
-    def residual(self, task: Task, signed: bool, name: str | None = None) -> sp.csr_matrix:
+    def residual(self, task: Task, signed: bool, prior: float, name: str | None = None) -> sp.csr_matrix:
         """(t, m) CSR of labels less each readout gene's base rate in that line."""
 
         def make() -> sp.csr_matrix:
             answers = self.answers(task, signed, name)
             row, column = np.nonzero(~np.isnan(answers))
-            gap = (answers - base_rate(answers))[row, column]
+            gap = (answers - base_rate(answers, prior))[row, column]
             return sp.csr_matrix((gap, (row, column)), shape=answers.shape, dtype=np.float32)
 
-        return self._once(("residual", task, signed, name), make)
+        return self._once(("residual", task, signed, prior, name), make)
 
-    def factors(
-        self, task: Task, signed: bool, rank: int, ridge: float, power: float, string: float, joint: bool = False
-    ) -> tuple[NameArray, Factors]:
+    def factors(self, task: Task, signed: bool, joint: bool, c: Choices) -> tuple[NameArray, Factors]:
         """Completion of one line or (`joint`) of all: the row names and the factors."""
 
         def make() -> tuple[NameArray, Factors]:
             lines = [self.view.line, *(n for n in self.view.lines if n != self.view.line)] if joint else [None]
             names = np.concatenate([self.line(n).perturbations for n in lines])
             ties = np.vstack(
-                [np.hstack([self.ties(self.line(a).perturbations, power, string, b) for b in lines]) for a in lines]
+                [np.hstack([self.ties(self.line(a).perturbations, c.pull, c.string, b) for b in lines]) for a in lines]
             )
             if joint:
                 twin = (names[:, None] == names[None, :]) & ~np.eye(len(names), dtype=bool)
                 ties[twin] = 1.0
-            stacked = sp.vstack([self.residual(task, signed, n) for n in lines], format="csr")
-            return names, factorise(stacked, pulled(ties), rank, ridge)
+            stacked = sp.vstack([self.residual(task, signed, c.base_prior, n) for n in lines], format="csr")
+            kin = None
+            if c.kin:
+                kin = pulled(self.knowledge.between(self.genes, self.genes).weight(c.pull, c.string), c.prior)
+            return names, factorise(stacked, pulled(ties, c.prior), c.rank, c.ridge, kin)
 
-        return self._once(("factors", task, signed, rank, ridge, power, string, joint), make)
+        key = (c.base_prior, c.string, c.prior, c.pull, c.rank, c.ridge, c.kin)
+        return self._once(("factors", task, signed, joint, key), make)
 
-    def profiles(self, power: float, string: float, sharpness: float) -> FloatArray:
+    def profiles(self, c: Choices) -> FloatArray:
         """(m, m) similarity of readout genes: cosine of their factors in calls and signed calls, to a power."""
-
-        def make() -> FloatArray:
-            parts = []
-            for task, signed in (("de", False), ("dir", True)):
-                _, found = self.factors(task, signed, PROFILE_RANK, PROFILE_RIDGE, power, string)  # type: ignore[arg-type]
-                size = np.sqrt(np.square(found.columns).sum(axis=1).mean())
-                parts.append(found.columns / max(size, 1e-6))
-            both = np.hstack(parts)
-            both /= np.linalg.norm(both, axis=1, keepdims=True) + 1e-6
-            return np.maximum(both @ both.T, 0)
-
-        similar = self._once(("profiles", power, string), make) ** np.float32(sharpness)
+        parts = []
+        for task, signed in (("de", False), ("dir", True)):
+            _, found = self.factors(task, signed, False, c)  # type: ignore[arg-type]
+            size = np.sqrt(np.square(found.columns).sum(axis=1).mean())
+            parts.append(found.columns / max(size, 1e-6))
+        both = np.hstack(parts)
+        both /= np.linalg.norm(both, axis=1, keepdims=True) + 1e-6
+        similar: FloatArray = np.maximum(both @ both.T, 0) ** np.float32(c.profile_power)
         np.fill_diagonal(similar, 0)
         similar /= similar.sum(axis=1, keepdims=True) + np.float32(1e-6)
         return similar
@@ -199,7 +195,7 @@ class Voter:
     def __init__(self, ground: Ground, task: Task, choices: Choices) -> None:
         self.ground, self.task, self.choices = ground, task, choices
         self.genes = ground.genes
-        self.base = base_rate(ground.answers(task, signed=False))
+        self.base = base_rate(ground.answers(task, signed=False), choices.base_prior)
         self._evidence: dict[tuple[bool, str | None], Evidence] = {}
 
     @classmethod
@@ -240,7 +236,7 @@ class Voter:
     def _union(self, names: NameArray, at: Pairs | None) -> FloatArray:
         graphs, line = self.ground.knowledge.graphs, self.ground.line()
         ties = neighbourhoods(graphs, names, line.perturbations, limit=20, cut="after").weights.astype(np.float32)
-        residual = self.ground.residual(self.task, False)
+        residual = self.ground.residual(self.task, False, self.choices.base_prior)
         total, count = ties @ residual, ties @ _ones(residual)
         made = (total.toarray() / (count.toarray() + 1.0)).astype(np.float32)
         return made if at is None else made[at]
@@ -256,15 +252,15 @@ class Voter:
 
     def _completion(self, names: NameArray, at: Pairs | None) -> FloatArray:
         c = self.choices
-        known, factors = self.ground.factors(self.task, c.signed, c.rank, c.ridge, c.power, c.string, c.joint)
+        known, factors = self.ground.factors(self.task, c.signed, c.joint, c)
         own = [self.ground.view.line]
         lines = [*own, *(n for n in self.ground.view.lines if n not in own)] if c.joint else own
-        ties = np.hstack([self._ties(names, n) for n in lines])
+        ties = np.hstack([self._ties(names, n, c.pull) for n in lines])
         if c.joint:
             twin = names[:, None] == known[None, :]
             twin[:, : len(self.ground.line().perturbations)] = False
             ties[twin] = max(c.same, 1.0)
-        rows: FloatArray = np.asarray(pulled(ties) @ factors.rows, dtype=np.float32)
+        rows: FloatArray = np.asarray(pulled(ties, c.prior) @ factors.rows, dtype=np.float32)
         return rows @ factors.columns.T if at is None else (rows[at[0]] * factors.columns[at[1]]).sum(axis=1)
 
     def _mixed(self, names: NameArray, at: Pairs | None) -> FloatArray:
@@ -278,13 +274,13 @@ class Voter:
 
     def level(self, names: NameArray) -> FloatArray:
         """(n, 1) mean residual of a perturbation's neighbours over all readout genes: how much they change at all."""
-        residual = self.ground.residual(self.task, False)
+        residual = self.ground.residual(self.task, False, self.choices.base_prior)
         mean = np.asarray(residual.sum(axis=1)).ravel() / (np.diff(residual.indptr) + 5.0)
-        return (pulled(self._ties(names)) @ mean.astype(np.float32))[:, None]
+        return (pulled(self._ties(names), self.choices.prior) @ mean.astype(np.float32))[:, None]
 
-    def _ties(self, names: NameArray, line: str | None = None) -> FloatArray:
+    def _ties(self, names: NameArray, line: str | None = None, power: float | None = None) -> FloatArray:
         line = None if line == self.ground.view.line else line
-        return self.ground.ties(names, self.choices.power, self.choices.string, line)
+        return self.ground.ties(names, self.choices.power if power is None else power, self.choices.string, line)
 
     def _vote(self, names: NameArray, at: Pairs | None, smooth: bool, others: bool) -> FloatArray:
         c = self.choices
@@ -304,10 +300,10 @@ class Voter:
         """The evidence of one line's training rows, spread over similar readout genes if asked."""
         if (smooth, line) not in self._evidence:
             c = self.choices
-            residual = self.ground.residual(self.task, c.signed, line)
+            residual = self.ground.residual(self.task, c.signed, c.base_prior, line)
             total, count = residual.toarray(), _ones(residual).toarray()
             if smooth and c.smoothing:
-                similar = self.ground.profiles(c.power, c.string, c.profile_power).T * np.float32(c.smoothing)
+                similar = self.ground.profiles(c).T * np.float32(c.smoothing)
                 total, count = total + residual @ similar, count + _ones(residual) @ similar
             by_gene = (np.ascontiguousarray(values.T) for values in (total, count))
             self._evidence[smooth, line] = Evidence(self.ground.line(line).perturbations, *by_gene)

@@ -150,3 +150,12 @@ def test_wrong_columns(asker, tmp_path, header, words):
         ask_csv(asker, source, tmp_path / "out.csv")
     with pytest.raises(InputError, match="does not exist"):
         ask_csv(asker, tmp_path / "none.csv", tmp_path / "out.csv")
+
+
+def test_trust_in_the_votes_on_a_gene_stands_beside_its_answer(asker):
+    told = asker.ask(asker.atlas["k562"].names("test")[0], "R020").trust
+    assert set(told) == {"de", "dir"}
+    for ends in told.values():
+        assert 0 <= ends["low"] <= ends["expected"] <= ends["high"] <= 1
+    small = Asker.fit(screen(n=50, tests=10), "k562", knowledge(50))
+    assert small.ask("G001", "R020").trust == {}

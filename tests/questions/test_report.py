@@ -8,6 +8,7 @@ from kgpert_lib.neighbours import GraphNeighbour
 from kgpert_lib.questions import report
 from kgpert_lib.questions.ladder import climb, published
 from kgpert_lib.questions.score import auroc_per_gene
+from kgpert_lib.questions.tune import load
 from kgpert_lib.questions.voting import Choices
 from tests.questions.world import knowledge, screen
 
@@ -70,6 +71,9 @@ def test_reliability_counts_every_question_once(made):
 def test_brier_scores_are_those_of_the_stated_probabilities(made):
     table = report.calibrated(made).set_index(["line", "task", "rule"])
     item = made[0]
+    asked = item.voter.ground.answers("de", signed=False)
+    assert table.loc[("k562", "de", "mixed"), "trained"] == pytest.approx(asked[~np.isnan(asked)].mean())
+    assert table.loc[("k562", "de", "mixed"), "positive"] == pytest.approx(item.questions.label.mean())
     expected = np.mean((item.probability["mixed"] - item.questions.label) ** 2)
     assert table.loc[("k562", "de", "mixed"), "brier"] == pytest.approx(expected)
 
@@ -93,6 +97,25 @@ def test_trust_is_told_for_every_test_perturbation_and_its_cover_counted():
     text = [t.get_text() for t in figures.trust(told, "toy (simulated)").findobj(lambda a: hasattr(a, "get_text"))]
     assert "atlas: toy (simulated)" in text
     assert "K562 (n = 40)" in text
+
+
+def test_trust_in_votes_is_told_by_line_and_task(made):
+    told = report.trusted_votes(made, screen(), "weighted")
+    table = report.covered(told).set_index(["line", "task"])
+    assert len(table) == 4
+    part = told[(told["line"] == "rpe1") & (told["task"] == "dir")]
+    assert table.loc[("rpe1", "dir"), "n"] == len(part) > 0
+    text = [t.get_text() for t in figures.trust(told, "toy", "p").findobj(lambda a: hasattr(a, "get_text"))]
+    assert f"RPE1, does it rise? (n = {len(part)})" in text
+
+
+def test_what_was_chosen_is_the_best_of_its_stage_and_the_next_lies_behind():
+    table = report.chosen("strict")
+    assert set(table["task"]) == {"de", "dir"}
+    assert (table["behind"] >= 0).all()
+    chosen = load("strict", "de")
+    first = table[(table["task"] == "de") & (table["rule"] == "weighted")].iloc[0]
+    assert first["chosen"] == f"power {chosen.power:g}, string {chosen.string:g}"
 
 
 def test_figures_name_the_atlas_and_the_questions(made):
