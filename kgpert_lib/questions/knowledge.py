@@ -23,6 +23,10 @@ class Ties(NamedTuple):
     similar: FloatArray
     steps: FloatArray
 
+    def take(self, columns: NDArray[np.intp]) -> Ties:
+        """The same of some columns (k2,)."""
+        return Ties(self.similar[:, columns], self.steps[:, columns])
+
     def weight(self, power: float, string: float) -> FloatArray:
         """(n, k) ``similar ** power + string * steps``."""
         weight: FloatArray = np.power(self.similar, np.float32(power), dtype=np.float32)
@@ -77,7 +81,7 @@ class Knowledge:
         """(n, k) GO similarity, 0..1; 0 for genes without annotation and between a gene and itself."""
         left, right = (self._vectors(names) for names in (rows, columns))
         used = np.flatnonzero(right.getnnz(axis=0))
-        out = left[:, used] @ np.ascontiguousarray(right[:, used].toarray().T)
+        out = left[:, used] @ right[:, used].toarray(order="F").T
         out = np.clip(out, 0.0, 1.0)
         out[np.asarray(rows)[:, None] == np.asarray(columns)[None, :]] = 0.0
         return out

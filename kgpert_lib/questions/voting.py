@@ -33,7 +33,7 @@ from kgpert_lib.questions.pairs import Questions, Task, labels, own_readout
 
 Rule = Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-TIES_KEPT = 12  # weight matrices of lists of perturbations held at once
+TIES_KEPT = 4  # lists of perturbations whose ties to training perturbations are held at once
 PARTS = ("lines", "completion", "level")
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -108,6 +108,7 @@ class Ground:
         self.genes = view.target.genes
         self._kept: dict[object, object] = {}
         self._ties: dict[object, Ties] = {}
+        self._trained = np.unique(np.concatenate([line.perturbations for line in view.lines.values()]))
 
     def line(self, name: str | None = None) -> TrainingLine:
         """A line's training rows over the target's readout genes, without the genes' readouts of themselves."""
@@ -115,13 +116,13 @@ class Ground:
 
     def ties(self, perturbations: NameArray, power: float, string: float, name: str | None = None) -> FloatArray:
         """(n, t) knowledge weights between `perturbations` and a line's training perturbations."""
-        columns = self.line(name).perturbations
-        key = (name, tuple(map(str, perturbations)))
+        key = tuple(map(str, perturbations))
         if key not in self._ties:
             while len(self._ties) >= TIES_KEPT:
                 del self._ties[next(iter(self._ties))]
-            self._ties[key] = self.knowledge.between(perturbations, columns)
-        return self._ties[key].weight(power, string)
+            self._ties[key] = self.knowledge.between(perturbations, self._trained)
+        columns = np.searchsorted(self._trained, self.line(name).perturbations)
+        return self._ties[key].take(columns).weight(power, string)
 
     def forget(self) -> None:
         """Drop the knowledge weights held for lists of perturbations; they are computed again when asked for."""
