@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,13 +23,14 @@ Among = Literal["offered", "training"]
 SHORTEST_PREFIX = 3
 
 
-class _Beside:
+class _Beside(ABC):
     """A control of a model's predictor: the same average, with the same prior, over other sets."""
 
     of: Proposing
 
+    @abstractmethod
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        raise NotImplementedError
+        """The sets that are averaged."""
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """Deltas of `perturbations` in the target line."""

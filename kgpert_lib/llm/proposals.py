@@ -6,6 +6,7 @@ A predictor of this kind reads answers from a record and never asks: a gene with
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,7 +163,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class ModelPredictor:
+class ModelPredictor(ABC):
     """A predictor whose sets come from a model's recorded answers.
 
     Parameters
@@ -195,13 +196,13 @@ class ModelPredictor:
         """Task and model, unless a label was given."""
         return self.label or f"{self.title} ({self.model_name})"
 
+    @abstractmethod
     def questions(self, view: TrainingView, perturbations: Sequence[str]) -> list[Question]:
         """The question about each perturbation; no delta goes into it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The sets that are averaged."""
-        raise NotImplementedError
 
     def requests(self, view: TrainingView, perturbations: Sequence[str]) -> list[Request]:
         """What would be sent to the model."""
