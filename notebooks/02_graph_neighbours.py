@@ -435,7 +435,7 @@ figures.sensitivity(swept, means.to_dict())
 # **Claim.** With training deltas completed by a low-rank model, neighbourhoods of any size score higher in K562; in RPE1 none does.
 #
 # Only two of a hundred pairs were tested, so most of a neighbour's delta is missing.
-# `Filled` completes the training deltas (rank 16, perturbation factors pulled towards their graph neighbours) before they are averaged; no test delta enters.
+# `Filled` completes the training deltas (rank 16, perturbation factors pulled towards their graph neighbours) before they are averaged; no test delta enters ([Methods](methods-filled)).
 # Beside the union stand the training genes most similar in GO, 5, 10 or 20 of them.
 
 # %% tags=["needs-data"]

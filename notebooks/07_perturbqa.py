@@ -66,7 +66,7 @@ style()
 # - `completion`: the calls left open are filled by a low-rank model whose factors of perturbations, and of readout genes where that helped, are pulled towards those of graph neighbours;
 # - `mixed`: completion and vote together.
 #
-# All evidence is a residual from the readout gene's own base rate, so that no rule can score by knowing which genes change often.
+# All evidence is a residual from the readout gene's own base rate, so that no rule can score by knowing which genes change often; [Methods](methods-votes) has the formulas.
 # A gene's readout of itself is masked.
 # The two splits are those of [Methods](methods-splits): under `strict`, a test gene of one line is unknown in every line.
 
