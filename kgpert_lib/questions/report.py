@@ -50,14 +50,14 @@ def chosen(split: Split) -> pd.DataFrame:
     """
     rows = []
     for task in get_args(Task):
-        table = tune.candidates(split, task)
+        table, settings = tune.candidates(split, task), tune.load(split, task)
         for _, stage in table.groupby("stage"):
-            best = stage[stage["behind"] == 0].iloc[0]
-            others = stage.drop(best.name)
             known = [c for c in stage.columns if c not in tune.FIGURES and stage[c].notna().all()]
-            settings = ", ".join(f"{name} {best[name]:g}" for name in known)
+            taken = np.all([stage[c] == getattr(settings, c) for c in known], axis=0)
+            best, others = stage[taken].iloc[0], stage[~taken]
+            said = ", ".join(f"{name} {best[name]:g}" for name in known)
             second = others.sort_values("behind").iloc[0]
-            rows.append((task, best["rule"], settings, len(stage), best["auroc"], second["behind"], second["error"]))
+            rows.append((task, best["rule"], said, len(stage), best["auroc"], second["behind"], second["error"]))
     return pd.DataFrame(rows, columns=["task", "rule", "chosen", "candidates", "auroc", "behind", "error"])
 
 
