@@ -104,7 +104,7 @@ tables.shown(report.chosen(split))
 
 # %% [markdown]
 # **Table: settings of the rules in the order they were chosen, PerturbQA (real), five folds of the training perturbations of K562 and RPE1.**
-# Yes is 1 and no is 0; `behind` is the distance of the next best of the candidates in mean AUROC, with the standard error of that distance over ten folds; a distance below its error is no decision.
+# Yes is 1 and no is 0; `tried` counts the candidates; `behind` is the distance of the next best of them in mean AUROC, with the standard error of that distance over ten folds; a distance below its error is no decision.
 # The candidates are listed in `kgpert_lib/questions/tune.py`, every score in `data/votes/choices.json`.
 
 # %% [markdown]

@@ -58,7 +58,7 @@ def chosen(split: Split) -> pd.DataFrame:
             said = ", ".join(f"{name} {best[name]:g}" for name in known)
             second = others.sort_values("behind").iloc[0]
             rows.append((task, best["rule"], said, len(stage), best["auroc"], second["behind"], second["error"]))
-    return pd.DataFrame(rows, columns=["task", "rule", "chosen", "candidates", "auroc", "behind", "error"])
+    return pd.DataFrame(rows, columns=["task", "rule", "chosen", "tried", "auroc", "behind", "error"])
 
 
 def splits_compared(made: Sequence[Ladder], rule: str = "lines") -> pd.DataFrame:
