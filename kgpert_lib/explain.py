@@ -150,9 +150,8 @@ def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | N
 
 
 def _expected(trust: Trust, gene: str) -> dict[str, float]:
-    told = trust.expect([gene])
-    ends = {"pearson": told.expected, "low": told.low, "high": told.high}
-    return {key: float(value[0]) for key, value in ends.items()} | {"level": trust.level}
+    told = trust.expect([gene]).first()
+    return {"pearson": told.pop("expected"), **told, "level": trust.level}
 
 
 def _measured(cells: CellLine, gene: str) -> np.ndarray:

@@ -51,6 +51,10 @@ class Expected(NamedTuple):
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
+    def first(self) -> dict[str, float]:
+        """The values of the first gene, by name."""
+        return {name: float(values[0]) for name, values in self._asdict().items()}
+
 
 def describe(view: TrainingView, found: Neighbourhoods, made: Predictions) -> pd.DataFrame:
     """What can be seen of each neighbourhood before any answer is known, one perturbation a row.
@@ -157,17 +161,20 @@ class Trust:
         centre = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 3, 9))).fit(x, y)
         return cls(seen, bounds, level, widen, table, centre, low, high)
 
-    @property
-    def n(self) -> int:
-        """Training perturbations that it was fitted on."""
-        return len(self.table)
-
     def expect(self, perturbations: Sequence[str] | NameArray) -> Expected:
         """Expected score and interval of genes by name."""
         x = self.seen([str(p) for p in perturbations])[list(FEATURES)].to_numpy()
         ends = np.sort([self._low.predict(x) - self.widen, self._high.predict(x) + self.widen], axis=0)
         low, high = np.clip(ends, *self.bounds)
         return Expected(np.clip(self._centre.predict(x), low, high), low, high)
+
+    def against(self, reached: pd.Series) -> pd.DataFrame:
+        """What is told of the perturbations of `reached`, beside the scores that were reached.
+
+        Columns: perturbation, expected, low, high, reached.
+        """
+        names = [str(name) for name in reached.index]
+        return pd.DataFrame({"perturbation": names, **self.expect(names)._asdict(), "reached": reached.to_numpy()})
 
 
 def seer(view: TrainingView, predictor: NeighbourPredictor) -> Callable[[Sequence[str]], pd.DataFrame]:

@@ -23,7 +23,7 @@ from kgpert_lib.graphs import symbols
 from kgpert_lib.questions.confidence import trust_in_votes
 from kgpert_lib.questions.knowledge import Knowledge
 from kgpert_lib.questions.voting import Choices, Ground, Pairs, Rule, Voter
-from kgpert_lib.trust import Expected, Trust
+from kgpert_lib.trust import Trust
 
 COLUMNS = ("perturbation", "readout")
 ADDED = ("p_changes", "p_rises", "answer", "status", "measured", "note")
@@ -142,7 +142,7 @@ class Asker:
             status=status,
             measured=called,
             note=self._note(gene, target, status, called),
-            trust={task: _plain(trust.expect([gene])) for task, trust in self._trusts.items()},
+            trust={task: trust.expect([gene]).first() for task, trust in self._trusts.items()},
             neighbours=self._neighbours(gene, column, top),
         )
 
@@ -225,10 +225,6 @@ class Asker:
         best = best[weight[best] > 0]
         share = weight[best] / max(float(weight.sum()), 1e-9)
         return pd.DataFrame({"gene": line.perturbations[best], "share": share, "measured": line.delta[best, column]})
-
-
-def _plain(told: Expected) -> dict[str, float]:
-    return {name: float(value[0]) for name, value in told._asdict().items()}
 
 
 def ask_csv(asker: Asker, source: str | Path, target: str | Path, chunk: int = CHUNK) -> Report:

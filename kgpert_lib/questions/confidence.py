@@ -7,8 +7,6 @@ votes for it. What is seen of a gene is its neighbourhood in the plain union of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -42,10 +40,6 @@ def trust_in_votes(voter: Voter, rule: Rule, atlas: Atlas, level: float = 0.8, s
 
 
 def told_and_reached(voter: Voter, rule: Rule, atlas: Atlas, seed: int = 0) -> pd.DataFrame:
-    """Expected and reached `rightness` of the test perturbations: perturbation, expected, low, high, reached."""
+    """Expected and reached `rightness` of the test perturbations, as in `Trust.against`."""
     reached = rightness(voter, rule, ask_all(atlas[voter.ground.view.line], voter.task))
-    trust = trust_in_votes(voter, rule, atlas, seed=seed)
-    names: Sequence[str] = [str(name) for name in reached.index]
-    told = trust.expect(names)
-    columns = {"perturbation": names, "expected": told.expected, "low": told.low, "high": told.high}
-    return pd.DataFrame({**columns, "reached": np.asarray(reached)})
+    return trust_in_votes(voter, rule, atlas, seed=seed).against(reached)

@@ -57,9 +57,8 @@ def climb(
         asked = ask_all(atlas[line], task)
         voter = Voter(ground, task, choices[task] if choices is not None else tune.load(split, task))
         scores: dict[str, NDArray[np.floating]] = {rule: voter.answer(rule, asked) for rule in wanted}
-        probability: dict[str, NDArray[np.floating]] = {
-            rule: voter.answer(rule, asked, probability=True) for rule in wanted
-        }
+        at = (asked.row, asked.column)
+        probability: dict[str, NDArray[np.floating]] = {rule: voter.stated(rule, scores[rule], at) for rule in wanted}
         table = compare(scores, asked.label, asked.column, asked.perturbation, draws=draws, seed=seed)
         made.append(Ladder(line, split, task, asked, probability, table, voter))
     return made

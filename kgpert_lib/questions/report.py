@@ -18,7 +18,7 @@ from kgpert_lib.questions.ladder import Ladder, climb, published
 from kgpert_lib.questions.pairs import Task
 from kgpert_lib.questions.score import calibration, mean_auroc
 from kgpert_lib.questions.voting import Rule
-from kgpert_lib.trust import Trust
+from kgpert_lib.trust import Expected, Trust, coverage
 
 TASKS = {"de": "differential expression", "dir": "direction"}
 BINS = (0, 1, 6, 21)
@@ -143,15 +143,14 @@ def by_neighbours(made: Sequence[Ladder], knowledge: Knowledge, atlas: Atlas, ru
 def trusted(atlas: Atlas, predictor: GraphNeighbour, seed: int = 0) -> pd.DataFrame:
     """Expected and reached Pearson delta of every test perturbation.
 
-    Columns: perturbation, expected, low, high, line, reached, atlas, kind.
+    Columns: those of `Trust.against`, line, atlas, kind.
     """
     parts = []
     for line in atlas.lines.values():
         view, names = atlas.view(line.name), line.names("test")
-        told = Trust.fit(view, predictor, seed=seed).expect(names)
         reached = metrics.pearson_delta(predictor.predict(view, names).delta, line.delta[line.rows(names)])
-        part = pd.DataFrame({"perturbation": names, "expected": told.expected, "low": told.low, "high": told.high})
-        parts.append(part.assign(line=line.name, reached=reached, atlas=atlas.name, kind=atlas.kind))
+        told = Trust.fit(view, predictor, seed=seed).against(pd.Series(reached, index=names))
+        parts.append(told.assign(line=line.name, atlas=atlas.name, kind=atlas.kind))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -177,7 +176,7 @@ def covered(told: pd.DataFrame) -> pd.DataFrame:
     by = ["line", "task"] if "task" in told else ["line"]
     rows = []
     for key, part in told.groupby(by, sort=False):
-        inside = float(((part["reached"] >= part["low"]) & (part["reached"] <= part["high"])).mean())
+        inside = coverage(Expected(*part[["expected", "low", "high"]].to_numpy().T), part["reached"].to_numpy())
         width = float((part["high"] - part["low"]).mean())
         rows.append((*key, len(part), inside, width, float(part["expected"].corr(part["reached"]))))
     return pd.DataFrame(rows, columns=[*by, "n", "covered", "width", "correlation"])

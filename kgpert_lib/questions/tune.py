@@ -110,9 +110,9 @@ def choose(folds_: list[Fold], task: Task, split: Split, lines: int) -> tuple[Ch
     """
     chosen, table = Choices(), []
     for stage, (rule, candidates) in enumerate(stages(task, split, lines)):
-        if rule == "mixed":
-            chosen = replace(chosen, deviation=_deviation(folds_, task, chosen))
         parts = [_parts(f, task, chosen) for f in folds_] if rule == "mixed" else []
+        if parts:
+            chosen = replace(chosen, deviation=_deviation(parts))
         trials = [replace(chosen, **candidate) for candidate in candidates]
         scores = np.array([_scores(folds_, task, rule, trial, parts) for trial in trials])
         mean = np.round(scores.mean(axis=1), 6)
@@ -188,8 +188,7 @@ def _parts(fold: Fold, task: Task, choices: Choices) -> dict[str, np.ndarray]:
     }
 
 
-def _deviation(folds_: list[Fold], task: Task, choices: Choices) -> dict[str, float]:
-    parts = [_parts(f, task, choices) for f in folds_]
+def _deviation(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
     return {name: float(np.std(np.concatenate([p[name] for p in parts]))) for name in PARTS}
 
 

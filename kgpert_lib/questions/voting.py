@@ -216,11 +216,14 @@ class Voter:
         return getattr(self, f"_{rule}")(np.asarray(perturbations, dtype=str), at)
 
     def probability(self, rule: Rule, perturbations: Sequence[str] | NameArray, at: Pairs | None = None) -> FloatArray:
-        """Probability of label 1: the evidence on the scale that was fitted out of fold; shapes as in `evidence`.
+        """Probability of label 1 (`stated`); shapes as in `evidence`."""
+        return self.stated(rule, self.evidence(rule, perturbations, at), at)
+
+    def stated(self, rule: Rule, found: FloatArray, at: Pairs | None = None) -> FloatArray:
+        """The rule's evidence `found` as probability of label 1, on the scale that was fitted out of fold.
 
         Without a fitted scale it is the base rate plus the evidence, clipped to 0..1.
         """
-        found = self.evidence(rule, perturbations, at)
         base = self.base if at is None else self.base[at[1]]
         scale = self.choices.scales.get(rule)
         if scale is None:
