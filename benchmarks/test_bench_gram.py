@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from scipy.stats import pearsonr
 
 from benchmarks.ratios import check, ratio
-from kgpert_lib.gram import Gram
+from kgpert_lib.metrics.gram import Gram
 
 GENES, POOL, SETS, LARGEST, SLICE = 8_000, 2_000, 100_000, 25, 200
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import pearsonr
 
 from benchmarks.ratios import check, ratio
-from kgpert_lib import metrics
+from kgpert_lib.metrics.deltas import pearson_delta, retrieval
 
 TEST, REFERENCE, GENES, SLICE = 2_000, 2_000, 8_000, 200
 
@@ -16,7 +16,7 @@ def deltas():
 
 
 def both(pred, truth):
-    return metrics.pearson_delta(pred, truth), metrics.retrieval(pred, truth)
+    return pearson_delta(pred, truth), retrieval(pred, truth)
 
 
 def test_scores_against_one_matrix_product(deltas):
@@ -31,6 +31,6 @@ def test_scores_against_a_loop_over_scipy(deltas):
     def loop():
         return [pearsonr(pred[i], truth[i])[0] for i in range(SLICE)]
 
-    np.testing.assert_allclose(metrics.pearson_delta(pred, truth)[:SLICE], loop(), atol=1e-5)
+    np.testing.assert_allclose(pearson_delta(pred, truth)[:SLICE], loop(), atol=1e-5)
     value = ratio(loop, lambda: both(pred, truth), repeats=3) * TEST * REFERENCE / SLICE
     check(f"loop over scipy.stats.pearsonr ({SLICE} pairs, scaled) / the same scores", value, at_least=1_000)

@@ -16,15 +16,15 @@ import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ratios import check, ratio
-from kgpert_lib.atlas import Atlas, CellLine
+from kgpert_lib.graphs.affinity import Knowledge
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.string import two_step
-from kgpert_lib.questions import tune
-from kgpert_lib.questions.ask import Asker, ask_csv
-from kgpert_lib.questions.knowledge import Knowledge
-from kgpert_lib.questions.pairs import Questions
-from kgpert_lib.questions.score import auroc
-from kgpert_lib.questions.voting import Voter
+from kgpert_lib.metrics.auroc import auroc
+from kgpert_lib.perturbqa import tuning
+from kgpert_lib.perturbqa.ask import Asker, ask_csv
+from kgpert_lib.perturbqa.tasks import Questions
+from kgpert_lib.perturbqa.voting import Voter
+from kgpert_lib.screens.atlas import Atlas, CellLine
 
 LINES = ("k562", "rpe1", "hepg2", "jurkat")
 QUESTIONS = (29_011, 29_010, 29_010, 29_010)
@@ -76,7 +76,7 @@ def asked() -> dict[str, Questions]:
 def test_weighted_votes_on_116041_questions(asked):
     knowledge, atlas = make_knowledge(), make_atlas()
     views = {line: atlas.view(line, "strict") for line in LINES}
-    fitted = {line: Voter.fit(views[line], "de", knowledge, tune.load("strict", "de")) for line in LINES}
+    fitted = {line: Voter.fit(views[line], "de", knowledge, tuning.load("strict", "de")) for line in LINES}
     for line in LINES:
         fitted[line].answer("weighted", asked[line])
         fitted[line].answer("mixed", asked[line])
@@ -124,7 +124,7 @@ def answer_a_table(folder: Path) -> tuple[float, float]:
         writer.writerow(["perturbation", "readout"])
         for i, j in zip(rng.integers(0, PERTURBATIONS, 100_000), rng.integers(0, GENES, 100_000), strict=True):
             writer.writerow([f"G{i:05d}", f"R{j:05d}"])
-    choices = {task: tune.load("strict", task) for task in ("de", "dir")}
+    choices = {task: tuning.load("strict", task) for task in ("de", "dir")}
     asker = Asker.fit(make_atlas(LINES[:2]), "k562", make_knowledge(), choices)
     asker.answer_pairs(["G00000"], ["R00000"])
     start = time.perf_counter()

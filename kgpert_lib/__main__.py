@@ -1,6 +1,6 @@
 """``python -m kgpert_lib`` is the ``kgpert`` command."""
 
-from kgpert_lib.cli import main
+from kgpert_lib.cli.main import main
 
 if __name__ == "__main__":
     main()

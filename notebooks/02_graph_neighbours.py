@@ -53,17 +53,19 @@ seed = 0
 size = "default"
 
 # %%
-from kgpert_lib import dense, dense_studies, phenomena, reproducibility, studies, tables
-from kgpert_lib.baselines import LinearBaseline, TrainingMean
-from kgpert_lib.completion import Filled
-from kgpert_lib.evaluation import evaluate_lines
-from kgpert_lib.figures import ceilings as dense_figures
-from kgpert_lib.figures import neighbours as figures
-from kgpert_lib.figures.style import style
+from kgpert_lib.evaluation import ceiling, summaries
+from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.graphs import go, load_graphs, string
 from kgpert_lib.graphs.symbols import align
-from kgpert_lib.neighbours import GraphNeighbour
-from kgpert_lib.sources import load_atlas
+from kgpert_lib.predictors import neighbours
+from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
+from kgpert_lib.predictors.completion import Filled
+from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.screens.load import load_atlas
+from kgpert_lib.studies import expression, expression_screens, findings, graph_neighbours
+from kgpert_lib.studies import expression_figures as dense_figures
+from kgpert_lib.studies import graph_neighbours_figures as figures
+from kgpert_lib.studies.style import style
 
 style()
 
@@ -76,8 +78,8 @@ style()
 # All deltas are complete, so no prior is needed: the prediction is the plain mean over the neighbours.
 
 # %% tags=["dense"]
-screens = dense.load(atlas, lines, graph, seed, size)
-dense_studies.described(screens)
+screens = expression_screens.load(atlas, lines, graph, seed, size)
+expression.described(screens)
 
 # %% [markdown] tags=["dense"]
 # **Table: size of the expression atlas (simulated) and of its graphs.**
@@ -95,8 +97,8 @@ dense_studies.described(screens)
 # The simulation knows both targets: the noise-free delta, and a second experiment with new cells.
 
 # %% mystnb={"image": {"alt": "Bias of five corrections of the split-half correlation by number of cells, against the truth and against a second experiment, a row of panels for each of K562 and RPE1."}} tags=["simulated"]
-measured = dense.measured(screens)
-calibrated = reproducibility.calibrate(measured, seed=seed)
+measured = expression_screens.measured(screens)
+calibrated = ceiling.calibrate(measured, seed=seed)
 dense_figures.correction_bias(calibrated)
 
 # %% [markdown] tags=["simulated"]
@@ -105,7 +107,7 @@ dense_figures.correction_bias(calibrated)
 # Bands are 95 % bootstrap intervals over perturbations; all perturbations of a line are used, ten splits each.
 
 # %% tags=["simulated"]
-dense_studies.bias_table(calibrated)
+expression.bias_table(calibrated)
 
 # %% [markdown] tags=["simulated"]
 # **Table: bias of each correction with its 95 % bootstrap interval over perturbations, simulated atlas.**
@@ -115,8 +117,10 @@ dense_studies.bias_table(calibrated)
 # The book keeps `sqrt` as its default to stay with the paper's argument, and shows `noise-free` beside it.
 
 # %% tags=["simulated"]
-inflation = reproducibility.shared_control_inflation(measured, seed=seed)
-tables.shown(inflation[inflation["cells"] == "all"].rename(columns={"low": "inflation_low", "high": "inflation_high"}))
+inflation = ceiling.shared_control_inflation(measured, seed=seed)
+summaries.shown(
+    inflation[inflation["cells"] == "all"].rename(columns={"low": "inflation_low", "high": "inflation_high"})
+)
 
 # %% [markdown] tags=["simulated"]
 # **Table: how much the uncorrected correlation rises when both halves keep the same controls, simulated atlas, with 95 % bootstrap intervals over perturbations.**
@@ -129,9 +133,9 @@ tables.shown(inflation[inflation["cells"] == "all"].rename(columns={"low": "infl
 # **Claim.** The union of both graphs beats the training mean in every line and covers much of the way to the ceiling; one graph alone need not.
 
 # %% mystnb={"image": {"alt": "Mean Pearson delta of six predictors on simulated expression with intervals, the training mean dashed and the experimental ceiling as an orange band, a panel for each of K562 and RPE1."}} tags=["dense"]
-scored = dense_studies.evaluated(screens, limit, cut, seed, split, correction)
-ceiling = dense_studies.ceilings(scored, seed=seed)
-overall = tables.scores(scored, seed=seed)
+scored = expression.evaluated(screens, limit, cut, seed, split, correction)
+ceiling = expression.ceilings(scored, seed=seed)
+overall = summaries.scores(scored, seed=seed)
 dense_figures.scores_under_ceiling(overall, ceiling)
 
 # %% [markdown] tags=["dense"]
@@ -140,21 +144,21 @@ dense_figures.scores_under_ceiling(overall, ceiling)
 # All four lines are in the [appendix](A1_cell_lines.ipynb).
 
 # %% tags=["dense"]
-tables.shown(overall.drop(columns=["atlas", "kind", "split"]))
+summaries.shown(overall.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: mean scores with 95 % bootstrap intervals over test perturbations, simulated atlas.**
 # Shuffled names do worse than the training mean: a mean of few foreign deltas carries more noise than the mean of all.
 
 # %% tags=["dense"]
-tables.shown(tables.paired_tests(scored, reference="training mean", seed=seed))
+summaries.shown(summaries.paired_tests(scored, reference="training mean", seed=seed))
 
 # %% [markdown] tags=["dense"]
 # **Table: gain in Pearson delta over the training mean, simulated atlas, paired over the same test perturbations.**
 # Two-sided Wilcoxon signed-rank tests, Holm-corrected within a line.
 
 # %% tags=["dense"]
-tables.shown(dense_studies.ceiling_choices(screens, scored))
+summaries.shown(expression.ceiling_choices(screens, scored))
 
 # %% [markdown] tags=["dense"]
 # **Table: mean ceiling, mean gap of the union to it, and share of test genes predicted above their ceiling, for each correction, simulated atlas.**
@@ -167,15 +171,15 @@ tables.shown(dense_studies.ceiling_choices(screens, scored))
 # **Claim.** Most genes are predicted at their `sqrt` ceiling, and the gap is made by the rest.
 
 # %% mystnb={"image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, a panel for each of K562 and RPE1."}} tags=["dense"]
-shares = dense_studies.gap_shares(scored, seed=seed)
-dense_figures.gap_by_quantile(dense_studies.in_parts(scored), shares)
+shares = expression.gap_shares(scored, seed=seed)
+dense_figures.gap_by_quantile(expression.in_parts(scored), shares)
 
 # %% [markdown] tags=["dense"]
 # **Figure: gap between the ceiling and the Pearson delta of the union, test genes sorted by it, simulated atlas (the paper's Figure 4 i).**
 # One bar is one test gene; the ceiling is the one under `correction`; percentages are shares of the shortfall, the sum of all gaps above 0.
 
 # %% tags=["dense"]
-tables.shown(shares.drop(columns=["kind"]))
+summaries.shown(shares.drop(columns=["kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the gap by part of the genes with 95 % bootstrap intervals, simulated atlas.**
@@ -184,8 +188,8 @@ tables.shown(shares.drop(columns=["kind"]))
 # Shares of the shortfall put about half on the middle and a third or more on the worst 10 %.
 
 # %% tags=["dense"]
-unbiased = dense_studies.gap_shares(dense_studies.under(screens, scored, "noise-free"), seed=seed)
-tables.shown(unbiased.drop(columns=["kind", "share of net gap"]))
+unbiased = expression.gap_shares(expression.under(screens, scored, "noise-free"), seed=seed)
+summaries.shown(unbiased.drop(columns=["kind", "share of net gap"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the same against the unbiased ceiling `noise-free`, simulated atlas.**
@@ -198,7 +202,7 @@ tables.shown(unbiased.drop(columns=["kind", "share of net gap"]))
 # **Claim.** From the best to the worst predicted genes, the delta shrinks, the perturbed profile approaches that of its controls, and the neighbourhood thins out.
 
 # %% mystnb={"image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for the best 60, the next 30 and the worst 10 per cent of the test genes, a row for each of K562 and RPE1."}} tags=["dense"]
-ranked = dense_studies.in_parts(scored.assign(error=-scored["pearson"]), by="error")
+ranked = expression.in_parts(scored.assign(error=-scored["pearson"]), by="error")
 dense_figures.part_traits(ranked)
 
 # %% [markdown] tags=["dense"]
@@ -207,7 +211,7 @@ dense_figures.part_traits(ranked)
 # Control-likeness is $\rho(x_p, c_p)$, the correlation of the perturbed profile with its controls; drawn is 1 less that, on a logarithmic scale.
 
 # %% tags=["dense"]
-tables.shown(dense_studies.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
+summaries.shown(expression.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: means of the same with 95 % bootstrap intervals, simulated atlas.**
@@ -221,7 +225,7 @@ tables.shown(dense_studies.part_traits(scored, seed=seed).drop(columns=["atlas",
 # **Claim.** Genes with large effects are predicted better by Pearson delta and worse by MSE and MAE.
 
 # %% mystnb={"image": {"alt": "Spearman correlation of Pearson delta, MSE and MAE with delta magnitude and with control-likeness, with intervals, a panel for each of K562 and RPE1."}} tags=["dense"]
-correlations = dense_studies.score_correlations(scored, seed=seed)
+correlations = expression.score_correlations(scored, seed=seed)
 dense_figures.score_correlations(correlations)
 
 # %% [markdown] tags=["dense"]
@@ -229,7 +233,7 @@ dense_figures.score_correlations(correlations)
 # Bars are 95 % bootstrap intervals over genes; a high Pearson delta is good, a high MSE or MAE is bad.
 
 # %% tags=["dense"]
-tables.shown(correlations.drop(columns=["atlas", "kind"]))
+summaries.shown(correlations.drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the same with the plain correlation (`pearson`) and the genes for which the score looks better, simulated atlas.**
@@ -242,7 +246,7 @@ tables.shown(correlations.drop(columns=["atlas", "kind"]))
 # **Claim.** A gene's neighbours resemble it more than training genes at large, yet most of the ten training genes that resemble it most are not among them.
 
 # %% mystnb={"image": {"alt": "Two overlaid histograms of the correlation between deltas, of test genes with all training genes and with their neighbours, a panel for each of K562 and RPE1."}} tags=["dense"]
-pairs = dense_studies.neighbour_correlations(screens, limit, cut, seed, split)
+pairs = expression.neighbour_correlations(screens, limit, cut, seed, split)
 dense_figures.neighbour_correlations(pairs)
 
 # %% [markdown] tags=["dense"]
@@ -250,7 +254,7 @@ dense_figures.neighbour_correlations(pairs)
 # Each pair counts once; dotted lines are the means over test genes of the best training gene and of the best neighbour.
 
 # %% tags=["dense"]
-tables.shown(dense_studies.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
+summaries.shown(expression.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: quality of the neighbours of test genes that have one, simulated atlas, means over genes; brackets are 95 % bootstrap intervals.**
@@ -263,7 +267,7 @@ tables.shown(dense_studies.neighbour_quality(pairs, seed=seed).drop(columns=["at
 # **Claim.** The simulation reproduces the signs of all the paper's findings about genes, and not all of its proportions.
 
 # %% tags=["dense"]
-tables.shown(phenomena.compared(scored, pairs, seed=seed))
+summaries.shown(findings.compared(scored, pairs, seed=seed))
 
 # %% [markdown] tags=["dense"]
 # **Table: findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated atlas, test perturbations.**
@@ -298,7 +302,7 @@ union = GraphNeighbour(graphs, limit, cut, prior, seed)
 # Names were matched after resolving aliases: the screens use older symbols than the graphs.
 
 # %% tags=["needs-data"]
-studies.coverage(screen, graphs)
+graph_neighbours.coverage(screen, graphs)
 
 # %% [markdown] tags=["needs-data"]
 # `in graph` counts the screened genes that are nodes of the graph, `test with a neighbour` the held-out genes that an edge joins to at least one training perturbation.
@@ -327,10 +331,10 @@ predictors = [
     GraphNeighbour(shuffled, limit, cut, prior, seed, label="shuffled"),
     *(GraphNeighbour([g], limit, cut, prior, seed) for g in graphs),
     union,
-    studies.weighted(similarity, walk, prior=prior),
+    neighbours.weighted(similarity, walk, prior=prior),
 ]
 scores = evaluate_lines(screen, lines, predictors, split)
-summary = tables.scores(scores, seed=seed)
+summary = summaries.scores(scores, seed=seed)
 
 # %% mystnb={"image": {"alt": "Mean Pearson delta of seven predictors on real calls, a panel each for K562 and RPE1, with intervals and the training mean as a dashed line."}} tags=["needs-data"]
 figures.predictor_scores(summary)
@@ -342,7 +346,7 @@ figures.predictor_scores(summary)
 # The intervals are wide because genes differ, not because methods do: the paired tests below compare methods on the same genes.
 
 # %% tags=["needs-data"]
-tables.shown(summary.drop(columns=["atlas", "kind", "split"]))
+summaries.shown(summary.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown] tags=["needs-data"]
 # `fallback` counts the test perturbations without any neighbour, which get the training mean.
@@ -350,7 +354,7 @@ tables.shown(summary.drop(columns=["atlas", "kind", "split"]))
 # In retrieval a prediction is ranked by how well it fits its own gene's measured delta among those of all test genes; 0.5 is chance.
 
 # %% tags=["needs-data"]
-tables.shown(tables.paired_tests(scores, reference="training mean", seed=seed))
+summaries.shown(summaries.paired_tests(scores, reference="training mean", seed=seed))
 
 # %% [markdown] tags=["needs-data"]
 # **Table: gain in Pearson delta over the training mean, PerturbQA (real), paired over the same test perturbations.**
@@ -364,7 +368,7 @@ tables.shown(tables.paired_tests(scores, reference="training mean", seed=seed))
 # Its two settings, how many of the most similar genes count and how much the STRING walk weighs against GO, are judged by leaving one training perturbation out at a time; test genes play no part.
 
 # %% tags=["needs-data"]
-choices = studies.weight_choices(screen, similarity, walk, limits=[20, 50, 100], scales=[10, 30])
+choices = graph_neighbours.weight_choices(screen, similarity, walk, limits=[20, 50, 100], scales=[10, 30])
 choices.pivot(index=["line", "n", "limit"], columns="scale", values="pearson").round(4)
 
 # %% [markdown] tags=["needs-data"]
@@ -393,8 +397,8 @@ figures.gain_by_neighbours(scores, union.name)
 # What it reaches is a bound on what editing could do, never a prediction, and it flatters: with about 90 tested genes and more than a thousand candidates some sets fit by chance.
 
 # %% mystnb={"image": {"alt": "Bars of mean Pearson delta for the graphs, and for the best removals, additions and both, in K562 and RPE1."}} tags=["needs-data"]
-searched = studies.oracle_sets(screen, union, prior, steps, split)
-reached = tables.scores(searched, ["pearson"], by=["atlas", "kind", "line", "moves"], seed=seed)
+searched = graph_neighbours.oracle_sets(screen, union, prior, steps, split)
+reached = summaries.scores(searched, ["pearson"], by=["atlas", "kind", "line", "moves"], seed=seed)
 figures.oracle_gap(reached)
 
 # %% [markdown] tags=["needs-data"]
@@ -402,7 +406,7 @@ figures.oracle_gap(reached)
 # Lines on the bars are 95 % bootstrap intervals.
 
 # %% tags=["needs-data"]
-tables.shown(studies.oracle_shares(searched))
+summaries.shown(graph_neighbours.oracle_shares(searched))
 
 # %% [markdown] tags=["needs-data"]
 # **Table: how the gap between the graphs' neighbourhoods and the edited sets is made up, PerturbQA (real).**
@@ -421,7 +425,7 @@ tables.shown(studies.oracle_shares(searched))
 # The committed STRING has no weights, so its larger neighbourhoods are cut at random with the seed.
 
 # %% mystnb={"image": {"alt": "Lines of mean Pearson delta against the size of the neighbourhood for two orders of the cut and three priors, in K562 and RPE1."}} tags=["needs-data"]
-swept = studies.sweep(screen, graphs, [5, 10, 20, 40, None], ["before", "after"], [0.0, 1.0, 3.0], split, seed)
+swept = graph_neighbours.sweep(screen, graphs, [5, 10, 20, 40, None], ["before", "after"], [0.0, 1.0, 3.0], split, seed)
 means = summary[summary["predictor"] == "training mean"].set_index("line")["pearson"]
 figures.sensitivity(swept, means.to_dict())
 
@@ -441,13 +445,13 @@ figures.sensitivity(swept, means.to_dict())
 # %% tags=["needs-data"]
 sizes = [GraphNeighbour([similarity], k, "after", prior, seed, label=f"{k} most similar") for k in (5, 10, 20)]
 filled = evaluate_lines(screen, lines, [union, *sizes, *map(Filled, [union, *sizes])], split)
-tables.shown(tables.scores(filled, ["pearson"], seed=seed).drop(columns=["atlas", "kind", "split"]))
+summaries.shown(summaries.scores(filled, ["pearson"], seed=seed).drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown] tags=["needs-data"]
 # **Table: mean Pearson delta with and without filled gaps, PerturbQA (real), test perturbations, with 95 % bootstrap intervals.**
 
 # %% tags=["needs-data"]
-tables.shown(tables.paired_tests(filled, reference=union.name, seed=seed))
+summaries.shown(summaries.paired_tests(filled, reference=union.name, seed=seed))
 
 # %% [markdown] tags=["needs-data"]
 # **Table: gain in Pearson delta over the union without filling, PerturbQA (real), paired over the same test perturbations.**
@@ -462,8 +466,8 @@ tables.shown(tables.paired_tests(filled, reference=union.name, seed=seed))
 # Genes are ranked by centred Pearson delta among those with at least three neighbours and at least one call.
 
 # %% mystnb={"image": {"alt": "Four drawings of a gene with its training neighbours on a circle, coloured by the graph that gave them."}} tags=["needs-data"]
-chosen = studies.extremes(scores, union.name, line=lines[0], at_least=3, top=2)
-panels = [studies.panel(screen, lines[0], row, union, split) for row in chosen.itertuples()]
+chosen = graph_neighbours.extremes(scores, union.name, line=lines[0], at_least=3, top=2)
+panels = [graph_neighbours.panel(screen, lines[0], row, union, split) for row in chosen.itertuples()]
 figures.neighbourhoods(panels, graphs[0], f"{screen.name} ({screen.kind}), {lines[0]}; grey: STRING links")
 
 # %% [markdown] tags=["needs-data"]
@@ -471,7 +475,7 @@ figures.neighbourhoods(panels, graphs[0], f"{screen.name} ({screen.kind}), {line
 # Black: the knocked-down gene; blue: training neighbours from STRING, orange: from GO, green: from both; grey lines are STRING links.
 
 # %% tags=["needs-data"]
-tables.shown(chosen)
+summaries.shown(chosen)
 
 # %% [markdown]
 # ## What to take from this chapter

@@ -51,14 +51,14 @@ seed = 0
 # %%
 from IPython.display import HTML
 
-from kgpert_lib import tables
-from kgpert_lib.figures import models as figures
-from kgpert_lib.figures.neighbours import predictor_scores
-from kgpert_lib.figures.style import style
-from kgpert_lib.llm import studies
+from kgpert_lib.evaluation import summaries
 from kgpert_lib.llm.proposals import open_record
 from kgpert_lib.llm.setting import setting
-from kgpert_lib.sources import load_atlas
+from kgpert_lib.screens.load import load_atlas
+from kgpert_lib.studies import langpert
+from kgpert_lib.studies import langpert_figures as figures
+from kgpert_lib.studies.graph_neighbours_figures import predictor_scores
+from kgpert_lib.studies.style import style
 
 style()
 record = open_record()
@@ -75,7 +75,7 @@ record = open_record()
 # %% tags=["needs-data"]
 screen = load_atlas("perturbqa", lines)
 asked = setting(screen, genes, graph, limit, cut, prior, seed)
-told = studies.read(asked, models, record)
+told = langpert.read(asked, models, record)
 view, shown = asked.atlas.view(lines[0]), asked.atlas[lines[0]].names("test")
 print(asked.predictor("edits", models[0], record).questions(view, shown)[2].prompt.messages[1]["content"])
 
@@ -90,21 +90,21 @@ print(asked.predictor("edits", models[0], record).questions(view, shown)[2].prom
 # **Claim.** The small model keeps to the form and copies gene names from the list, with inventions in between; asked for two lists at once, it loses the thread.
 
 # %% tags=["needs-data"]
-HTML(studies.quotations(told["langpert", models[0]].proposals(view, shown), most=8))
+HTML(langpert.quotations(told["langpert", models[0]].proposals(view, shown), most=8))
 
 # %% [markdown]
 # **Table: the first answers of SmolLM2 to LangPert's question, K562, word for word.**
 # `counts` is what is left after names are resolved, and repetitions, the gene itself, invented names and genes without a training knock-down are dropped.
 
 # %% tags=["needs-data"]
-tables.shown(studies.counts(told), digits=1)
+summaries.shown(langpert.counts(told), digits=1)
 
 # %% [markdown]
 # **Table: how the answers turned out, PerturbQA (real), 100 test genes a line.**
 # `missing` counts questions without a recorded answer, `unreadable` answers in which no list was found, `cut off` lists without an end, `nothing left` genes that got the training mean because no gene was left to average.
 
 # %% mystnb={"image": {"alt": "Stacked bars of the share of proposals by what became of them, in K562 and RPE1. For LangPert about three quarters count and most of the others are no human gene; for edits about a quarter counts and nearly half are no human gene."}} tags=["needs-data"]
-figures.fates(studies.fates(told), screen.name, screen.kind)
+figures.fates(langpert.fates(told), screen.name, screen.kind)
 
 # %% [markdown]
 # **Figure: what became of every proposal, by task and line, PerturbQA (real); n is the number of proposals.**
@@ -120,7 +120,7 @@ figures.fates(studies.fates(told), screen.name, screen.kind)
 # A model that chooses from a list which graphs have drawn up starts high, so the grey bar is the share among all genes that it was offered: what choosing blindly gives.
 
 # %% mystnb={"image": {"alt": "Bars of the share of genes inside the union of the graphs, in K562 and RPE1: about two thirds of the genes offered, somewhat fewer of the small model's, and the published shares of about 50 % for Gemini 2.5 Pro and 30 % for Claude Sonnet 4."}} tags=["needs-data"]
-figures.inside_graphs(studies.inside_graphs(asked, told))
+figures.inside_graphs(langpert.inside_graphs(asked, told))
 
 # %% [markdown]
 # **Figure: share of LangPert's genes that an edge of STRING or GO joins to the gene asked about, PerturbQA (real); n is the number of genes.**
@@ -137,8 +137,8 @@ figures.inside_graphs(studies.inside_graphs(asked, told))
 # - `first offered genes` and `random offered genes` take as many genes as the model did, from the head of the same list or at random; `random training genes` draws them from all training genes. Random rows are means over `draws` draws.
 
 # %% tags=["needs-data"]
-scores = studies.langpert_scores(asked, told, draws)
-summary = tables.scores(scores, seed=seed)
+scores = langpert.langpert_scores(asked, told, draws)
+summary = summaries.scores(scores, seed=seed)
 
 # %% mystnb={"image": {"alt": "Mean Pearson delta with intervals of eight predictors in K562 and RPE1. The graphs are highest, the name prefix rule second; LangPert with the small model, the first offered and random offered genes lie near the training mean, random training genes below it."}} tags=["needs-data"]
 predictor_scores(summary)
@@ -148,14 +148,14 @@ predictor_scores(summary)
 # Points are means over the test genes, bars 95 % bootstrap intervals over them, the dashed line is the training mean.
 
 # %% tags=["needs-data"]
-tables.shown(summary.drop(columns=["atlas", "kind", "split"]))
+summaries.shown(summary.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown]
 # **Table: the same scores with centred Pearson delta and retrieval, PerturbQA (real).**
 # `fallback` counts genes that got the training mean; intervals are 95 % bootstrap intervals over genes.
 
 # %% tags=["needs-data"]
-tables.shown(tables.paired_tests(scores, reference="training mean", seed=seed))
+summaries.shown(summaries.paired_tests(scores, reference="training mean", seed=seed))
 
 # %% [markdown]
 # **Table: gain in Pearson delta over the training mean, PerturbQA (real), paired over the same genes.**
@@ -163,7 +163,7 @@ tables.shown(tables.paired_tests(scores, reference="training mean", seed=seed))
 
 # %% tags=["needs-data"]
 mine = scores[scores["predictor"].str.contains("LangPert|offered|string")]
-tables.shown(tables.paired_tests(mine, reference=f"LangPert ({models[0]})", seed=seed))
+summaries.shown(summaries.paired_tests(mine, reference=f"LangPert ({models[0]})", seed=seed))
 
 # %% [markdown]
 # **Table: the graphs and LangPert's controls against LangPert itself, PerturbQA (real), paired over the same genes.**
@@ -183,8 +183,8 @@ tables.shown(tables.paired_tests(mine, reference=f"LangPert ({models[0]})", seed
 # `random` rows make as many additions and removals as the model, blindly; `KG + name prefix` adds every training gene with the same prefix.
 
 # %% tags=["needs-data"]
-edited = studies.edit_scores(asked, told, draws)
-edits = tables.scores(edited, seed=seed)
+edited = langpert.edit_scores(asked, told, draws)
+edits = summaries.scores(edited, seed=seed)
 
 # %% mystnb={"image": {"alt": "Mean Pearson delta with intervals of the training mean, the graphs and four kinds of edited neighbourhoods in K562 and RPE1; all edited rows lie close to the unedited graphs."}} tags=["needs-data"]
 predictor_scores(edits, reference="string+go")
@@ -194,7 +194,7 @@ predictor_scores(edits, reference="string+go")
 # Points are means over the test genes, bars 95 % bootstrap intervals over them; the dashed line is the unedited union of STRING and GO.
 
 # %% tags=["needs-data"]
-tables.shown(tables.paired_tests(edited, reference="string+go", seed=seed))
+summaries.shown(summaries.paired_tests(edited, reference="string+go", seed=seed))
 
 # %% [markdown]
 # **Table: edits against the graphs' own neighbourhoods, Pearson delta, PerturbQA (real), paired over the same genes.**
@@ -215,29 +215,29 @@ tables.shown(tables.paired_tests(edited, reference="string+go", seed=seed))
 # %%
 simulated = load_atlas("simulated", lines[:1])
 asked_simulated = setting(simulated, genes, graph, limit, cut, None, seed)
-told_simulated = studies.read(asked_simulated, models, record)
-tables.shown(studies.counts(told_simulated), digits=1)
+told_simulated = langpert.read(asked_simulated, models, record)
+summaries.shown(langpert.counts(told_simulated), digits=1)
 
 # %% [markdown]
 # **Table: how the answers turned out, simulated K562, 100 test genes.**
 
 # %%
-scores_simulated = studies.langpert_scores(asked_simulated, told_simulated, draws)
-tables.shown(tables.scores(scores_simulated, seed=seed).drop(columns=["kind", "split"]))
+scores_simulated = langpert.langpert_scores(asked_simulated, told_simulated, draws)
+summaries.shown(summaries.scores(scores_simulated, seed=seed).drop(columns=["kind", "split"]))
 
 # %% [markdown]
 # **Table: LangPert, its controls and the graphs on held-out genes, simulated K562; 95 % bootstrap intervals over genes.**
 
 # %%
-tables.shown(tables.paired_tests(scores_simulated, reference="training mean", seed=seed))
+summaries.shown(summaries.paired_tests(scores_simulated, reference="training mean", seed=seed))
 
 # %% [markdown]
 # **Table: gain in Pearson delta over the training mean, simulated K562, paired over the same genes.**
 # Two-sided Wilcoxon signed-rank tests, Holm-corrected.
 
 # %%
-edited_simulated = studies.edit_scores(asked_simulated, told_simulated, draws)
-tables.shown(tables.scores(edited_simulated, seed=seed).drop(columns=["kind", "split"]))
+edited_simulated = langpert.edit_scores(asked_simulated, told_simulated, draws)
+summaries.shown(summaries.scores(edited_simulated, seed=seed).drop(columns=["kind", "split"]))
 
 # %% [markdown]
 # **Table: edited neighbourhoods on held-out genes, simulated K562; 95 % bootstrap intervals over genes.**

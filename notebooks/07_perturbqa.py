@@ -41,16 +41,16 @@ prior = 1.0
 seed = 0
 
 # %%
-from kgpert_lib import tables
-from kgpert_lib.figures import votes as figures
-from kgpert_lib.figures.style import style
-from kgpert_lib.neighbours import GraphNeighbour
-from kgpert_lib.questions import report
-from kgpert_lib.questions.ask import Asker
-from kgpert_lib.questions.knowledge import Knowledge
-from kgpert_lib.questions.ladder import published
-from kgpert_lib.questions.tune import load as choices
-from kgpert_lib.sources import load_atlas
+from kgpert_lib.evaluation import summaries
+from kgpert_lib.graphs.affinity import Knowledge
+from kgpert_lib.perturbqa.ask import Asker
+from kgpert_lib.perturbqa.evaluate import published
+from kgpert_lib.perturbqa.tuning import load as choices
+from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.screens.load import load_atlas
+from kgpert_lib.studies import perturbqa
+from kgpert_lib.studies import perturbqa_figures as figures
+from kgpert_lib.studies.style import style
 
 style()
 
@@ -73,8 +73,8 @@ style()
 # %% tags=["needs-data"]
 screen = load_atlas(atlas, lines)
 knowledge = Knowledge.load(screen.perturbations())
-made = report.ladders(screen, ["strict", "per-line"], knowledge, seed)
-steps = report.steps(made, split)
+made = perturbqa.ladders(screen, ["strict", "per-line"], knowledge, seed)
+steps = perturbqa.steps(made, split)
 
 # %% mystnb={"image": {"alt": "Mean AUROC of six voting rules with intervals in K562 and RPE1 for both tasks; all rules lie right of the published SUMMER score, and smoothing over readout genes brings the largest step."}} tags=["needs-data"]
 figures.ladder(steps, published(), f"{screen.name} ({screen.kind}), {split} split")
@@ -85,7 +85,7 @@ figures.ladder(steps, published(), f"{screen.name} ({screen.kind}), {split} spli
 # Orange lines are published: SUMMER (dashed) and PerturbQA's retrieval without a language model (dotted), on PerturbQA's own split, which hides a test gene in its own line only.
 
 # %% tags=["needs-data", "nbval-check-output"]
-tables.shown(steps.drop(columns=["split"]))
+summaries.shown(steps.drop(columns=["split"]))
 
 # %% [markdown]
 # **Table: the ladder in numbers, PerturbQA (real).**
@@ -100,7 +100,7 @@ tables.shown(steps.drop(columns=["split"]))
 # Under the strict split no line's test genes were left in any line while choosing.
 
 # %% tags=["nbval-check-output"]
-tables.shown(report.chosen(split))
+summaries.shown(perturbqa.chosen(split))
 
 # %% [markdown]
 # **Table: settings of the rules in the order they were chosen, PerturbQA (real), five folds of the training perturbations of K562 and RPE1.**
@@ -116,7 +116,7 @@ tables.shown(report.chosen(split))
 # The strict split used here is the harder one.
 
 # %% tags=["needs-data", "nbval-check-output"]
-report.beside_published(made, split=split).round(3)
+perturbqa.beside_published(made, split=split).round(3)
 
 # %% [markdown]
 # **Table: mean AUROC per readout gene, PerturbQA (real), test questions; rows marked with a source are published, the last two are ours.**
@@ -132,7 +132,7 @@ report.beside_published(made, split=split).round(3)
 # Under `per-line` their own effect in the other line may vote; under `strict` it may not.
 
 # %% tags=["needs-data", "nbval-check-output"]
-report.splits_compared(made).round(3)
+perturbqa.splits_compared(made).round(3)
 
 # %% [markdown]
 # **Table: mean AUROC of the weighted vote, which uses one line, and of the vote over both lines, under both splits, PerturbQA (real).**
@@ -144,7 +144,9 @@ report.splits_compared(made).round(3)
 # **Claim.** Stated probabilities are off by two per cent or less, except for direction in K562, where they are off by five: there rises make up a larger share of the test questions than of the calls of training perturbations.
 
 # %% mystnb={"image": {"alt": "Reliability plots of the mixed rule in K562 and RPE1 for both tasks; the points lie near the diagonal for differential expression and further from it for direction in K562."}} tags=["needs-data"]
-figures.reliability(report.reliability(made, split=split), f"{screen.name} ({screen.kind}), {split} split, rule mixed")
+figures.reliability(
+    perturbqa.reliability(made, split=split), f"{screen.name} ({screen.kind}), {split} split, rule mixed"
+)
 
 # %% [markdown]
 # **Figure: stated probability of the mixed rule against the share found, PerturbQA (real), test questions in ten bins.**
@@ -152,7 +154,7 @@ figures.reliability(report.reliability(made, split=split), f"{screen.name} ({scr
 # The scale from votes to probabilities was fitted on training perturbations out of fold.
 
 # %% tags=["needs-data", "nbval-check-output"]
-tables.shown(report.calibrated(made, split))
+summaries.shown(perturbqa.calibrated(made, split))
 
 # %% [markdown]
 # **Table: Brier score and expected calibration error (`error`) of every rule, PerturbQA (real).**
@@ -165,7 +167,7 @@ tables.shown(report.calibrated(made, split))
 # **Claim.** A gene without measured neighbours leaves little to vote with.
 
 # %% tags=["needs-data", "nbval-check-output"]
-report.by_neighbours(made, knowledge, screen).round(3)
+perturbqa.by_neighbours(made, knowledge, screen).round(3)
 
 # %% [markdown]
 # **Table: mean AUROC of the mixed rule by the number of training neighbours of the perturbed gene, PerturbQA (real), strict split.**
@@ -181,14 +183,14 @@ report.by_neighbours(made, knowledge, screen).round(3)
 # `kgpert predict` prints both.
 
 # %% mystnb={"image": {"alt": "Expected Pearson delta with 80 % intervals and reached Pearson delta for test perturbations of K562 and RPE1, sorted by the expected score; reached scores rise with the expected ones."}} tags=["needs-data"]
-told = report.trusted(screen, GraphNeighbour(knowledge.graphs, limit, "before", prior, seed), seed)
+told = perturbqa.trusted(screen, GraphNeighbour(knowledge.graphs, limit, "before", prior, seed), seed)
 figures.trust(told, f"{screen.name} ({screen.kind}), per-line split")
 
 # %% [markdown]
 # **Figure: expected (line), interval (band) and reached (points) Pearson delta of the union of STRING and GO, PerturbQA (real), test perturbations.**
 
 # %% tags=["needs-data", "nbval-check-output"]
-tables.shown(report.covered(told))
+summaries.shown(perturbqa.covered(told))
 
 # %% [markdown]
 # **Table: share of test perturbations inside their nominal 80 % interval, mean width of the interval, and correlation of expected with reached score, PerturbQA (real).**
@@ -204,14 +206,14 @@ tables.shown(report.covered(told))
 # `kgpert vote` prints how well such intervals hold, `kgpert ask` the interval for the gene asked about.
 
 # %% mystnb={"image": {"alt": "Expected probability that votes are right with 80 % intervals, and the probability reached, for test perturbations of K562 and RPE1 in both tasks, sorted by expectation."}} tags=["needs-data"]
-votes_told = report.trusted_votes(made, screen, split=split, seed=seed)
+votes_told = perturbqa.trusted_votes(made, screen, split=split, seed=seed)
 figures.trust(votes_told, f"{screen.name} ({screen.kind}), {split} split, rule mixed", "probability of being right")
 
 # %% [markdown]
 # **Figure: expected (line), interval (band) and reached (points) probability that a vote of the mixed rule is right, PerturbQA (real), test perturbations.**
 
 # %% tags=["needs-data", "nbval-check-output"]
-tables.shown(report.covered(votes_told))
+summaries.shown(perturbqa.covered(votes_told))
 
 # %% [markdown]
 # **Table: share of test perturbations inside their nominal 80 % interval, its mean width, and correlation of expected with reached probability, PerturbQA (real).**

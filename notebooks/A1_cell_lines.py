@@ -39,15 +39,16 @@ seed = 0
 size = "default"
 
 # %%
-from kgpert_lib import dense, dense_studies, phenomena, tables
-from kgpert_lib.figures import ceilings as figures
-from kgpert_lib.figures.style import style
+from kgpert_lib.evaluation import summaries
+from kgpert_lib.studies import expression, expression_screens, findings
+from kgpert_lib.studies import expression_figures as figures
+from kgpert_lib.studies.style import style
 
 style()
 
 # %% tags=["dense"]
-screens = dense.load(atlas, lines, graph, seed, size)
-dense_studies.described(screens)
+screens = expression_screens.load(atlas, lines, graph, seed, size)
+expression.described(screens)
 
 # %% [markdown] tags=["dense"]
 # **Table: size of the expression atlas (simulated) and of its graphs.**
@@ -58,22 +59,22 @@ dense_studies.described(screens)
 # **Claim.** The order of the predictors is the same everywhere; the distance to the ceiling is not.
 
 # %% tags=["dense"] mystnb={"image": {"alt": "Mean Pearson delta of six predictors with intervals, the training mean dashed and the ceiling as an orange band, a panel for each of four cell lines."}}
-scored = dense_studies.evaluated(screens, limit, cut, seed, split, correction)
-overall = tables.scores(scored, seed=seed)
-figures.scores_under_ceiling(overall, dense_studies.ceilings(scored, seed=seed))
+scored = expression.evaluated(screens, limit, cut, seed, split, correction)
+overall = summaries.scores(scored, seed=seed)
+figures.scores_under_ceiling(overall, expression.ceilings(scored, seed=seed))
 
 # %% [markdown] tags=["dense"]
 # **Figure: mean Pearson delta of six predictors and the experimental ceiling in four lines, simulated atlas (the paper's Figure 3).**
 # Points are means over test perturbations, bars 95 % bootstrap intervals, orange the mean ceiling under `correction` with its interval, dashed the training mean.
 
 # %% tags=["dense"]
-tables.shown(overall.drop(columns=["atlas", "kind", "split"]))
+summaries.shown(overall.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: mean scores with 95 % bootstrap intervals over test perturbations, simulated atlas.**
 
 # %% tags=["dense"]
-tables.shown(dense_studies.ceiling_choices(screens, scored))
+summaries.shown(expression.ceiling_choices(screens, scored))
 
 # %% [markdown] tags=["dense"]
 # **Table: mean ceiling, mean gap of the union and share of test genes above their ceiling under each correction, simulated atlas.**
@@ -84,14 +85,14 @@ tables.shown(dense_studies.ceiling_choices(screens, scored))
 # **Claim.** In every line the best 60 % of the genes lie at the `sqrt` ceiling or above it.
 
 # %% tags=["dense"] mystnb={"image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, a panel for each of four cell lines."}}
-shares = dense_studies.gap_shares(scored, seed=seed)
-figures.gap_by_quantile(dense_studies.in_parts(scored), shares)
+shares = expression.gap_shares(scored, seed=seed)
+figures.gap_by_quantile(expression.in_parts(scored), shares)
 
 # %% [markdown] tags=["dense"]
 # **Figure: gap between the ceiling and the Pearson delta of the union, test genes sorted by it, simulated atlas (the paper's Figure 4 i for every line).**
 
 # %% tags=["dense"]
-tables.shown(shares.drop(columns=["kind"]))
+summaries.shown(shares.drop(columns=["kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the gap by part of the genes with 95 % bootstrap intervals, simulated atlas.**
@@ -101,7 +102,7 @@ tables.shown(shares.drop(columns=["kind"]))
 # **Claim.** Magnitude, distance from the controls and number of neighbours fall together from the best to the worst predicted genes.
 
 # %% tags=["dense"] mystnb={"image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for three parts of the test genes, a row for each of four cell lines."}}
-ranked = dense_studies.in_parts(scored.assign(error=-scored["pearson"]), by="error")
+ranked = expression.in_parts(scored.assign(error=-scored["pearson"]), by="error")
 figures.part_traits(ranked)
 
 # %% [markdown] tags=["dense"]
@@ -109,7 +110,7 @@ figures.part_traits(ranked)
 # Test genes are ranked by Pearson delta of the union; boxes show median and quartiles.
 
 # %% tags=["dense"]
-tables.shown(dense_studies.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
+summaries.shown(expression.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: means of the same with 95 % bootstrap intervals, simulated atlas.**
@@ -119,27 +120,27 @@ tables.shown(dense_studies.part_traits(scored, seed=seed).drop(columns=["atlas",
 # **Claim.** Pearson delta rises with the magnitude and so do MSE and MAE, which count errors.
 
 # %% tags=["dense"] mystnb={"image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its delta magnitude, a column for each of four cell lines."}}
-figures.scores_against_trait(scored, "magnitude", dense_studies.UNION, dense_studies.SCORES)
+figures.scores_against_trait(scored, "magnitude", expression.UNION, expression.SCORES)
 
 # %% [markdown] tags=["dense"]
 # **Figure: scores of the union against delta magnitude, one point a test gene, simulated atlas (the paper's Appendix B.2).**
 # The magnitude is on a logarithmic scale; a few weak genes with a large error were given a neighbour with a strong effect.
 
 # %% tags=["dense"] mystnb={"image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its control-likeness, a column for each of four cell lines."}}
-figures.scores_against_trait(scored, "control_likeness", dense_studies.UNION, dense_studies.SCORES)
+figures.scores_against_trait(scored, "control_likeness", expression.UNION, expression.SCORES)
 
 # %% [markdown] tags=["dense"]
 # **Figure: scores of the union against control-likeness, one point a test gene, simulated atlas (the paper's Appendix B.2).**
 
 # %% tags=["dense"] mystnb={"image": {"alt": "Spearman correlation of three scores with delta magnitude and control-likeness, with intervals, a panel for each of four cell lines."}}
-correlations = dense_studies.score_correlations(scored, seed=seed)
+correlations = expression.score_correlations(scored, seed=seed)
 figures.score_correlations(correlations)
 
 # %% [markdown] tags=["dense"]
 # **Figure: Spearman correlation of three scores with delta magnitude and control-likeness over test genes, with 95 % bootstrap intervals, simulated atlas.**
 
 # %% tags=["dense"]
-tables.shown(correlations.drop(columns=["atlas", "kind"]))
+summaries.shown(correlations.drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the same in numbers, with the plain correlation (`pearson`) beside, simulated atlas.**
@@ -149,7 +150,7 @@ tables.shown(correlations.drop(columns=["atlas", "kind"]))
 # **Claim.** Neighbours beat the average training gene in every line and miss most of the ten that resemble the gene most.
 
 # %% tags=["dense"] mystnb={"image": {"alt": "Two overlaid histograms of the correlation between deltas, of test genes with all training genes and with their neighbours, a panel for each of four cell lines."}}
-pairs = dense_studies.neighbour_correlations(screens, limit, cut, seed, split)
+pairs = expression.neighbour_correlations(screens, limit, cut, seed, split)
 figures.neighbour_correlations(pairs)
 
 # %% [markdown] tags=["dense"]
@@ -157,7 +158,7 @@ figures.neighbour_correlations(pairs)
 # Dotted lines are the means over test genes of the best training gene and of the best neighbour.
 
 # %% tags=["dense"]
-tables.shown(dense_studies.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
+summaries.shown(expression.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: quality of the neighbours, means over test genes that have one, brackets 95 % bootstrap intervals, simulated atlas.**
@@ -167,7 +168,7 @@ tables.shown(dense_studies.neighbour_quality(pairs, seed=seed).drop(columns=["at
 # **Claim.** The signs hold in all four lines, the proportions of the gap in some.
 
 # %% tags=["dense"]
-tables.shown(phenomena.compared(scored, pairs, seed=seed))
+summaries.shown(findings.compared(scored, pairs, seed=seed))
 
 # %% [markdown] tags=["dense"]
 # **Table: findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated atlas, test perturbations.**

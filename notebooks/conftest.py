@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kgpert_lib import absent
+from kgpert_lib.book import cells
 from kgpert_lib.downloads.fetch import available
-from kgpert_lib.sources import perturbqa
+from kgpert_lib.screens import perturbqa
 
 FILES = [name for line in ("k562", "rpe1") for name in perturbqa.files(line)]  # what the stored outputs used
 LEFT_OUT = pytest.StashKey[list[pytest.Item]]()
@@ -21,7 +21,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    needing = [item for item in items if absent.tagged(getattr(item, "cell", None))]
+    needing = [item for item in items if cells.tagged(getattr(item, "cell", None))]
     if needing and not all(available(name) for name in FILES):
         config.stash[LEFT_OUT] = needing
         config.hook.pytest_deselected(items=needing)

@@ -56,12 +56,12 @@ def mirror(monkeypatch, cache):
 @pytest.fixture
 def kgpert(monkeypatch, capsys):
     """Runs the command in this process: exit code, standard output, standard error."""
-    from kgpert_lib import cli
+    from kgpert_lib.cli import main
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["kgpert", *map(str, arguments)])
         with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            cli.main()
+            main.main()
         printed = capsys.readouterr()
         return stop.value.code, printed.out, printed.err
 

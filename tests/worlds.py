@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kgpert_lib.atlas import Atlas, CellLine
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.screens.atlas import Atlas, CellLine
 
 
 def symbols(n: int, prefix: str = "G") -> np.ndarray:

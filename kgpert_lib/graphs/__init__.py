@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from kgpert_lib.downloads.fetch import fetch
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import edgelist, go, string
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -22,9 +21,9 @@ GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
     "go": go.load,
     "go-shared": partial(go.load, "shared"),
     "string-full": lambda: string.read_release(
-        fetch("9606.protein.links.v12.0.txt.gz"), fetch("9606.protein.info.v12.0.txt.gz"), name="string-full"
+        *_fetched("9606.protein.links.v12.0.txt.gz", "9606.protein.info.v12.0.txt.gz"), name="string-full"
     ),
-    "go-full": lambda: go.load(release=(fetch("go-basic.obo"), fetch("goa_human.gaf.gz")), name="go-full"),
+    "go-full": lambda: go.load(release=_fetched("go-basic.obo", "goa_human.gaf.gz"), name="go-full"),
 }
 
 
@@ -49,6 +48,13 @@ def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[Knowledge
     if len(set(labels)) < len(labels):
         raise InputError(f"Two graphs of {spec!r} are both called {max(labels, key=labels.count)!r}; rename a file.")
     return graphs if names is None else [align(graph, names)[0] for graph in graphs]
+
+
+def _fetched(first: str, second: str) -> tuple[Path, Path]:
+    """Verified local copies of two release files; HTTP is imported only here."""
+    from kgpert_lib.downloads.fetch import fetch
+
+    return fetch(first), fetch(second)
 
 
 def _is_edge_list(name: str) -> bool:

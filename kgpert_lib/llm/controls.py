@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from kgpert_lib.atlas import TrainingView
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.llm.proposals import Proposal, Proposing
 from kgpert_lib.llm.questions import Neighbouring
-from kgpert_lib.neighbours import Neighbourhoods, from_sets, predict
-from kgpert_lib.predictions import Predictions
+from kgpert_lib.predictors.neighbours import Neighbourhoods, from_sets, predict
+from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.screens.atlas import TrainingView
 
 Among = Literal["offered", "training"]
 SHORTEST_PREFIX = 3

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kgpert_lib.atlas import TrainingView
 from kgpert_lib.llm import prompts
 from kgpert_lib.llm.proposals import ModelPredictor
 from kgpert_lib.llm.questions import Neighbouring, Question, candidates, closest, knowledge_of, lengths, names_of
-from kgpert_lib.neighbours import Neighbourhoods
+from kgpert_lib.predictors.neighbours import Neighbourhoods
+from kgpert_lib.screens.atlas import TrainingView
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kgpert_lib.atlas import TrainingView
 from kgpert_lib.llm import prompts
 from kgpert_lib.llm.proposals import ModelPredictor
 from kgpert_lib.llm.questions import Question, candidates, chosen_genes, closest, knowledge_of, lengths, names_of
-from kgpert_lib.neighbours import Neighbourhoods, from_sets
+from kgpert_lib.predictors.neighbours import Neighbourhoods, from_sets
+from kgpert_lib.screens.atlas import TrainingView
 
 UNKNOWN_OFFERED = 40  # candidates for a gene outside the graphs, picked by `chosen_genes`
 

@@ -17,7 +17,6 @@ from typing import ClassVar, Protocol
 import pandas as pd
 
 from kgpert_lib import paths
-from kgpert_lib.atlas import TrainingView
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.symbols import gene_names
 from kgpert_lib.llm.answers import Dropped, parse
@@ -25,8 +24,9 @@ from kgpert_lib.llm.client import Request, request_key
 from kgpert_lib.llm.models import ModelSpec, find_model
 from kgpert_lib.llm.questions import Neighbouring, Question, spellings
 from kgpert_lib.llm.record import Answer, Record
-from kgpert_lib.neighbours import Neighbourhoods, from_sets, predict
-from kgpert_lib.predictions import Predictions
+from kgpert_lib.predictors.neighbours import Neighbourhoods, from_sets, predict
+from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.screens.atlas import TrainingView
 
 
 @dataclass(frozen=True)

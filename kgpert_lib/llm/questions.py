@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 
 from kgpert_lib import paths
-from kgpert_lib.atlas import Atlas, TrainingView
 from kgpert_lib.graphs.go import annotate
 from kgpert_lib.graphs.symbols import full_name, gene_names
 from kgpert_lib.llm.answers import resolver
 from kgpert_lib.llm.client import Request
 from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.prompts import Prompt
-from kgpert_lib.neighbours import Neighbourhoods
+from kgpert_lib.predictors.neighbours import Neighbourhoods
+from kgpert_lib.screens.atlas import Atlas, TrainingView
 
 TERMS = 2
 

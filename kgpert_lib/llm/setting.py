@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kgpert_lib import studies
-from kgpert_lib.atlas import Atlas
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import go, load_graphs, string
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -21,7 +19,9 @@ from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.proposals import ModelPredictor
 from kgpert_lib.llm.questions import with_test_genes
 from kgpert_lib.llm.record import Record
-from kgpert_lib.neighbours import Cut, GraphNeighbour, WeightedNeighbour, WeightPart
+from kgpert_lib.predictors import neighbours
+from kgpert_lib.predictors.neighbours import Cut, GraphNeighbour, WeightedNeighbour, WeightPart
+from kgpert_lib.screens.atlas import Atlas
 
 TASKS = ("langpert", "edits")
 
@@ -62,7 +62,7 @@ def setting(
     """
     names = atlas.perturbations()
     if atlas.name == "simulated":
-        from kgpert_lib.sources.simulated import simulate
+        from kgpert_lib.screens.simulated.simulation import simulate
 
         made = atlas.provenance
         graphs = simulate(made["seed"], made["size"], list(atlas.lines)).graphs
@@ -70,5 +70,5 @@ def setting(
     else:
         graphs = load_graphs(graph, names)
         similarity = align(go.load(keep=None, among=names), names)[0]
-        wider = studies.weighted(similarity, align(string.two_step(string.load()), names)[0], prior=prior)
+        wider = neighbours.weighted(similarity, align(string.two_step(string.load()), names)[0], prior=prior)
     return Setting(with_test_genes(atlas, genes, seed), graphs, GraphNeighbour(graphs, limit, cut, prior, seed), wider)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kgpert_lib.book import build
-from kgpert_lib.chapters import toc_pages
+from kgpert_lib.book.build import build
+from kgpert_lib.book.chapters import toc_pages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [page.removesuffix(".ipynb") for page in toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))]

@@ -1,7 +1,7 @@
 """What a model wrote is shown on a page as text, whatever it wrote."""
 
 from kgpert_lib.llm.proposals import Proposal
-from kgpert_lib.llm.studies import quotations
+from kgpert_lib.studies.langpert import quotations
 
 EVIL = (
     "<script>document.title = 'broken'</script><img src=x onerror=\"document.title = 'broken'\">"

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kgpert_lib.atlas import Atlas
 from kgpert_lib.errors import InputError
-from kgpert_lib.llm import studies
 from kgpert_lib.llm.client import request_key
 from kgpert_lib.llm.controls import FirstOffered, Inside, PrefixRule, RandomSets, same_prefix
 from kgpert_lib.llm.edits import NeighbourhoodEdits
@@ -22,7 +20,9 @@ from kgpert_lib.llm.proposals import ModelPredictor, table
 from kgpert_lib.llm.questions import chosen_genes, with_test_genes
 from kgpert_lib.llm.record import Answer, Record, prompt_hash
 from kgpert_lib.llm.setting import Setting
-from kgpert_lib.neighbours import GraphNeighbour, WeightedNeighbour, WeightPart
+from kgpert_lib.predictors.neighbours import GraphNeighbour, WeightedNeighbour, WeightPart
+from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.studies import langpert as langpert_studies
 from tests import worlds
 
 ATLAS = worlds.atlas()
@@ -159,7 +159,7 @@ def test_a_missing_record_is_counted_and_never_asked(record):
     assert table(told)["answered"].sum() == 1
     setting = Setting(ATLAS, [GRAPH], UNION, WIDER)
     read = {
-        (p.task, "m"): studies.Told(
+        (p.task, "m"): langpert_studies.Told(
             p.name,
             "m",
             0.0,
@@ -171,10 +171,10 @@ def test_a_missing_record_is_counted_and_never_asked(record):
         )
         for p in (langpert, edits)
     }
-    counted = studies.counts(read).set_index(["line", "task"])
+    counted = langpert_studies.counts(read).set_index(["line", "task"])
     assert counted.loc[("k562", "langpert"), "missing"] == len(TEST) - 1
     assert counted.loc[("k562", "edits"), "missing"] == len(TEST)
-    scores = studies.langpert_scores(setting, read, draws=2)
+    scores = langpert_studies.langpert_scores(setting, read, draws=2)
     assert scores[scores["predictor"].str.startswith("LangPert")]["perturbation"].unique().tolist() == [TEST[0]]
     assert (scores[scores["predictor"] == "training mean"].groupby("line").size() == len(TEST)).all()
 
@@ -301,12 +301,14 @@ def test_shares_and_fates_add_up(record):
     say(record, langpert, dict.fromkeys(TEST, json.dumps({"genes": [TRAIN[0], TRAIN[0], "NONSENSE"]})))
     setting = Setting(ATLAS.select(["k562"]), [GRAPH], UNION, WIDER)
     told = {
-        ("langpert", "m"): studies.Told("x", "m", 0.0, {("k562", p.gene): p for p in langpert.proposals(VIEW, TEST)})
+        ("langpert", "m"): langpert_studies.Told(
+            "x", "m", 0.0, {("k562", p.gene): p for p in langpert.proposals(VIEW, TEST)}
+        )
     }
-    fates = studies.fates(told).set_index("fate")
+    fates = langpert_studies.fates(told).set_index("fate")
     assert fates.loc["used", "n"] == len(TEST)
     assert fates["share"].sum() == pytest.approx(1)
-    inside = studies.inside_graphs(setting, told).set_index("who")
+    inside = langpert_studies.inside_graphs(setting, told).set_index("who")
     expected = np.mean([TRAIN[0] in GRAPH.neighbours(g) for g in TEST])
     assert inside.loc["m", "share"] == pytest.approx(expected)
     assert inside[inside["published"]].index.tolist() == ["Gemini 2.5 Pro", "Claude Sonnet 4"]
@@ -314,4 +316,4 @@ def test_shares_and_fates_add_up(record):
 
 def test_a_gene_that_was_not_read_is_named():
     with pytest.raises(InputError, match=r"No proposal of m was read for"):
-        studies.Told("x", "m", None, {}).predict(VIEW, TEST[:1])
+        langpert_studies.Told("x", "m", None, {}).predict(VIEW, TEST[:1])

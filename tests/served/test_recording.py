@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from kgpert_lib.atlas import Atlas, CellLine
-from kgpert_lib.cli import app
-from kgpert_lib.llm import studies
+from kgpert_lib.cli.main import app
 from kgpert_lib.llm.record import Record, read_export
 from kgpert_lib.llm.setting import setting
+from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.studies import langpert
 
 TRAIN = ["PSMB5", "PSMB6", "PSMA1", "PSMA3", "RPL3", "RPL5", "RPL7", "MED1", "MED12", "INTS1", "INTS2", "POLR2A"]
 TEST = ["PSMB7", "RPL4", "MED4"]
@@ -46,9 +46,9 @@ def test_answers_are_recorded_exported_and_not_asked_again(screen, tmp_path):
     assert again.output.count("3 of 3 answered (3 of them from the record)") == 2
 
     asked = setting(screen)
-    told = studies.read(asked, ["smollm2"], Record(None, [tmp_path / "answers"]))
-    counted = studies.counts(told)
+    told = langpert.read(asked, ["smollm2"], Record(None, [tmp_path / "answers"]))
+    counted = langpert.counts(told)
     assert (counted["missing"] == 0).all()
     assert (counted["unreadable"] == 0).all()
-    for scores in (studies.langpert_scores(asked, told, 2), studies.edit_scores(asked, told, 2)):
+    for scores in (langpert.langpert_scores(asked, told, 2), langpert.edit_scores(asked, told, 2)):
         assert (scores.groupby("predictor").size() == len(TEST)).all()

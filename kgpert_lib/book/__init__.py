@@ -1,0 +1,1 @@
+"""The book: its chapters executed, its pages rendered."""

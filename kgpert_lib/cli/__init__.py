@@ -1,0 +1,1 @@
+"""The ``kgpert`` command, a thin layer over the library."""

@@ -1,0 +1,174 @@
+"""How well an experiment repeats itself: split-half ceilings, their corrections, and how biased those are.
+
+SPEC section 3. The cells of a perturbation are cut at random into halves and the two half deltas
+correlated; as each half has half the cells, the correlation is then corrected upwards. The published
+equation is missing, so the correction is a parameter (reconstructed). On a simulation the truth is
+known, and `calibrate` measures which correction is least biased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.screens.atlas import CellLine
+from kgpert_lib.screens.pseudobulk import Pseudobulk
+
+if TYPE_CHECKING:
+    from kgpert_lib.screens.simulated.simulation import Simulation
+
+SPLITS = 10
+BINS = (30, 45, 60, 80, 201)
+
+
+def _spearman_brown(r: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 2 * r / (1 + np.maximum(r, -0.99))
+
+
+CORRECTIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "sqrt": lambda r: 1 - (1 - r) / np.sqrt(2),
+    "linear": lambda r: 1 - (1 - r) / 2,
+    "spearman-brown": _spearman_brown,
+    "noise-free": lambda r: np.sqrt(np.maximum(_spearman_brown(r), 0)),
+    "none": lambda r: r,
+}
+
+
+def correct(r: ArrayLike, correction: str = "sqrt") -> NDArray[np.float64]:
+    """Scale split-half correlations up to the full number of cells.
+
+    ``sqrt`` ``1 - (1 - r) / sqrt(2)`` (the paper's argument, reconstructed), ``linear`` ``1 - (1 - r) / 2``,
+    ``spearman-brown`` ``2r / (1 + r)``: the correlation of two full experiments, ``noise-free``
+    ``sqrt(2r / (1 + r))``: the correlation of one full experiment with the truth (ours), ``none``.
+
+    >>> correct(0.5, "spearman-brown").round(3).item()
+    0.667
+    """
+    if correction not in CORRECTIONS:
+        raise InputError(f"Unknown correction {correction!r}; it is one of {', '.join(CORRECTIONS)}.")
+    return CORRECTIONS[correction](np.asarray(r, dtype=np.float64))
+
+
+def split_half(bulk: Pseudobulk, controls: Literal["split", "shared"] = "split") -> pd.DataFrame:
+    """Split-half correlation of every perturbation in every split that `bulk` accumulated.
+
+    Columns ``perturbation``, ``n_cells``, ``split`` and ``r``, one row for each perturbation and split.
+    """
+    frames = []
+    for split in range(bulk.splits):
+        r = pearson_delta(*bulk.halves(split, controls))
+        names = {"perturbation": bulk.perturbations, "n_cells": bulk.n_cells, "split": split, "r": r}
+        frames.append(pd.DataFrame(names))
+    if not frames:
+        raise InputError("Reproducibility needs at least one random split; accumulate the cells with splits=10.")
+    return pd.concat(frames, ignore_index=True)
+
+
+def stored_split(line: CellLine) -> pd.DataFrame:
+    """The same table from the one pair of half-sample deltas that an atlas stores."""
+    if line.half_a is None or line.half_b is None:
+        raise InputError(f"{line.name} has no half-sample deltas, so its reproducibility cannot be told.")
+    r = pearson_delta(line.half_a, line.half_b)
+    return pd.DataFrame({"perturbation": line.perturbations, "n_cells": line.n_cells, "split": 0, "r": r})
+
+
+def ceiling(table: pd.DataFrame, correction: str = "sqrt") -> pd.DataFrame:
+    """Corrected reproducibility of each perturbation over its splits.
+
+    Columns ``perturbation``, ``n_cells``, ``ceiling`` (mean over splits of the corrected correlation), ``spread``
+    (standard deviation over splits; NaN with one) and ``splits``, in the table's order of perturbations.
+    """
+    scaled = table.assign(ceiling=correct(table["r"], correction))
+    groups = scaled.groupby("perturbation", sort=False)
+    result = groups.agg(
+        n_cells=("n_cells", "first"),
+        ceiling=("ceiling", "mean"),
+        spread=("ceiling", "std"),
+        splits=("split", "nunique"),
+    )
+    return result.reset_index()
+
+
+def measure(simulation: Simulation, line: str, splits: int = SPLITS) -> pd.DataFrame:
+    """What a simulation knows about each perturbation of a line, one row each.
+
+    Columns ``line``, ``perturbation``, ``n_cells``, a column for each correction (mean over splits),
+    ``shared`` (uncorrected, controls not split), ``truth`` (correlation of the noise-free with the observed delta)
+    and ``replicate`` (correlation of two independent full experiments).
+    """
+    bulk = simulation.bulk(line, splits=splits)
+    halves = split_half(bulk).assign(shared=split_half(bulk, "shared")["r"])
+    return compare(simulation, line, halves, bulk.deltas()[0])
+
+
+def compare(simulation: Simulation, line: str, halves: pd.DataFrame, observed: NDArray[np.float32]) -> pd.DataFrame:
+    """`measure` for split-half correlations and (n, m) deltas that are there already.
+
+    `halves` is `split_half` with the column ``shared`` besides: the correlation where controls are not split.
+    """
+    columns = {name: ceiling(halves, name)["ceiling"].to_numpy() for name in CORRECTIONS}
+    first = ceiling(halves.assign(r=halves["shared"]), "none")
+    again = simulation.bulk(line, splits=0, replicate=1).deltas()[0]
+    return pd.DataFrame(
+        {
+            "line": line,
+            "perturbation": first["perturbation"],
+            "n_cells": first["n_cells"],
+            **columns,
+            "shared": first["ceiling"],
+            "truth": pearson_delta(simulation.truth[line], observed),
+            "replicate": pearson_delta(again, observed),
+        }
+    )
+
+
+def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2_000, seed: int = 0) -> pd.DataFrame:
+    """Bias of each correction against the truth and against a replicate, by cells a perturbation.
+
+    Parameters
+    ----------
+    measured : rows of `measure`, of one or more lines.
+    bins : edges of the bins of cells a perturbation, the last exclusive; a bin ``all`` comes besides.
+
+    Returns
+    -------
+    Columns ``line``, ``cells``, ``target`` (truth or replicate), ``correction``, ``bias`` (mean of corrected minus
+    target), ``low`` and ``high`` (95 % bootstrap interval over perturbations), ``rmse`` and ``n``.
+    """
+    rng = np.random.default_rng(seed)
+    measured = measured.reset_index(drop=True)
+    labels = pd.cut(measured["n_cells"], list(bins), right=False, labels=[f"{a}-{b - 1}" for a, b in pairwise(bins)])
+    rows = []
+    for line, part in measured.groupby("line", sort=False):
+        groups = [("all", part)]
+        groups += [(str(c), g) for c, g in part.groupby(labels[part.index], observed=True)]
+        for cells, group in groups:
+            pick = rng.integers(len(group), size=(draws, len(group)))
+            for target in ("truth", "replicate"):
+                for name in CORRECTIONS:
+                    error = (group[name] - group[target]).to_numpy()
+                    low, high = np.quantile(error[pick].mean(axis=1), [0.025, 0.975])
+                    rmse = float(np.sqrt((error**2).mean()))
+                    rows.append((line, cells, target, name, error.mean(), low, high, rmse, len(group)))
+    columns = ["line", "cells", "target", "correction", "bias", "low", "high", "rmse", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def shared_control_inflation(
+    measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2_000, seed: int = 0
+) -> pd.DataFrame:
+    """How much higher the uncorrected split-half correlation is when both halves use the same controls.
+
+    Columns ``line``, ``cells``, ``inflation`` (mean), ``low``, ``high`` (95 % bootstrap interval) and ``n``.
+    """
+    renamed = measured.assign(**dict.fromkeys(CORRECTIONS, measured["shared"]), replicate=measured["none"])
+    table = calibrate(renamed, bins, draws, seed)
+    chosen = table[(table["target"] == "replicate") & (table["correction"] == "none")]
+    return chosen.rename(columns={"bias": "inflation"})[["line", "cells", "inflation", "low", "high", "n"]]

@@ -1,0 +1,170 @@
+"""What is predicted for one gene, which neighbours say so, and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kgpert_lib.evaluation.trust import FEWEST, Trust
+from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.symbols import full_name, resolve
+from kgpert_lib.metrics import deltas
+from kgpert_lib.predictors.neighbours import GraphNeighbour, Neighbour, measured_neighbours, neighbourhoods, predict
+from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
+from kgpert_lib.types import Split
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The prediction for one perturbation in one line.
+
+    Attributes
+    ----------
+    gene, line, atlas, kind : what was asked, and of which atlas (real or simulated).
+    status : ``"test"``, ``"val"``, ``"train"`` (its own delta was left out) or ``"not screened"``.
+    neighbours : members of the neighbourhood, largest share first.
+    readout : a row a readout gene: gene, predicted, neighbours_measured, measured (NaN where it was not).
+    fallback : True when no neighbour was found and the mean training delta stands in.
+    score : Pearson delta, centred Pearson and number of measured genes; None for a gene not screened.
+    expected : Pearson delta to expect from such a neighbourhood, with the `low` and `high` end of an interval that
+        holds the share `level` of genes (`trust.Trust`); None where it was not asked for or the line has too few
+        training perturbations to tell.
+    """
+
+    gene: str
+    line: str
+    atlas: str
+    kind: str
+    status: str
+    neighbours: Sequence[Neighbour]
+    readout: pd.DataFrame
+    fallback: bool
+    score: dict[str, float] | None
+    expected: dict[str, float] | None = None
+
+    @property
+    def described_status(self) -> str:
+        """What the atlas knows of this gene in this line, in words."""
+        return {
+            "test": "held out for test in this line",
+            "val": "held out for validation in this line",
+            "train": "a training perturbation of this line, left out of this prediction",
+        }.get(self.status, "not screened in this line")
+
+    def neighbour_table(self) -> pd.DataFrame:
+        """A row a neighbour: gene, share of the mean, and its edge weight in each graph (NaN: no edge)."""
+        rows = [{"gene": n.gene, "share": n.share, **n.graphs} for n in self.neighbours]
+        return pd.DataFrame(rows)
+
+    def strongest(self, top: int, sign: int) -> pd.DataFrame:
+        """The `top` readout genes that move most up (`sign` 1) or down (-1), ties by symbol."""
+        moved = self.readout[np.sign(self.readout["predicted"]) == sign]
+        order = moved.assign(size=-sign * moved["predicted"]).sort_values(["size", "gene"])
+        return order.drop(columns="size").head(top)
+
+    def to_dict(self, top: int = 10) -> dict[str, Any]:
+        """Plain values for JSON."""
+        rows = {
+            name: [
+                {k: (None if isinstance(v, float) and np.isnan(v) else v) for k, v in row.items()}
+                for row in self.strongest(top, sign).to_dict("records")
+            ]
+            for name, sign in (("up", 1), ("down", -1))
+        }
+        return {
+            "gene": self.gene,
+            "line": self.line,
+            "atlas": self.atlas,
+            "kind": self.kind,
+            "status": self.status,
+            "fallback": self.fallback,
+            "neighbours": [{"gene": n.gene, "weight": n.share, "graphs": n.graphs} for n in self.neighbours],
+            **rows,
+            "measured": self.score,
+            "expected": self.expected,
+        }
+
+
+def explain(
+    atlas: Atlas,
+    line: str,
+    gene: str,
+    predictor: GraphNeighbour,
+    split: Split = "per-line",
+    trust: bool = False,
+) -> Explanation:
+    """Predict `gene` in `line` and say why, and with `trust` how good such predictions are.
+
+    A training perturbation is left out of the training rows of every line before it is predicted, so
+    that its own delta never speaks for it.
+    """
+    cells = atlas[line]
+    view = atlas.view(line, split).without([gene])
+    found = predictor.neighbourhoods(view, [gene])
+    made = predict(found, view.target, predictor.prior)
+    enough = len(view.target.perturbations) >= FEWEST
+    measured = _measured(cells, gene)
+    readout = pd.DataFrame(
+        {
+            "gene": cells.genes,
+            "predicted": made.delta[0].astype(float),
+            "neighbours_measured": measured_neighbours(found, view.target)[0],
+            "measured": measured,
+        }
+    )
+    return Explanation(
+        gene=gene,
+        line=line,
+        atlas=atlas.name,
+        kind=atlas.kind,
+        status=str(cells.split[cells.index[gene]]) if gene in cells.index else "not screened",
+        neighbours=found.of(gene),
+        readout=readout,
+        fallback=bool(made.fallback[0]),
+        score=_score(view, made.delta, measured) if gene in cells.index else None,
+        expected=_expected(Trust.fit(view, predictor), gene) if trust and enough else None,
+    )
+
+
+def known_gene(symbol: str, graphs: Sequence[KnowledgeGraph], screen: CellLine | None = None) -> str:
+    """The spelling of `symbol` that the graphs or the screen use.
+
+    Raises InputError, with close names, for a gene that is in no graph and was not screened.
+    """
+    names = {str(s) for g in graphs for s in g.symbols}
+    where = f"of the graph {'+'.join(g.name for g in graphs)}"
+    if screen is not None:
+        names.update(map(str, screen.perturbations))
+        where += f" and the screen of {screen.name}"
+    return resolve(symbol, sorted(names), where)
+
+
+def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | None = 20) -> pd.DataFrame:
+    """The strongest neighbours of a gene over all genes: gene, full name, and the edge weight in each graph."""
+    found = neighbourhoods(graphs, [gene], np.unique(np.concatenate([g.symbols for g in graphs])), limit).of(gene)
+    rows = [{"gene": n.gene, "name": full_name(n.gene) or "", **n.graphs} for n in found]
+    return pd.DataFrame(rows, columns=["gene", "name", *(g.name for g in graphs)])
+
+
+def _expected(trust: Trust, gene: str) -> dict[str, float]:
+    told = trust.expect([gene]).first()
+    return {"pearson": told.pop("expected"), **told, "level": trust.level}
+
+
+def _measured(cells: CellLine, gene: str) -> np.ndarray:
+    if gene in cells.index:
+        return cells.delta[cells.index[gene]].astype(float)
+    return np.full(len(cells.genes), np.nan)
+
+
+def _score(view: TrainingView, delta: np.ndarray, measured: np.ndarray) -> dict[str, float]:
+    truth = measured[None].astype(np.float32)
+    return {
+        "n_genes": int((~np.isnan(measured)).sum()),
+        "pearson": float(deltas.pearson_delta(delta, truth)[0]),
+        "centred_pearson": float(deltas.centred_pearson(delta, truth, view.target.mean)[0]),
+    }

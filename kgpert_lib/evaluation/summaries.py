@@ -1,0 +1,75 @@
+"""One function per table: scores in, a data frame of numbers out; `shown` makes it readable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from kgpert_lib.metrics import stats
+
+SCORES = ("pearson", "centred_pearson", "retrieval", "mse", "mae")
+HEAD = ["atlas", "kind", "line", "split", "predictor"]
+
+
+def scores(
+    evaluated: pd.DataFrame, values: Sequence[str] = SCORES[:3], by: Sequence[str] = HEAD, seed: int = 0
+) -> pd.DataFrame:
+    """Mean of each score with its 95 % bootstrap interval over perturbations, one group a row.
+
+    Columns: those of `by`, ``n`` perturbations, ``fallback`` (how many got the training mean for want of a
+    neighbour; where `evaluated` says so), and for each score ``<score>``, ``<score>_low``, ``<score>_high``.
+    """
+    keys = list(by)
+    grouped = evaluated.groupby(keys, sort=False, observed=True)
+    table = grouped.size().rename("n").reset_index()
+    if "fallback" in evaluated:
+        table["fallback"] = grouped["fallback"].sum().to_numpy()
+    for value in values:
+        summary = stats.summarise(evaluated, keys, value, seed=seed).rename(
+            columns={"mean": value, "low": f"{value}_low", "high": f"{value}_high"}
+        )
+        table = table.merge(summary[[*keys, value, f"{value}_low", f"{value}_high"]], on=keys)
+    return table
+
+
+def paired_tests(
+    evaluated: pd.DataFrame, reference: str, value: str = "pearson", by: str = "predictor", seed: int = 0
+) -> pd.DataFrame:
+    """Each predictor against `reference` on the same perturbations, a Holm family per cell line (Table 1)."""
+    tables = []
+    for line, part in evaluated.groupby("line", sort=False, observed=True):
+        wide = part.pivot(index="perturbation", columns=by, values=value)[list(dict.fromkeys(part[by]))]
+        tables.append(stats.paired_wilcoxon(wide, reference=reference, seed=seed).assign(line=line))
+    table = pd.concat(tables, ignore_index=True)
+    keep = ["line", "method_a", "method_b", "n_pairs", "n_nonzero", "mean_difference", "low", "high", "p", "p_holm"]
+    return table[keep]
+
+
+def shown(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+    """The table as text: every ``x, x_low, x_high`` becomes one column ``x [95 %]``, p values two digits."""
+    text = pd.DataFrame(index=table.index)
+    for column in table.columns:
+        stem = "mean_difference" if column in ("low", "high") else column.removesuffix("_low").removesuffix("_high")
+        if stem != column and stem in table.columns:
+            continue
+        cells = table[column]
+        low, high = _bounds(table, column)
+        if low is not None and high is not None:
+            text[f"{column} [95 %]"] = [
+                f"{m:.{digits}f} [{a:.{digits}f}, {b:.{digits}f}]" for m, a, b in zip(cells, low, high, strict=True)
+            ]
+        elif column in ("p", "p_holm"):
+            text[column] = [f"{p:.1e}" if p < 1e-3 else f"{p:.2g}" for p in cells]
+        elif pd.api.types.is_float_dtype(cells):
+            text[column] = [f"{x:.{digits}f}" for x in cells]
+        else:
+            text[column] = cells.astype(str)
+    return text
+
+
+def _bounds(table: pd.DataFrame, column: str) -> tuple[pd.Series | None, pd.Series | None]:
+    names = ("low", "high") if column == "mean_difference" else (f"{column}_low", f"{column}_high")
+    if all(name in table.columns for name in names):
+        return table[names[0]], table[names[1]]
+    return None, None

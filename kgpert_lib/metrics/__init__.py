@@ -1,0 +1,1 @@
+"""Scores over arrays: deltas, inner products, intervals and tests, AUROC."""

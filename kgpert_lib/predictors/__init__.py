@@ -1,0 +1,1 @@
+"""What predicts the delta of a knock-down that was not measured."""

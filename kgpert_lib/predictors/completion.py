@@ -1,0 +1,177 @@
+"""Graph-regularised low-rank completion of training deltas (DESIGN: ``fill="lowrank"``; ours, not the paper's).
+
+Where a screen has gaps, the residuals ``R[p, j]`` from each readout gene's training mean are modelled as
+``u_p . v_j``. Alternating least squares minimises the squared error over measured pairs plus
+``ridge * |u_p - mean of u over p's graph neighbours|^2`` and ``ridge * |v_j|^2``. Only training rows enter.
+
+A completion that saw a perturbation's own row flatters whatever is then judged on that perturbation: judge
+training perturbations on `out_of_fold` completions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import svds
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.predictors.neighbours import GraphNeighbour, Neighbourhoods, WeightedNeighbour
+from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.screens.atlas import TrainingLine, TrainingView
+from kgpert_lib.types import FloatArray, NameArray
+
+ROUNDS = 8
+
+
+class Factors(NamedTuple):
+    """`rows` (t, r) of the perturbations and `columns` (m, r) of the readout genes; their product is the residual."""
+
+    rows: FloatArray
+    columns: FloatArray
+
+
+def factorise(
+    residual: sp.csr_matrix,
+    pull: FloatArray | sp.csr_matrix,
+    rank: int,
+    ridge: float,
+    kin: FloatArray | None = None,
+) -> Factors:
+    """Alternating least squares over the stored entries of `residual` (t, m), explicit zeros included.
+
+    `pull` (t, t) holds each row's neighbour weights with sums of at most 1: ``pull @ rows`` is what a row's
+    factor is drawn to; `kin` (m, m) is the same for readout genes. The rank is lowered to the smaller side less
+    one. Deterministic.
+    """
+    if rank < 1 or not ridge > 0:
+        raise InputError(f"Completion needs a rank from 1 and a ridge above 0; got {rank} and {ridge}.")
+    rank = min(rank, min(residual.shape) - 1)
+    if rank < 1:
+        raise InputError(f"Completion needs two perturbations and two readout genes; got {residual.shape}.")
+    values = sp.csr_matrix(residual, dtype=np.float32)
+    seen = values.copy()
+    seen.data = np.ones_like(seen.data)
+    values_t, seen_t = values.T.tocsr(), seen.T.tocsr()
+    start = np.random.default_rng(0).standard_normal(min(values.shape)).astype(np.float32)
+    _, size, directions = svds(values, k=rank, v0=start, tol=1e-2)
+    columns = (directions.T * np.sqrt(np.maximum(size, 0))).astype(np.float32)
+    rows = np.zeros((values.shape[0], rank), np.float32)
+    for _ in range(ROUNDS):
+        rows = _solve(values, seen, columns, ridge, pull @ rows)
+        columns = _solve(values_t, seen_t, rows, ridge, None if kin is None else kin @ columns)
+    return Factors(_solve(values, seen, columns, ridge, pull @ rows), columns)
+
+
+def complete(line: TrainingLine, pull: FloatArray | sp.csr_matrix, rank: int = 16, ridge: float = 3.0) -> TrainingLine:
+    """The training line with its gaps filled; measured deltas stay as they are.
+
+    `pull` (t, t) weights between training perturbations (`pulled`). A line without gaps is returned unchanged.
+    """
+    if line.dense:
+        return line
+    row, column = np.nonzero(line.measured)
+    gap = line.delta - line.mean
+    residual = sp.csr_matrix((gap[row, column], (row, column)), shape=gap.shape)
+    factors = factorise(residual, pull, rank, ridge)
+    guess = line.mean + factors.rows @ factors.columns.T
+    return replace(line, delta=np.where(line.measured, line.delta, guess).astype(np.float32))
+
+
+def pulled(weights: FloatArray | sp.csr_matrix, prior: float = 0.3) -> FloatArray | sp.csr_matrix:
+    """Rows of non-negative `weights` divided by their sum plus `prior`: few or weak neighbours pull towards 0."""
+    total = np.asarray(weights.sum(axis=1), dtype=np.float32).ravel()
+    share = (1 / (total + np.float32(prior))).astype(np.float32)
+    return sp.diags(share).astype(np.float32) @ weights if sp.issparse(weights) else weights * share[:, None]
+
+
+def folds(n: int, k: int = 5, seed: int = 0) -> NDArray[np.intp]:
+    """(n,) fold of each of n perturbations: sizes differ by one at most, the same for the same seed."""
+    return np.random.default_rng(seed).permutation(n) % k
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Perturbations `held` and the completed training line in whose fit they had no part (and no row)."""
+
+    held: NameArray
+    line: TrainingLine
+
+
+def out_of_fold(
+    line: TrainingLine,
+    weights: FloatArray | sp.csr_matrix,
+    rank: int = 16,
+    ridge: float = 3.0,
+    k: int = 5,
+    seed: int = 0,
+) -> Iterator[HeldOut]:
+    """For each fold of training perturbations, the completion of the others.
+
+    `weights` (t, t) graph weights between the training perturbations, not normalised. Changing the row of a
+    perturbation changes nothing in the fold that holds it.
+    """
+    fold = folds(len(line.perturbations), k, seed)
+    dense = sp.csr_matrix(weights)
+    for f in range(min(k, len(fold))):
+        kept = np.flatnonzero(fold != f)
+        held = line.perturbations[fold == f]
+        part = pulled(dense[kept][:, kept])
+        yield HeldOut(held, complete(line.without(held), part, rank, ridge))
+
+
+def completed(
+    view: TrainingView, weights: FloatArray | sp.csr_matrix, rank: int = 16, ridge: float = 3.0
+) -> TrainingView:
+    """The view whose target line is `complete`; `weights` (t, t) between its training perturbations."""
+    done = complete(view.target, pulled(weights), rank, ridge)
+    return replace(view, lines={**view.lines, view.line: done})
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A neighbour predictor on training deltas whose gaps are filled first (``fill="lowrank"``).
+
+    The completion pulls a training perturbation towards the neighbours that the predictor itself gives it among
+    the training perturbations; no other row is read, so the gaps are filled without any test delta.
+    """
+
+    predictor: GraphNeighbour | WeightedNeighbour
+    rank: int = 16
+    ridge: float = 3.0
+
+    @property
+    def name(self) -> str:
+        """The predictor's name and that its deltas were filled."""
+        return f"{self.predictor.name}, filled"
+
+    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """The predictor's own."""
+        return self.predictor.neighbourhoods(view, perturbations)
+
+    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
+        """Deltas of `perturbations` in the target line."""
+        training = [str(p) for p in view.target.perturbations]
+        weights = self.predictor.neighbourhoods(view, training).weights
+        return self.predictor.predict(completed(view, weights, self.rank, self.ridge), perturbations)
+
+
+def _solve(
+    values: sp.csr_matrix, seen: sp.csr_matrix, other: FloatArray, ridge: float, toward: FloatArray | None = None
+) -> FloatArray:
+    """(n, r) ridge solutions of every row at once, given the other side's factors."""
+    r = other.shape[1]
+    i, j = np.triu_indices(r)
+    packed = seen @ (other[:, i] * other[:, j])
+    gram = np.empty((packed.shape[0], r, r), np.float32)
+    gram[:, i, j] = packed
+    gram[:, j, i] = packed
+    gram[:, np.arange(r), np.arange(r)] += np.float32(ridge)
+    right = values @ other
+    if toward is not None:
+        right = right + np.float32(ridge) * toward
+    return np.linalg.solve(gram, right[..., None])[..., 0].astype(np.float32)

@@ -1,0 +1,193 @@
+"""Predicted deltas, whoever made them: the one thing every predictor returns, saved and loaded.
+
+Predictions made elsewhere are read from ``.h5ad``, ``.npz`` or ``.csv`` and scored like our own.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.screens.atlas import TrainingView
+from kgpert_lib.types import FloatArray, NameArray
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predicted deltas of some perturbations in one cell line.
+
+    Attributes
+    ----------
+    perturbations : (n,) symbols.
+    genes : (m,) readout genes.
+    delta : (n, m) float32, finite.
+    n_neighbours : (n,) training perturbations that were averaged; 0 where none was.
+    fallback : (n,) True where the prediction is the mean training delta for want of anything better.
+    """
+
+    perturbations: NameArray
+    genes: NameArray
+    delta: FloatArray
+    n_neighbours: NDArray[np.int64]
+    fallback: NDArray[np.bool_]
+
+    def select(self, perturbations: Sequence[str], genes: NameArray) -> Predictions:
+        """The named perturbations and readout genes in that order; InputError counts what is missing."""
+        rows = _places("perturbation", self.perturbations, np.asarray(perturbations, dtype=str))
+        columns = _places("readout gene", self.genes, genes)
+        return replace(
+            self,
+            perturbations=self.perturbations[rows],
+            genes=self.genes[columns],
+            delta=self.delta[np.ix_(rows, columns)],
+            n_neighbours=self.n_neighbours[rows],
+            fallback=self.fallback[rows],
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``.h5ad`` (X = predicted delta), ``.npz`` or ``.csv`` by the file's ending.
+
+        Raises InputError for another ending and where the file cannot be written.
+        """
+        target = Path(path)
+        check_ending(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, scratch = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+            os.close(handle)
+            try:
+                _WRITERS[target.suffix](self, Path(scratch))
+                os.chmod(scratch, 0o644)
+                os.replace(scratch, target)
+            finally:
+                Path(scratch).unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{target} cannot be written ({error.strerror or error}); choose another path.") from error
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> Predictions:
+        """Read predictions from ``.h5ad``, ``.npz`` (perturbations, genes, delta) or ``.csv`` (genes as columns).
+
+        Raises
+        ------
+        InputError
+            File missing, of another type, cut short, with repeated names or a value that is not finite.
+        """
+        source = Path(path)
+        if source.suffix not in _READERS:
+            raise InputError(f"{source}: predictions are read from {', '.join(_READERS)}.")
+        if not source.is_file():
+            raise InputError(f"{source} does not exist.")
+        try:
+            perturbations, genes, delta = _READERS[source.suffix](source)
+        except InputError:
+            raise
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            raise InputError(f"{source} cannot be read as predictions ({_first_line(error)}).") from error
+        _check(source, perturbations, genes, delta)
+        none = np.zeros(len(perturbations), np.int64)
+        return cls(perturbations, genes, delta, none, none.astype(bool))
+
+
+def check_ending(path: Path) -> None:
+    """InputError unless predictions can be saved under this file name."""
+    if path.suffix not in _WRITERS:
+        raise InputError(f"{path}: predictions are saved as {', '.join(_WRITERS)}.")
+
+
+class Predictor(Protocol):
+    """Anything that predicts deltas from training perturbations alone."""
+
+    @property
+    def name(self) -> str:
+        """Short name, shown in tables."""
+
+    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
+        """Deltas of `perturbations` in the view's target line."""
+
+
+def _places(what: str, have: NameArray, want: NameArray) -> NDArray[np.intp]:
+    place = pd.Index(have).get_indexer(pd.Index(want))
+    lost = want[place < 0]
+    if len(lost):
+        raise InputError(f"The predictions lack {len(lost)} of {len(want)} {what}s, the first being {lost[0]}.")
+    return place
+
+
+def _check(source: Path, perturbations: NameArray, genes: NameArray, delta: FloatArray) -> None:
+    if delta.shape != (len(perturbations), len(genes)):
+        raise InputError(
+            f"{source}: {delta.shape} values for {len(perturbations)} perturbations x {len(genes)} readout genes."
+        )
+    for what, names in (("perturbation", perturbations), ("readout gene", genes)):
+        repeated = pd.Index(names).duplicated()
+        if repeated.any():
+            raise InputError(f"{source}: {what} {names[repeated][0]} appears more than once.")
+    if not delta.size:
+        raise InputError(f"{source} holds no prediction.")
+    bad = ~np.isfinite(delta)
+    if bad.any():
+        i, j = np.argwhere(bad)[0]
+        raise InputError(f"{source}: the value for {perturbations[i]} at gene {genes[j]} is not a finite number.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _read_h5ad(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
+    import anndata as ad
+    import scipy.sparse as sp
+
+    data = ad.read_h5ad(path)
+    values = data.X.toarray() if sp.issparse(data.X) else np.asarray(data.X)
+    return data.obs_names.to_numpy(str), data.var_names.to_numpy(str), values.astype(np.float32)
+
+
+def _read_npz(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
+    with np.load(path, allow_pickle=False) as data:
+        return data["perturbations"].astype(str), data["genes"].astype(str), data["delta"].astype(np.float32)
+
+
+def _read_csv(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
+    table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    if "perturbation" not in table.columns:
+        raise InputError(f"{path} has no column 'perturbation'; its other columns are readout genes.")
+    values = table.drop(columns="perturbation").apply(pd.to_numeric, errors="coerce")
+    return table["perturbation"].to_numpy(str), values.columns.to_numpy(str), values.to_numpy(np.float32)
+
+
+def _write_h5ad(predictions: Predictions, path: Path) -> None:
+    import anndata as ad
+
+    obs = pd.DataFrame(
+        {"n_neighbours": predictions.n_neighbours, "fallback": predictions.fallback},
+        index=predictions.perturbations.astype(object),
+    )
+    data = ad.AnnData(X=predictions.delta, obs=obs, var=pd.DataFrame(index=predictions.genes.astype(object)))
+    data.write_h5ad(path, compression="gzip")
+
+
+def _write_npz(predictions: Predictions, path: Path) -> None:
+    np.savez_compressed(path, perturbations=predictions.perturbations, genes=predictions.genes, delta=predictions.delta)
+
+
+def _write_csv(predictions: Predictions, path: Path) -> None:
+    table = pd.DataFrame(predictions.delta, columns=predictions.genes)
+    table.insert(0, "perturbation", predictions.perturbations)
+    table.to_csv(path, index=False)
+
+
+_READERS = {".h5ad": _read_h5ad, ".npz": _read_npz, ".csv": _read_csv}
+_WRITERS = {".h5ad": _write_h5ad, ".npz": _write_npz, ".csv": _write_csv}

@@ -1,0 +1,1 @@
+"""What was measured: atlases, their cell lines, and where they come from."""

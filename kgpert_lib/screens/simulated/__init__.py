@@ -1,0 +1,1 @@
+"""The simulated screen: a hierarchical causal model down to single cells."""

@@ -1,0 +1,250 @@
+"""The simulated atlas: the hierarchical model over real genes, down to single cells, on any machine.
+
+>>> sim = simulate(seed=0, size="tiny", lines=["k562"])
+>>> sim.atlas["k562"].delta.shape == sim.truth["k562"].shape
+True
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.paths import DATA
+from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.pseudobulk import TARGET_SUM, Pseudobulk, assign_halves
+from kgpert_lib.screens.simulated.causal import HierarchicalSCM
+from kgpert_lib.screens.simulated.world import LINES, SIZES, Knowledge, World, build_world, number, stream
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+BLOCK = 25
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A simulated screen with its truth.
+
+    Attributes
+    ----------
+    seed, lines : what was simulated. workers : threads that draw cells; the result does not depend on it.
+    world : hierarchy, responses, cell models, splits and graphs.
+    """
+
+    seed: int
+    size: str
+    lines: tuple[str, ...]
+    workers: int
+    world: World
+
+    @property
+    def scm(self) -> HierarchicalSCM:
+        """The hierarchy with the loadings that all lines share (log fold changes)."""
+        return self.world.scm
+
+    @property
+    def scms(self) -> Mapping[str, HierarchicalSCM]:
+        """The hierarchy with each line's own loadings."""
+        return self.world.scms
+
+    @property
+    def graphs(self) -> list[KnowledgeGraph]:
+        """What is known of the hierarchy: incomplete and partly false."""
+        return list(self.world.graphs)
+
+    @property
+    def perturbations(self) -> NDArray[np.str_]:
+        """(n,) genes knocked down, sorted."""
+        return self.world.perturbations
+
+    @property
+    def genes(self) -> NDArray[np.str_]:
+        """(m,) readout genes, sorted."""
+        return self.world.genes
+
+    @cached_property
+    def truth(self) -> dict[str, NDArray[np.float32]]:
+        """(n, m) noise-free delta of each line: the limit of endless cells."""
+        return {name: self.world.models[name].true_deltas(TARGET_SUM) for name in self.lines}
+
+    @cached_property
+    def atlas(self) -> Atlas:
+        """The atlas: deltas, matched controls and half-sample deltas of the simulated cells."""
+        return self.filed({name: self.bulk(name).cell_line(name, self.world.splits[name]) for name in self.lines})
+
+    def filed(self, lines: Mapping[str, CellLine]) -> Atlas:
+        """The atlas of cell lines that were made from this simulation's cells."""
+        missing = {name: "not asked for" for name in LINES if name not in lines}
+        made = {"seed": self.seed, "size": self.size, "source": "hierarchical model over GO complexes and pathways"}
+        return Atlas("simulated", "simulated", lines, missing, made)
+
+    def bulk(self, line: str, splits: int = 1, replicate: int = 0) -> Pseudobulk:
+        """Sums over the cells of one line, with `splits` random halves; another `replicate` is another experiment.
+
+        A replicate draws new cells (controls too) with the same numbers in the same batches.
+        """
+        obs = self._obs(line)
+        halves = assign_halves(obs, splits, seed=number(f"{self.seed} {line} {replicate}"))
+        training = self.perturbations[self.world.splits[line] == "train"]
+        batches = np.unique(obs["batch"])
+        total = Pseudobulk(self.genes, self.perturbations, batches, training, splits=splits)
+
+        def part(block: slice) -> Pseudobulk:
+            cells = obs.iloc[block]
+            kept = self.perturbations[np.unique(cells["row"][cells["row"] >= 0])]
+            sums = Pseudobulk(self.genes, kept, batches, training, splits=splits)
+            sums.add(self._counts(line, block, replicate), cells, halves[block])
+            return sums
+
+        for sums in self._each_block(obs, part):
+            total.merge(sums)
+        return total
+
+    def cells(self, line: str, replicate: int = 0) -> ad.AnnData:
+        """The single cells of one line in the scPerturb schema: raw counts (CSR), obs and var as there."""
+        import anndata as ad
+
+        obs = self._obs(line)
+        parts = self._each_block(obs, lambda b: sp.csr_matrix(self._counts(line, b, replicate)))
+        counts = sp.vstack(list(parts), format="csr", dtype=np.float32)
+        return ad.AnnData(counts, obs=_scperturb_obs(obs, counts, line, self.seed), var=_scperturb_var(self.genes))
+
+    def write(self, folder: str | Path) -> Path:
+        """Save the atlas (``atlas/``) and the cells of each line (``cells/<line>.h5ad``) into a new folder."""
+        target = Path(folder)
+        if target.exists():
+            raise InputError(f"{target} exists already; name a new folder.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            self.atlas.save(scratch / "atlas")
+            (scratch / "cells").mkdir()
+            for line in self.lines:
+                self.cells(line).write_h5ad(scratch / "cells" / f"{line}.h5ad", compression="lzf")
+            scratch.chmod(0o755)
+            scratch.rename(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return target
+
+    def _obs(self, line: str) -> pd.DataFrame:
+        if line not in self.world.cells:
+            raise InputError(f"The simulation holds no line {line!r}; it holds {', '.join(self.lines)}.")
+        return self.world.cells[line]
+
+    def _counts(self, line: str, block: slice, replicate: int) -> NDArray[np.float32]:
+        cells = self._obs(line)
+        row, batch = (cells[key].to_numpy()[block] for key in ("row", "unit_batch"))
+        return self.world.models[line].draw_units(row, batch, replicate)
+
+    def _each_block(self, obs: pd.DataFrame, work: Callable[[slice], T]) -> Iterator[T]:
+        """Apply `work` to blocks of whole perturbations, in order, on the workers."""
+        row = obs["row"].to_numpy()
+        edges = np.searchsorted(row, [-1, *range(0, len(self.perturbations), BLOCK), len(self.perturbations)])
+        blocks = [slice(a, b) for a, b in pairwise(edges)]
+        if self.workers == 1:
+            yield from map(work, blocks)
+            return
+        with ThreadPoolExecutor(self.workers) as pool:
+            yield from pool.map(work, blocks)
+
+
+def simulate(
+    seed: int = 0,
+    size: str = "default",
+    lines: Sequence[str] | None = None,
+    workers: int | None = None,
+    complexes: Knowledge | None = None,
+    pathways: Knowledge | None = None,
+) -> Simulation:
+    """Set up a simulated screen; cells are drawn when they are asked for.
+
+    Parameters
+    ----------
+    seed : the same seed gives the same bytes. size : ``"default"`` (600 perturbations, 2,000 genes, about 36,000
+        cells a line) or ``"tiny"``. lines : of k562, rpe1, hepg2, jurkat; all by default.
+    workers : threads, by default the number of processors.
+    complexes, pathways : how much the two graphs see of the truth.
+
+    Raises
+    ------
+    InputError
+        For an unknown size or line.
+    """
+    if size not in SIZES:
+        raise InputError(f"Unknown size {size!r}; it is {' or '.join(SIZES)}.")
+    names = tuple(LINES) if lines is None else tuple(lines)
+    knowledge = {"complexes": complexes or Knowledge(), "pathways": pathways or Knowledge()}
+    world = build_world(names, seed, SIZES[size], knowledge)
+    return Simulation(seed, size, names, workers or os.cpu_count() or 1, world)
+
+
+def load(
+    lines: Sequence[str] | None = None,
+    seed: int = 0,
+    size: str = "default",
+    workers: int | None = None,
+    download: bool = True,
+) -> Atlas:
+    """The simulated atlas (see `simulate`); `download` is what every source takes, and nothing is downloaded here."""
+    return simulate(seed, size, lines, workers).atlas
+
+
+def write(
+    folder: str | Path,
+    lines: Sequence[str] | None = None,
+    seed: int = 0,
+    size: str = "default",
+    workers: int | None = None,
+) -> Path:
+    """Simulate and save: the atlas and one h5ad of single cells a line (`kgpert simulate -o DIR`)."""
+    return simulate(seed, size, lines, workers).write(folder)
+
+
+def _scperturb_obs(obs: pd.DataFrame, counts: sp.csr_matrix, line: str, seed: int) -> pd.DataFrame:
+    rng = stream(seed, "guides", line)
+    control = obs["row"].to_numpy() < 0
+    guide = rng.integers(1, 3, len(obs)).astype(str)
+    named = np.where(control, "non-targeting", obs["perturbation"].to_numpy(str))
+    return pd.DataFrame(
+        {
+            "perturbation": pd.Categorical(obs["perturbation"]),
+            "batch": pd.Categorical(obs["batch"]),
+            "guide_id": pd.Categorical(np.char.add(np.char.add(named, "_P"), guide)),
+            "percent_mito": (100 * rng.beta(6, 94, len(obs))).astype(np.float32),
+            "ncounts": np.asarray(counts.sum(axis=1)).ravel(),
+            "ngenes": np.diff(counts.indptr).astype(np.int64),
+            "nperts": np.where(control, 0, 1),
+            "cell_line": pd.Categorical([line] * len(obs)),
+        },
+        index=[f"{line}-{i:06d}" for i in range(len(obs))],
+    )
+
+
+def _scperturb_var(genes: NDArray[np.str_]) -> pd.DataFrame:
+    """Symbols with, in the place of Ensembl ids, NCBI gene ids, which is what the committed gene table has."""
+    table = pd.read_csv(DATA / "knowledge" / "genes.tsv.gz", sep="\t", keep_default_na=False)
+    ids = table.drop_duplicates("symbol").set_index("symbol").entrez
+    labels = ids.reindex(genes)
+    found = labels.notna()
+    values = np.where(
+        found, "NCBI:" + labels.fillna(0).astype(np.int64).astype(str), "unmapped:" + pd.Series(genes, index=genes)
+    )
+    return pd.DataFrame({"ensembl_id": values}, index=pd.Index(genes.astype(object), name="gene_symbol"))

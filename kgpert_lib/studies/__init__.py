@@ -1,0 +1,1 @@
+"""What only one chapter of the book needs: its tables and figures."""

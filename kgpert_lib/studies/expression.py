@@ -1,0 +1,301 @@
+"""What Section 4.3 and Appendix B ask of the graph neighbour predictor, on complete expression deltas.
+
+Each study takes screens or their scores and returns a tidy data frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from kgpert_lib.evaluation.ceiling import CORRECTIONS, ceiling
+from kgpert_lib.evaluation.evaluate import evaluate
+from kgpert_lib.metrics import stats
+from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.metrics.gram import Gram
+from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
+from kgpert_lib.predictors.neighbours import Cut, GraphNeighbour
+from kgpert_lib.predictors.predictions import Predictor
+from kgpert_lib.screens.atlas import CellLine
+from kgpert_lib.studies.expression_screens import DenseScreen
+from kgpert_lib.types import Split
+
+UNION = "union"
+PARTS = ("best 60 %", "60-90 %", "worst 10 %")
+EDGES = (0.6, 0.9)
+SCORES = ("pearson", "mse", "mae")
+TRAITS = ("magnitude", "control_likeness")
+DRAWS = 2_000
+HEAD = ["atlas", "kind", "line"]
+
+
+def described(screens: Sequence[DenseScreen]) -> pd.DataFrame:
+    """Size of each screen and of what is known about it: a row a line.
+
+    Columns: atlas, line, train, test, genes (read out), cells (median a perturbation), a column for each graph with its
+    number of edges, and ``test with a neighbour`` (test perturbations that a graph joins to a training perturbation).
+    """
+    rows = []
+    for screen, (name, line) in _lines(screens):
+        found = GraphNeighbour(list(screen.graphs), None).neighbourhoods(screen.atlas.view(name), line.names("test"))
+        rows.append(
+            {
+                **{"atlas": screen.atlas.name, "line": name},
+                **{part: len(line.names(part)) for part in ("train", "test")},
+                **{
+                    "genes": len(line.genes),
+                    "cells": screen.halves.loc[screen.halves["line"] == name, "n_cells"].median(),
+                },
+                **{graph.name: graph.n_edges for graph in screen.graphs},
+                "test with a neighbour": int((found.sizes > 0).sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def evaluated(
+    screens: Sequence[DenseScreen],
+    limit: int | None = 20,
+    cut: Cut = "before",
+    seed: int = 0,
+    split: Split = "per-line",
+    correction: str = "sqrt",
+) -> pd.DataFrame:
+    """Scores of Figure 3's predictors on every test perturbation, with what else is known of it.
+
+    Predictors: training mean, linear baseline, the graphs with shuffled names, each graph, their ``union``; deltas
+    have no gaps, so there is no prior (the paper's formula). Columns: those of `evaluation.evaluate`, ``n_cells``,
+    ``ceiling`` (reproducibility under `correction`), ``gap`` (ceiling minus Pearson delta), ``magnitude`` (root mean
+    square of the delta, log units) and ``control_likeness`` (``rho(x_p, c_p)``).
+    """
+    tables = []
+    for screen in screens:
+        names = screen.atlas.perturbations()
+        graphs = list(screen.graphs)
+        predictors: list[Predictor] = [
+            TrainingMean(),
+            LinearBaseline(seed=seed),
+            GraphNeighbour([g.shuffled(names, seed) for g in graphs], limit, cut, seed=seed, label="shuffled"),
+            *(GraphNeighbour([g], limit, cut, seed=seed) for g in graphs),
+            GraphNeighbour(graphs, limit, cut, seed=seed, label=UNION),
+        ]
+        for name, line in screen.atlas.lines.items():
+            halves = screen.halves[screen.halves["line"] == name]
+            tables.append(
+                evaluate(screen.atlas, name, predictors, split).merge(
+                    traits(line, halves, correction), on="perturbation", validate="many_to_one"
+                )
+            )
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(gap=table["ceiling"] - table["pearson"])
+
+
+def traits(line: CellLine, halves: pd.DataFrame, correction: str = "sqrt") -> pd.DataFrame:
+    """Ceiling, magnitude and control-likeness of every perturbation of a line (paper, Sections 4.2 and 4.3).
+
+    Columns ``perturbation``, ``n_cells``, ``ceiling``, ``magnitude``, ``control_likeness``. `line` has controls.
+    """
+    assert line.control is not None
+    table = ceiling(halves, correction)[["perturbation", "n_cells", "ceiling"]]
+    rows = line.rows(list(table["perturbation"]))
+    delta, control = line.delta[rows], line.control[rows]
+    return table.assign(
+        magnitude=np.sqrt((delta.astype(np.float64) ** 2).mean(axis=1)),
+        control_likeness=pearson_delta(control + delta, control),
+    )
+
+
+def ceilings(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
+    """Mean ceiling and mean gap over the test perturbations of each line, with intervals.
+
+    `table` is `evaluated`. Columns: atlas, kind, line, n, ``ceiling``, ``gap`` (each with ``_low`` and ``_high``) and
+    ``above``, the share of perturbations that are predicted better than their ceiling.
+    """
+    part = table[table["predictor"] == predictor]
+    rows = []
+    for head, group in part.groupby(HEAD, sort=False):
+        row = [*head, len(group)]
+        for value in ("ceiling", "gap"):
+            row += stats.bootstrap_mean(group[value], seed=seed)
+        rows.append([*row, (group["gap"] < 0).mean()])
+    names = [f"{value}{end}" for value in ("ceiling", "gap") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*HEAD, "n", *names, "above"])
+
+
+def under(screens: Sequence[DenseScreen], table: pd.DataFrame, correction: str) -> pd.DataFrame:
+    """The rows of `evaluated` with ceiling and gap under another correction."""
+    parts = []
+    for screen, (name, _) in _lines(screens):
+        own = table[(table["atlas"] == screen.atlas.name) & (table["line"] == name)].drop(columns=["ceiling", "gap"])
+        tops = ceiling(screen.halves[screen.halves["line"] == name], correction)[["perturbation", "ceiling"]]
+        parts.append(own.merge(tops, on="perturbation", validate="many_to_one"))
+    merged = pd.concat(parts, ignore_index=True)
+    return merged.assign(gap=merged["ceiling"] - merged["pearson"])
+
+
+def ceiling_choices(
+    screens: Sequence[DenseScreen], table: pd.DataFrame, predictor: str = UNION, seed: int = 0
+) -> pd.DataFrame:
+    """`ceilings` under every correction: a row a line and correction, with the share of genes predicted above it."""
+    own = table[table["predictor"] == predictor]
+    tables = [ceilings(under(screens, own, name), predictor, seed).assign(correction=name) for name in CORRECTIONS]
+    order = {line: k for k, line in enumerate(dict.fromkeys(zip(own["atlas"], own["line"], strict=True)))}
+    every = pd.concat(tables, ignore_index=True)
+    place = [order[pair] for pair in zip(every["atlas"], every["line"], strict=True)]
+    values = [f"{value}{end}" for value in ("ceiling", "gap") for end in ("", "_low", "_high")]
+    columns = ["line", "correction", "n", *values, "above"]
+    return every.assign(place=place).sort_values("place", kind="stable")[["atlas", *columns]].reset_index(drop=True)
+
+
+def bias_table(calibrated: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+    """Bias of each correction over all cell numbers, as text with its interval: a row a line and target."""
+    chosen = calibrated[calibrated["cells"] == "all"]
+    text = [
+        f"{m:.{digits}f} [{a:.{digits}f}, {b:.{digits}f}]" for m, a, b in chosen[["bias", "low", "high"]].to_numpy()
+    ]
+    wide = chosen.assign(text=text).pivot(index=["line", "target", "n"], columns="correction", values="text")
+    order = pd.MultiIndex.from_frame(chosen[["line", "target", "n"]].drop_duplicates())
+    return wide.loc[order, list(CORRECTIONS)].rename_axis(columns=None).reset_index()
+
+
+def in_parts(table: pd.DataFrame, predictor: str = UNION, by: str = "gap") -> pd.DataFrame:
+    """Rows of one predictor with the ``part`` of the line's genes that each falls in (paper, Figure 4 i).
+
+    The genes of a line are ranked by the column `by`, smallest first: the best 60 %, the next 30 %, the worst 10 %.
+    ``quantile`` is a gene's rank between 0 and 1.
+    """
+    frames = []
+    for _, own in table[table["predictor"] == predictor].groupby(HEAD, sort=False):
+        quantile = (np.arange(len(own)) + 0.5) / len(own)
+        part = pd.Categorical(np.array(PARTS)[np.digitize(quantile, EDGES)], categories=list(PARTS), ordered=True)
+        frames.append(own.sort_values([by, "perturbation"]).assign(quantile=quantile, part=part))
+    return pd.concat(frames, ignore_index=True)
+
+
+def gap_shares(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
+    """How much of a line's gap to the ceiling each part of its genes makes (paper, Figure 4 i).
+
+    Columns: atlas, kind, line, part, n, ``gap`` (mean, with interval), ``share of shortfall`` (genes above their
+    ceiling count as having no gap) and ``share of net gap`` (they count as negative; the parts add up to 1).
+    """
+    rows = []
+    for head, group in in_parts(table, predictor).groupby(HEAD, sort=False):
+        short = group["gap"].clip(lower=0)
+        for part, own in group.groupby("part", observed=True):
+            shares = short[own.index].sum() / short.sum(), own["gap"].sum() / group["gap"].sum()
+            rows.append((*head, part, len(own), *stats.bootstrap_mean(own["gap"], seed=seed), *shares))
+    columns = [*HEAD, "part", "n", "gap", "gap_low", "gap_high", "share of shortfall", "share of net gap"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def part_traits(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
+    """Magnitude, control-likeness and number of neighbours of well and poorly predicted genes (Figures 4 ii, 11).
+
+    Genes are ranked by Pearson delta here. Columns: atlas, kind, line, part, n, the three means with intervals.
+    """
+    ranked = in_parts(table.assign(error=-table["pearson"]), predictor, by="error")
+    rows = []
+    for head, own in ranked.groupby([*HEAD, "part"], sort=False, observed=True):
+        means = [m for value in (*TRAITS, "n_neighbours") for m in stats.bootstrap_mean(own[value], seed=seed)]
+        rows.append((*head, len(own), *means))
+    names = [f"{value}{end}" for value in (*TRAITS, "n_neighbours") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*HEAD, "part", "n", *names])
+
+
+def neighbour_correlations(
+    screens: Sequence[DenseScreen],
+    limit: int | None = 20,
+    cut: Cut = "before",
+    seed: int = 0,
+    split: Split = "per-line",
+) -> pd.DataFrame:
+    """Pearson between the delta of each test gene and that of each training gene (paper, Figure 4 iii).
+
+    One row a pair, from inner products alone (`Gram`): atlas, kind, line, perturbation, training, pearson, neighbour
+    (True where the union of the graphs joins the two) and ``place`` (0 for the most similar training gene).
+    """
+    tables = []
+    for screen, (name, line) in _lines(screens):
+        view = screen.atlas.view(name, split)
+        names = line.names("test")
+        gram = Gram.of(view.target.delta, line.delta[line.rows(names)])
+        length = np.sqrt(np.diag(gram.inner))
+        pearson = np.divide(gram.cross, length, out=np.zeros_like(gram.cross), where=length > 0)
+        found = GraphNeighbour(list(screen.graphs), limit, cut, seed=seed).neighbourhoods(view, names)
+        place = np.argsort(np.argsort(-pearson, axis=1, kind="stable"), axis=1, kind="stable")
+        tables.append(
+            pd.DataFrame(
+                {
+                    **dict(zip(HEAD, (screen.atlas.name, screen.atlas.kind, name), strict=True)),
+                    "perturbation": np.repeat(names, pearson.shape[1]),
+                    "training": np.tile(view.target.perturbations, len(names)),
+                    "pearson": pearson.ravel(),
+                    "neighbour": found.weights.toarray().ravel() > 0,
+                    "place": place.ravel(),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def neighbour_quality(pairs: pd.DataFrame, top: int = 10, seed: int = 0) -> pd.DataFrame:
+    """Are neighbours better than other training genes, which good ones do they miss, how many are poor?
+
+    `pairs` is `neighbour_correlations`; test genes without a neighbour are left out. Means over test genes: atlas,
+    kind, line, n, ``all`` and ``neighbours`` (mean correlation), ``best of all``, ``best neighbour``, ``top missed``
+    (share of the `top` most similar training genes that are no neighbours) and ``poor neighbours`` (share of
+    neighbours less similar than the average training gene), the last two with intervals.
+    """
+    rows = []
+    for head, line in pairs.groupby(HEAD, sort=False):
+        genes = []
+        for _, own in line.groupby("perturbation", sort=False):
+            near = own.loc[own["neighbour"], "pearson"]
+            if near.empty:
+                continue
+            missed = 1 - own.loc[own["place"] < top, "neighbour"].mean()
+            mean = own["pearson"].mean()
+            genes.append((mean, near.mean(), own["pearson"].max(), near.max(), missed, (near < mean).mean()))
+        values = np.array(genes)
+        intervals = [stats.bootstrap_mean(values[:, k], seed=seed) for k in (4, 5)]
+        rows.append((*head, len(values), *values[:, :4].mean(axis=0), *intervals[0], *intervals[1]))
+    names = ["all", "neighbours", "best of all", "best neighbour"]
+    names += [f"{value}{end}" for value in ("top missed", "poor neighbours") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*HEAD, "n", *names])
+
+
+def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+    """Correlation of each score with delta magnitude and control-likeness over test genes (paper, Appendix B.2).
+
+    Columns: atlas, kind, line, score, trait, n, ``spearman`` with its 95 % percentile bootstrap interval over genes
+    (``spearman_low``, ``spearman_high``), ``pearson``, and ``better for``: the genes for which this score looks
+    better, ``large`` or ``small`` effects (``neither`` where the interval holds 0; MSE and MAE are better when low).
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for head, own in table[table["predictor"] == predictor].groupby(HEAD, sort=False):
+        pick = rng.integers(len(own), size=(draws, len(own)))
+        for score, trait in product(SCORES, TRAITS):
+            x, y = own[score].to_numpy(), own[trait].to_numpy()
+            drawn = pearson_delta(rankdata(x[pick], axis=1), rankdata(y[pick], axis=1))
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            rho = _correlation(rankdata(x), rankdata(y))
+            rows.append((*head, score, trait, len(own), rho, low, high, _correlation(x, y)))
+    names = ["score", "trait", "n", "spearman", "spearman_low", "spearman_high", "pearson"]
+    result = pd.DataFrame(rows, columns=[*HEAD, *names])
+    sign = np.sign(result["spearman"]) * ((result["spearman_low"] > 0) | (result["spearman_high"] < 0))
+    sign *= np.where(result["score"] == "pearson", 1, -1) * np.where(result["trait"] == "magnitude", 1, -1)
+    return result.assign(**{"better for": sign.map({1.0: "large", -1.0: "small", 0.0: "neither"})})
+
+
+def _lines(screens: Sequence[DenseScreen]) -> Iterator[tuple[DenseScreen, tuple[str, CellLine]]]:
+    return ((screen, item) for screen in screens for item in screen.atlas.lines.items())
+
+
+def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    return float(np.corrcoef(x, y)[0, 1])

@@ -1,0 +1,256 @@
+"""Figures against the experimental ceiling (paper, Figures 3, 4 and 11, Appendix B); scores in, a figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from kgpert_lib.studies.style import BLUE, GREEN, GREY, LABELS, ORANGE, finished, line_name
+
+PART_COLOURS = (BLUE, ORANGE, "#b2182b")
+TRAIT_LABELS = {
+    "magnitude": "delta magnitude (rms)",
+    "control_likeness": "control-likeness",
+}
+SCORE_LABELS = LABELS | {"mse": "MSE", "mae": "MAE"}
+LOG_TICKS = {"magnitude": [0.05, 0.1, 0.2, 0.5], "unlike": [0.003, 0.01, 0.03, 0.1, 0.3]}
+CORRECTION_COLOURS = {
+    "none": GREY,
+    "sqrt": BLUE,
+    "linear": ORANGE,
+    "spearman-brown": GREEN,
+    "noise-free": "#762a83",
+}
+TARGET_LABELS = {"truth": "against noise-free truth", "replicate": "against a second experiment"}
+
+
+class Panel(NamedTuple):
+    """One cell line's axes and rows."""
+
+    axis: Axes
+    title: str
+    rows: pd.DataFrame
+
+
+def scores_under_ceiling(summary: pd.DataFrame, ceilings: pd.DataFrame, reference: str = "training mean") -> Figure:
+    """Mean Pearson delta of every predictor with its interval, and the mean ceiling as a band (Figure 3).
+
+    `summary` is `tables.scores`, `ceilings` `dense_studies.ceilings`. Dashed: the reference; grey: not above it.
+    """
+    figure, panels = _grid(summary, 0.36 * summary["predictor"].nunique() + 1.1, sharey=True)
+    tops = ceilings.set_index(["atlas", "line"])
+    for axis, title, part in panels:
+        top = tops.loc[(part["atlas"].iloc[0], part["line"].iloc[0])]
+        axis.axvspan(top["ceiling_low"], top["ceiling_high"], color=ORANGE, alpha=0.2, linewidth=0)
+        axis.axvline(top["ceiling"], color=ORANGE, linewidth=1.5)
+        base = part.loc[part["predictor"] == reference, "pearson"].iloc[0]
+        axis.axvline(base, color=GREY, linestyle="--", linewidth=1)
+        rows = np.arange(len(part))[::-1]
+        for row, item in zip(rows, part.to_dict("records"), strict=True):
+            colour = GREY if item["pearson_low"] <= base else BLUE
+            axis.plot([item["pearson_low"], item["pearson_high"]], [row, row], color=colour, linewidth=2)
+            axis.plot(item["pearson"], row, "o", color=colour, markersize=5)
+            axis.annotate(
+                f"{item['pearson']:.3f}",
+                (item["pearson"], row),
+                (0, 5),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
+        axis.set_yticks(rows, part["predictor"])
+        axis.set_ylim(-0.6, len(part) - 0.3)
+        axis.set_title(f"{title} (n = {part['n'].iloc[0]}), ceiling {top['ceiling']:.3f}")
+        axis.set_xlabel("Pearson delta, mean and 95 % interval")
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+    return finished(figure, summary)
+
+
+def gap_by_quantile(parts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
+    """Gap to the ceiling of every test gene, sorted, with the share of the shortfall of each part (Figure 4 i).
+
+    `parts` is `dense_studies.in_parts`, `shares` `dense_studies.gap_shares`.
+    """
+    figure, panels = _grid(parts, 3.0, sharey=True)
+    for axis, title, own in panels:
+        chosen = shares[(shares["atlas"] == own["atlas"].iloc[0]) & (shares["line"] == own["line"].iloc[0])]
+        axis.axhline(0, color="black", linewidth=1)
+        for colour, item in zip(PART_COLOURS, chosen.to_dict("records"), strict=True):
+            rows = own[own["part"] == item["part"]]
+            axis.bar(rows["quantile"], rows["gap"], width=1 / len(own), color=colour, linewidth=0)
+            axis.annotate(
+                f"{item['part']}\n{item['share of shortfall']:.0%} of shortfall",
+                (rows["quantile"].mean(), rows["gap"].max()),
+                (-10 if item["part"].startswith("worst") else 0, 5),
+                textcoords="offset points",
+                ha="right" if item["part"].startswith("worst") else "center",
+                fontsize=8,
+                color=colour,
+            )
+        axis.margins(x=0)
+        axis.set_ylim(parts["gap"].min() - 0.03, parts["gap"].max() + 0.16)
+        axis.xaxis.set_major_formatter(PercentFormatter(1))
+        axis.set_title(f"{title} (n = {len(own)})")
+        axis.set_xlabel("test genes, smallest gap to largest")
+    panels[0].axis.set_ylabel("ceiling less Pearson delta")
+    return finished(figure, parts)
+
+
+def part_traits(parts: pd.DataFrame) -> Figure:
+    """Magnitude, unlikeness to controls and neighbours of well and poorly predicted genes (Figures 4 ii and 11).
+
+    `parts` is `dense_studies.in_parts` by error. Boxes: median and quartiles, whiskers to 1.5 times their distance.
+    """
+    lines = list(parts.groupby(["atlas", "line"], sort=False))
+    labels = {"magnitude": "delta magnitude (rms)", "unlike": "1 - control-likeness", "n_neighbours": "neighbours"}
+    figure, axes = plt.subplots(
+        len(lines), len(labels), figsize=(9.2, 2.1 * len(lines) + 0.4), sharex="col", squeeze=False
+    )
+    for row, (_, own) in zip(axes, lines, strict=True):
+        shown = own.assign(unlike=1 - own["control_likeness"])
+        for axis, (trait, label) in zip(row, labels.items(), strict=True):
+            style = {"palette": list(PART_COLOURS), "legend": False, "fliersize": 2, "log_scale": trait in LOG_TICKS}
+            sns.boxplot(shown, x=trait, y="part", hue="part", ax=axis, **style)
+            axis.set(xlabel=label, ylabel="")
+            _log_ticks(axis, trait)
+            axis.label_outer()
+            axis.tick_params(labelsize=9)
+        row[0].set_title(f"{line_name(own['line'].iloc[0])} (n = {len(own)})", loc="left")
+    for axis in axes[:, 1:].flat:
+        axis.set_yticks([0, 1, 2], ["", "", ""])
+    return finished(figure, parts)
+
+
+def neighbour_correlations(pairs: pd.DataFrame) -> Figure:
+    """Distribution of a test gene's correlation with all training genes and with its neighbours (Figure 4 iii).
+
+    `pairs` is `dense_studies.neighbour_correlations`. Marks: the mean over test genes of the best of each.
+    """
+    figure, panels = _grid(pairs, 3.0, sharey=True, sharex=True)
+    bins = np.linspace(np.floor(10 * pairs["pearson"].min()) / 10, 1, 45).tolist()
+    for axis, title, own in panels:
+        near = own[own["neighbour"]]
+        for label, rows, colour in (("all training genes", own, GREY), ("neighbours", near, BLUE)):
+            axis.hist(rows["pearson"], bins=bins, density=True, color=colour, alpha=0.45, linewidth=0)
+            axis.hist(rows["pearson"], bins=bins, density=True, color=colour, histtype="step", label=label)
+            best = rows.groupby("perturbation")["pearson"].max().mean()
+            axis.axvline(best, color=colour, linestyle=":", linewidth=1.8)
+        axis.set_title(f"{title} ({own['perturbation'].nunique()} genes, {len(near)} neighbours)", fontsize=10)
+        axis.set_xlabel("Pearson between two deltas")
+    panels[0].axis.set_ylabel("density of pairs")
+    panels[0].axis.legend(loc="upper left")
+    panels[0].axis.set_ylim(top=1.25 * panels[0].axis.get_ylim()[1])
+    return finished(figure, pairs)
+
+
+def score_correlations(table: pd.DataFrame) -> Figure:
+    """Spearman correlation of each score with magnitude and control-likeness, with intervals (Appendix B.2).
+
+    `table` is `dense_studies.score_correlations`.
+    """
+    figure, panels = _grid(table, 2.4, sharey=True, sharex=True)
+    for axis, title, own in panels:
+        axis.axvline(0, color=GREY, linewidth=1)
+        scores = list(dict.fromkeys(own["score"]))
+        for shift, (trait, colour) in zip(
+            (0.14, -0.14), (("magnitude", BLUE), ("control_likeness", ORANGE)), strict=True
+        ):
+            rows = own[own["trait"] == trait].set_index("score").loc[scores]
+            y = np.arange(len(scores))[::-1] + shift
+            error = [rows["spearman"] - rows["spearman_low"], rows["spearman_high"] - rows["spearman"]]
+            axis.errorbar(rows["spearman"], y, xerr=error, fmt="o", color=colour, label=TRAIT_LABELS[trait])
+        axis.set_yticks(np.arange(len(scores))[::-1], [SCORE_LABELS[s] for s in scores])
+        axis.set(xlim=(-1, 1), ylim=(-0.6, len(scores) - 0.4), title=f"{title} (n = {own['n'].iloc[0]})")
+        axis.set_xlabel("Spearman correlation over test genes")
+    figure.legend(*panels[0].axis.get_legend_handles_labels(), loc="lower right", ncols=2, bbox_to_anchor=(1, -0.01))
+    return finished(figure, table)
+
+
+def scores_against_trait(table: pd.DataFrame, trait: str, predictor: str, scores: Sequence[str]) -> Figure:
+    """Every test gene's scores against a trait, a row a score, a column a line (Appendix B.2).
+
+    `table` is `dense_studies.evaluated`; the magnitude is drawn on a logarithmic axis.
+    """
+    chosen = table[table["predictor"] == predictor]
+    lines = list(chosen.groupby(["atlas", "line"], sort=False))
+    figure, axes = plt.subplots(
+        len(scores), len(lines), figsize=(2.4 * len(lines), 2 * len(scores) + 0.6), sharex="col", squeeze=False
+    )
+    for row, score in zip(axes, scores, strict=True):
+        for axis, (_, own) in zip(row, lines, strict=True):
+            axis.plot(own[trait], own[score], "o", color=BLUE, markersize=2.5, alpha=0.6)
+            if trait in LOG_TICKS:
+                axis.set_xscale("log")
+                _log_ticks(axis, trait)
+            axis.tick_params(labelsize=8)
+            axis.yaxis.set_major_locator(MaxNLocator(4))
+        row[0].set_ylabel(SCORE_LABELS[score])
+    for axis, (_, own) in zip(axes[0], lines, strict=True):
+        axis.set_title(f"{line_name(own['line'].iloc[0])} (n = {len(own)})")
+    for axis in axes[-1]:
+        axis.set_xlabel(TRAIT_LABELS[trait], fontsize=9)
+    return finished(figure, chosen)
+
+
+def correction_bias(calibrated: pd.DataFrame, atlas: str = "simulated (simulated)") -> Figure:
+    """Bias of each correction of the split-half correlation by cells a perturbation, against truth and replicate.
+
+    `calibrated` is `reproducibility.calibrate`; a row of panels a line.
+    """
+    binned = calibrated[calibrated["cells"] != "all"]
+    lines = list(dict.fromkeys(binned["line"]))
+    figure, axes = plt.subplots(
+        len(lines), 2, figsize=(9.2, 2.7 * len(lines) + 0.7), sharex=True, sharey=True, squeeze=False
+    )
+    for row, line in zip(axes, lines, strict=True):
+        for axis, target in zip(row, TARGET_LABELS, strict=True):
+            own = binned[(binned["line"] == line) & (binned["target"] == target)]
+            axis.axhline(0, color="black", linewidth=1)
+            for name, colour in CORRECTION_COLOURS.items():
+                part = own[own["correction"] == name]
+                x = np.arange(len(part))
+                axis.plot(x, part["bias"], "o-", color=colour, label=name, markersize=4)
+                axis.fill_between(x, part["low"], part["high"], color=colour, alpha=0.2, linewidth=0)
+            axis.set_xticks(x, part["cells"])
+            axis.set_title(f"{line_name(line)}, {TARGET_LABELS[target]}")
+        row[0].set_ylabel("corrected less target")
+    for axis in axes[-1]:
+        axis.set_xlabel("cells with the perturbation")
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="lower right", ncols=len(CORRECTION_COLOURS), bbox_to_anchor=(1, -0.01), fontsize=8.5)
+    return finished(figure, binned.assign(atlas=atlas))
+
+
+def _log_ticks(axis: Axes, trait: str) -> None:
+    """Plain numbers on the logarithmic axis of a trait."""
+    if trait in LOG_TICKS:
+        axis.set_xticks(LOG_TICKS[trait], [f"{tick:g}" for tick in LOG_TICKS[trait]])
+        axis.minorticks_off()
+
+
+def _grid(
+    table: pd.DataFrame, height: float, columns: int = 2, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, list[Panel]]:
+    """Panels of `height` inches, one for each line of each atlas, in rows of at most `columns`."""
+    groups = list(table.groupby(["atlas", "line"], sort=False))
+    several = table["atlas"].nunique() > 1
+    across = min(columns, len(groups))
+    down = -(-len(groups) // across)
+    figure, axes = plt.subplots(
+        down, across, figsize=(4.6 * across, height * down), sharex=sharex, sharey=sharey, squeeze=False
+    )
+    for axis in axes.ravel()[len(groups) :]:
+        axis.set_axis_off()
+    panels = []
+    for axis, ((atlas, line), rows) in zip(axes.ravel(), groups, strict=False):
+        name = line_name(line)
+        panels.append(Panel(axis, f"{name}, {atlas}" if several else name, rows))
+    return figure, panels

@@ -1,0 +1,263 @@
+"""The builder on a book of two small chapters: what runs again, what a failure and a kill leave behind."""
+
+import fcntl
+import hashlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from kgpert_lib.book import chapters
+from kgpert_lib.book.build import BuildError, build
+from kgpert_lib.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+FIXTURE = ROOT / "tests" / "book" / "fixture"
+PATIENCE = 120
+
+
+def tree(html: Path) -> dict[str, str]:
+    """Content hash of every file of a rendered book but the builder's own stamp."""
+    files = (p for p in html.rglob("*") if p.is_file() and p.name != ".kgpert-book.json")
+    return {str(p.relative_to(html)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def edit(notebook: Path, old: str, new: str) -> None:
+    """Replace text in the cells of a stored notebook."""
+    content = nbformat.read(notebook, as_version=4)
+    assert any(old in cell.source for cell in content.cells)
+    for cell in content.cells:
+        cell.source = cell.source.replace(old, new)
+    nbformat.write(content, notebook)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Downloads in an empty folder, no mirror, and this checkout on the path of every process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KGPERT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("KGPERT_MIRROR", raising=False)
+        patch.setenv("PYTHONPATH", str(ROOT))
+        yield
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """The fixture book with the project's own settings and style."""
+    root = tmp_path_factory.mktemp("source") / "book"
+    shutil.copytree(FIXTURE, root)
+    shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
+    shutil.copy(ROOT / "_config.yml", root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def built(source, environment, tmp_path_factory) -> Path:
+    """The fixture book, built once; tests work on copies."""
+    root = tmp_path_factory.mktemp("built") / "book"
+    shutil.copytree(source, root)
+    result = build(root)
+    assert (result.executed, result.reused, result.rendered) == (["01_table", "02_figure"], [], True)
+    return root
+
+
+@pytest.fixture
+def book(built, tmp_path) -> Path:
+    """A copy of the built book, with times, for one test to change."""
+    return Path(shutil.copytree(built, tmp_path / "book"))
+
+
+def test_pages_show_the_outputs_and_a_second_build_does_nothing(book):
+    table = (book / "_build/html/notebooks/01_table.html").read_text()
+    figure = (book / "_build/html/notebooks/02_figure.html").read_text()
+    assert re.search(r"INTS9.*-1\.5", re.sub(r"<[^>]+>", "", table))
+    assert 'alt="Bars of the deltas of three genes"' in figure
+    before = {p: p.stat().st_mtime_ns for p in (book / "_build/html").rglob("*")}
+    result = build(book)
+    assert (result.executed, result.reused, result.rendered) == ([], ["01_table", "02_figure"], False)
+    assert {p: p.stat().st_mtime_ns for p in (book / "_build/html").rglob("*")} == before
+
+
+def test_changed_code_runs_one_chapter_and_changed_prose_none(book, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    monkeypatch.setenv("KGPERT_CACHE", str(cache))
+    edit(book / "notebooks/01_table.ipynb", "Largest first:", "The largest come first:")
+    download = 'import os\n(Path(os.environ["KGPERT_CACHE"]) / "download").write_text("x")\nrows = '
+    edit(book / "notebooks/02_figure.ipynb", "rows = ", download)
+    result = build(book)
+    assert result.executed == ["02_figure"]
+    assert "The largest come first:" in (book / "_build/html/notebooks/01_table.html").read_text()
+    assert build(book).executed == [], "a file that a chapter downloaded counts as changed data"
+
+
+def test_changed_data_runs_the_chapters_again(book):
+    table = book / "data/deltas.csv"
+    table.write_text(table.read_text().replace("-1.5", "-2.5"))
+    assert build(book).executed == ["01_table", "02_figure"]
+    assert "-2.5" in (book / "_build/html/notebooks/01_table.html").read_text()
+
+
+@pytest.mark.parametrize("changed", ["kgpert_lib/library.py", "requirements.lock", "data/deltas.csv", "cache/new.zip"])
+def test_digest_depends_on_library_lock_and_data(source, tmp_path, monkeypatch, changed):
+    root = Path(shutil.copytree(source, tmp_path / "book"))
+    monkeypatch.setenv("KGPERT_CACHE", str(root / "cache"))
+    monkeypatch.delenv("KGPERT_MIRROR", raising=False)
+    chapter = chapters.Chapter(root / "notebooks/01_table.ipynb", "notebooks/01_table")
+    before = chapters.digest(chapter, {}, chapters.code_state(root), chapters.data_state(root))
+    assert before != chapters.digest(chapter, {"limit": 1}, chapters.code_state(root), chapters.data_state(root))
+    (root / changed).parent.mkdir(exist_ok=True)
+    with (root / changed).open("a") as file:
+        file.write("\n# more\n")
+    assert before != chapters.digest(chapter, {}, chapters.code_state(root), chapters.data_state(root))
+
+
+def test_a_failing_cell_is_shown_and_the_last_good_book_stays(book):
+    good = tree(book / "_build/html")
+    edit(book / "notebooks/01_table.ipynb", "broken = False", "broken = True")
+    with pytest.raises(BuildError) as failure:
+        build(book)
+    message = str(failure.value)
+    copy = re.search(r"jupyter lab (\S+\.ipynb)", message)
+    assert "01_table failed in cell In [2]" in message
+    assert "rows = list(csv.DictReader" in message
+    assert "ValueError: the table is broken" in message
+    assert copy
+    outputs = [o for cell in nbformat.read(copy[1], as_version=4).cells for o in cell.get("outputs", [])]
+    assert any(output.get("ename") == "ValueError" for output in outputs)
+    assert tree(book / "_build/html") == good
+    assert not list((book / "_build").glob(".scratch-*"))
+
+
+def test_a_warning_stops_the_build_and_the_last_good_book_stays(book):
+    good = tree(book / "_build/html")
+    with (book / "book/index.md").open("a") as page:
+        page.write("\nSee [nothing](nowhere.md).\n")
+    for _ in range(2):
+        with pytest.raises(BuildError, match=r"book/index\.md:\d+: WARNING.*nowhere"):
+            build(book)
+    assert tree(book / "_build/html") == good
+
+
+def test_chosen_chapters_and_parameters_go_to_a_folder_of_their_own(book):
+    good = tree(book / "_build/html")
+    result = build(book, ["1"], {"limit": 1, "atlas": "<b>own</b>"})
+    page = (result.html / "notebooks/01_table.html").read_text()
+    shown = re.sub(r"<[^>]+>", "", page)
+    assert result.html.is_relative_to(book / "_build/runs")
+    assert result.executed == ["01_table"]
+    assert "RPL3" not in shown
+    assert "INTS9" in shown
+    assert "atlas=&lt;b&gt;own&lt;/b&gt;" in page
+    assert not (result.html / "notebooks/02_figure.html").exists()
+    assert tree(book / "_build/html") == good
+    assert build(book, ["01_table"], {"atlas": "<b>own</b>", "limit": 1}).rendered is False
+
+
+@pytest.mark.parametrize(
+    ("chosen", "parameters", "message"),
+    [
+        (["07"], {}, "There is no chapter '07'; the book has 01_table, 02_figure."),
+        (None, {"atlass": "x"}, "There is no parameter 'atlass'.*atlas, broken, limit"),
+        (["02"], {"atlas": "x"}, "There is no parameter 'atlas' in 02_figure: they have limit"),
+        (None, {"limit": "many"}, "limit='many' is not usable"),
+        (None, {"limit": True}, "limit=True is not usable"),
+    ],
+)
+def test_unknown_chapters_and_parameters_are_named(source, chosen, parameters, message):
+    with pytest.raises(InputError, match=message):
+        build(source, chosen, parameters)
+    assert not (source / "_build").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "atlas=perturbqa limit=10 correction=sqrt",
+            {"atlas": "perturbqa", "limit": 10, "correction": "sqrt"},
+        ),
+        ("lines=[k562, rpe1]  prior=1e-3", {"lines": ["k562", "rpe1"], "prior": 0.001}),
+        ("atlas=simulated,perturbqa cut=no strict=true", {"atlas": "simulated,perturbqa", "cut": "no", "strict": True}),
+        ("", {}),
+    ],
+)
+def test_settings_are_yaml_values(text, expected):
+    assert chapters.parse_settings(text) == expected
+
+
+@pytest.mark.parametrize("text", ["limit", "limit 10 atlas=x", "lines=[k562"])
+def test_settings_that_cannot_be_read_are_named(text):
+    with pytest.raises(InputError, match=r"limit|lines"):
+        chapters.parse_settings(text)
+
+
+def test_a_pair_that_differs_is_named(source, tmp_path):
+    root = Path(shutil.copytree(source, tmp_path / "book"))
+    (root / "notebooks/01_table.py").write_text("# %%\nprint(1)\n")
+    with pytest.raises(InputError, match=r"01_table\.ipynb and 01_table\.py hold different cells"):
+        build(root)
+
+
+def test_two_builds_at_once_do_not_mix(book):
+    with (book / "_build/.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="Another build is at work"):
+            build(book)
+
+
+def test_two_workers_make_the_same_book(book):
+    good = tree(book / "_build/html")
+    shutil.rmtree(book / "_build")
+    assert build(book, workers=2).executed == ["01_table", "02_figure"]
+    assert tree(book / "_build/html") == good
+
+
+def test_an_interrupted_build_run_again_ends_with_the_same_book(book):
+    """SIGINT and kill -9 in a cell, kill -9 while the pages render, a kill between the last two renames."""
+    good = tree(book / "_build/html")
+    shutil.rmtree(book / "_build")
+    hang = book / "hang"
+
+    for kill in (signal.SIGINT, signal.SIGKILL):
+        hang.touch()
+        stopped = interrupted(book, kill, lambda _: not hang.exists())
+        assert stopped != 0
+        assert not (book / "_build/html").exists()
+    assert interrupted(book, signal.SIGKILL, lambda line: line.startswith("Rendering")) != 0
+    assert not (book / "_build/html").exists()
+
+    assert build(book).executed == []
+    assert tree(book / "_build/html") == good
+    (book / "_build/html").rename(book / "_build/.html-last")
+    assert build(book).rendered is False
+    assert tree(book / "_build/html") == good
+
+
+def interrupted(book: Path, kill: signal.Signals, now: Callable[[str], bool]) -> int:
+    """Exit code of a build that gets a signal as soon as `now(last line)`; its processes must end with it."""
+    code = "import sys; from pathlib import Path; from kgpert_lib.book.build import build; build(Path(sys.argv[1]))"
+    log = book / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-c", code, str(book)], stdout=output, stderr=subprocess.DEVNULL
+        )
+    deadline = time.monotonic() + PATIENCE
+    while not now((log.read_text().splitlines() or [""])[-1]):
+        assert process.poll() is None, "the build ended before it was interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(kill)
+    process.wait(PATIENCE)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
+    assert not alive
+    return process.returncode

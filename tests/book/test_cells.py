@@ -1,0 +1,133 @@
+"""Cells on data that is not here give way to a box; where the data is, nothing changes."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from kgpert_lib.book import cells
+
+PARTS = {"real": "needs-data", "expression": "dense", "truth": "simulated"}
+TWO = {"atlas": "simulated,perturbqa", "lines": ["k562"]}
+
+
+def needing(source):
+    return new_code_cell(source, metadata={"tags": ["needs-data", "remove-input"]})
+
+
+@pytest.fixture
+def notebook():
+    cells = [
+        new_markdown_cell("# Title"),
+        new_code_cell("a = 1"),
+        needing("real = load()"),
+        new_markdown_cell("A claim."),
+        needing("real.table()"),
+        new_markdown_cell("Prose.\n\n## Section"),
+        needing("real.figure()"),
+        new_code_cell("a + 1"),
+    ]
+    return new_notebook(cells=cells)
+
+
+@pytest.fixture
+def no_data(tmp_path, monkeypatch):
+    """A mirror whose copies are wrong: the files can be neither used nor downloaded."""
+    for name in ("k562-de.csv", "k562-dir.csv"):
+        (tmp_path / "perturbqa").mkdir(exist_ok=True)
+        (tmp_path / "perturbqa" / name).write_text("not the file")
+    monkeypatch.setenv("KGPERT_MIRROR", str(tmp_path))
+
+
+def sources(notebook):
+    return [cell.source for cell in notebook.cells]
+
+
+def test_one_box_a_section_stands_in_place_of_the_cells_that_need_data(notebook, no_data, tmp_path):
+    stored = tmp_path / "chapter.ipynb"
+    nbformat.write(notebook, stored)
+    before = stored.read_bytes()
+    path = cells.readied(stored, tmp_path / "bare.ipynb", notebook, TWO)
+    bare = nbformat.read(path, as_version=4)
+    nbformat.validate(bare)
+    boxed = [i for i, text in enumerate(sources(bare)) if "PerturbQA is not on this machine" in text]
+    assert boxed == [2, 6], "the first below each heading"
+    assert sources(bare)[4] == "None"
+    kept = (0, 1, 3, 5, 7)
+    assert [sources(bare)[i] for i in kept] == [sources(notebook)[i] for i in kept]
+    assert [c.metadata for c in bare.cells] == [c.metadata for c in notebook.cells]
+    assert stored.read_bytes() == before
+    assert sources(notebook)[2] == "real = load()"
+
+
+def test_the_box_says_how_to_fetch_the_data(notebook, no_data):
+    space = {}
+    exec(sources(cells.without(notebook, {cells.TAG}, cells.BOX))[2].replace("\nHTML", "\nshown = HTML"), space)
+    assert "<code>kgpert fetch perturbqa</code>" in space["shown"].data
+
+
+def test_a_chapter_asked_for_another_atlas_shows_nothing_in_their_place(notebook, no_data, tmp_path):
+    stored = tmp_path / "chapter.ipynb"
+    path = cells.readied(stored, tmp_path / "bare.ipynb", notebook, {"atlas": "simulated", "lines": ["k562"]})
+    assert [sources(nbformat.read(path, as_version=4))[i] for i in (2, 4, 6)] == ["None"] * 3
+
+
+def test_a_chapter_without_such_cells_is_used_as_it_is(no_data, tmp_path):
+    plain = new_notebook(cells=[new_code_cell("1 + 1"), new_markdown_cell("needs-data")])
+    stored = tmp_path / "chapter.ipynb"
+    assert cells.readied(stored, tmp_path / "bare.ipynb", plain, TWO) == stored
+
+
+@pytest.mark.needs_mirror
+def test_where_the_data_is_nothing_changes(notebook, mirror, tmp_path):
+    stored, bare = tmp_path / "chapter.ipynb", tmp_path / "bare.ipynb"
+    assert cells.readied(stored, bare, notebook, TWO) == stored
+    assert not bare.exists()
+
+
+@pytest.fixture
+def three_parts():
+    cells = [new_markdown_cell("# Title"), new_code_cell("shared = 1")]
+    for word, tag in PARTS.items():
+        cells += [
+            new_markdown_cell(f"## {word}", metadata={"tags": [tag]}),
+            new_code_cell(f"{word} = 1", metadata={"tags": [tag]}),
+            new_code_cell(f"{word} + 1", metadata={"tags": [tag]}),
+        ]
+    return new_notebook(cells=cells)
+
+
+@pytest.mark.needs_mirror
+@pytest.mark.parametrize(
+    ("atlas", "kept"),
+    [
+        ("simulated,perturbqa", ["real", "expression", "truth"]),
+        ("perturbqa", ["real"]),
+        ("simulated", ["expression", "truth"]),
+        ("perturbqa, /data/screen", ["real", "expression"]),
+    ],
+)
+def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, atlas, kept, tmp_path, mirror):
+    scratch = tmp_path / "scratch.ipynb"
+    ready = cells.readied(tmp_path / "source.ipynb", scratch, three_parts, {"atlas": atlas, "lines": ["k562"]})
+    run = nbformat.read(scratch, as_version=4) if ready == scratch else three_parts
+    sources = [cell.source for cell in run.cells if cell.cell_type == "code"]
+    assert len(sources) == 7, "a cell that does not run keeps its place"
+    assert sources[0] == "shared = 1"
+    assert {word for word in PARTS if f"{word} = 1" in sources} == set(kept)
+    assert not any("HTML" in source for source in sources)
+    page = cells.fitting(nbformat.from_dict(three_parts), {"atlas": atlas})
+    assert [cell.source for cell in page.cells if cell.source.startswith("## ")] == [f"## {word}" for word in kept]
+    assert len(page.cells) == 2 + 3 * len(kept)
+
+
+def test_a_box_keeps_the_text_of_its_section_and_the_other_parts(three_parts, no_data, tmp_path):
+    path = cells.readied(tmp_path / "chapter.ipynb", tmp_path / "bare.ipynb", three_parts, TWO)
+    bare = nbformat.read(path, as_version=4)
+    assert sum("kgpert fetch perturbqa" in source for source in sources(bare)) == 1
+    assert "real = 1" not in sources(bare)
+    assert "expression = 1" in sources(bare)
+    assert len(cells.fitting(nbformat.from_dict(three_parts), TWO).cells) == len(three_parts.cells)
+
+
+def test_a_chapter_without_the_parameter_is_left_whole(three_parts):
+    assert len(cells.fitting(nbformat.from_dict(three_parts), {}).cells) == len(three_parts.cells)

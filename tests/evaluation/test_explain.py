@@ -1,0 +1,114 @@
+"""Why a prediction is what it is: members, measurements, and what a gene's own delta may not do."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.evaluation.explain import Explanation, explain, graph_neighbours, known_gene
+from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.metrics.deltas import centred_pearson, pearson_delta
+from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.screens.atlas import Atlas
+from tests import worlds
+
+ATLAS = worlds.atlas(gaps=0.4)
+LINE = ATLAS["k562"]
+PREDICTOR = GraphNeighbour([worlds.graph(0, name="one"), worlds.graph(1, name="two")], limit=4)
+
+
+def test_a_held_out_gene_gets_the_prediction_of_its_predictor_and_its_scores():
+    gene = LINE.names("test")[0]
+    view = ATLAS.view("k562")
+    told = explain(ATLAS, "k562", gene, PREDICTOR)
+    made = PREDICTOR.predict(view, [gene])
+    np.testing.assert_allclose(told.readout["predicted"], made.delta[0], atol=1e-6)
+    np.testing.assert_array_equal(told.readout["measured"], LINE.delta[LINE.index[gene]])
+    members = [n.gene for n in told.neighbours]
+    counts = view.target.measured[[view.target.index[g] for g in members]].sum(axis=0)
+    np.testing.assert_array_equal(told.readout["neighbours_measured"], counts)
+    truth = LINE.delta[[LINE.index[gene]]]
+    assert told.score["pearson"] == pytest.approx(pearson_delta(made.delta, truth)[0])
+    assert told.score["centred_pearson"] == pytest.approx(centred_pearson(made.delta, truth, view.target.mean)[0])
+    assert told.score["n_genes"] == np.isfinite(truth).sum()
+    assert (told.status, told.kind, told.fallback) == ("test", "simulated", False)
+
+
+def test_the_delta_of_a_training_gene_never_speaks_for_itself():
+    gene = LINE.names("train")[0]
+    delta = LINE.delta.copy()
+    delta[LINE.index[gene]] = 50.0
+    poisoned = replace(ATLAS, lines={**ATLAS.lines, "k562": replace(LINE, delta=delta)})
+    clean, spoilt = (explain(atlas, "k562", gene, PREDICTOR) for atlas in (ATLAS, poisoned))
+    np.testing.assert_array_equal(clean.readout["predicted"], spoilt.readout["predicted"])
+    assert clean.status == "train"
+    assert "left out of this prediction" in clean.described_status
+
+
+def test_a_gene_that_was_not_screened_has_a_prediction_and_no_score():
+    told = explain(ATLAS, "k562", "G0035", PREDICTOR)
+    assert told.status == "not screened"
+    assert told.score is None
+    assert told.readout["measured"].isna().all()
+    assert len(told.neighbours) > 0
+
+
+def test_a_gene_in_no_graph_falls_back_on_the_training_mean():
+    gene = LINE.names("test")[0]
+    elsewhere = GraphNeighbour([KnowledgeGraph.from_edges("far", ["X"], ["Y"])])
+    told = explain(ATLAS, "k562", gene, elsewhere)
+    assert told.fallback
+    assert told.neighbour_table().empty
+    np.testing.assert_allclose(told.readout["predicted"], ATLAS.view("k562").target.mean, atol=1e-6)
+
+
+def told(predicted):
+    readout = pd.DataFrame({"gene": list("DCBA"), "predicted": predicted, "neighbours_measured": 1, "measured": np.nan})
+    return Explanation("P", "k562", "toy", "simulated", "test", [], readout, False, None)
+
+
+def test_the_strongest_come_first_ties_by_symbol_and_zero_is_neither():
+    found = told([0.5, 0.5, 0.0, -2.0])
+    assert found.strongest(5, 1)["gene"].tolist() == ["C", "D"]
+    assert found.strongest(5, -1)["gene"].tolist() == ["A"]
+    assert found.strongest(1, 1)["gene"].tolist() == ["C"]
+
+
+def test_the_dictionary_is_json_with_null_for_gaps():
+    text = json.dumps(told([0.5, 0.25, 0.0, -2.0]).to_dict(1), allow_nan=False)
+    back = json.loads(text)
+    assert back["up"] == [{"gene": "D", "predicted": 0.5, "neighbours_measured": 1, "measured": None}]
+    assert back["down"][0]["gene"] == "A"
+
+
+def test_the_neighbours_of_a_gene_come_from_every_graph_with_full_names():
+    one = KnowledgeGraph.from_edges("one", ["INTS9", "INTS9"], ["INTS4", "RPL3"], [0.9, 0.2])
+    two = KnowledgeGraph.from_edges("two", ["INTS9"], ["INTS4"], [0.5])
+    table = graph_neighbours([one, two], "INTS9", 5)
+    assert list(table.columns) == ["gene", "name", "one", "two"]
+    assert table["gene"].tolist() == ["INTS4", "RPL3"]
+    assert table["name"].tolist() == ["integrator complex subunit 4", "ribosomal protein L3"]
+    assert table["two"].isna().tolist() == [False, True]
+    assert graph_neighbours([one, two], "INTS9", 1)["gene"].tolist() == ["INTS4"]
+
+
+def test_a_gene_is_known_from_the_graphs_or_from_the_screen():
+    far = KnowledgeGraph.from_edges("far", ["AARS1"], ["RPL3"])
+    assert known_gene("dee29", [far]) == "AARS1"
+    assert known_gene("g0000", [far], LINE) == "G0000"
+    with pytest.raises(InputError, match="Unknown gene 'g0000'"):
+        known_gene("g0000", [far])
+    with pytest.raises(
+        InputError, match=r"'XIST' .* is not among the 32 genes of the graph far and the screen of k562"
+    ):
+        known_gene("XIST", [far], LINE)
+
+
+@pytest.mark.parametrize(("n", "told"), [(56, True), (54, False)])
+def test_trust_is_told_only_where_a_line_has_enough_training_perturbations(n, told):
+    screen = Atlas("toy", "simulated", {"k562": worlds.line(n=n, tests=5)})
+    found = explain(screen, "k562", screen["k562"].names("test")[0], PREDICTOR, trust=True)
+    assert (found.expected is not None) == told

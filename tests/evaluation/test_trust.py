@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.evaluation.trust import FEATURES, Trust, coverage, out_of_fold
+from kgpert_lib.metrics import deltas
+from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.screens.load import load_atlas
+from tests.perturbqa.world import knowledge, screen
+
+
+def predictor(n=160):
+    return GraphNeighbour(knowledge(n).graphs)
+
+
+def test_features_of_a_training_perturbation_do_not_read_its_own_row():
+    view = screen().view("k562")
+    line = view.target
+    delta = line.delta.copy()
+    delta[7] = np.where(np.isnan(delta[7]), np.nan, -delta[7])
+    changed = replace(view, lines={**view.lines, "k562": replace(line, delta=delta)})
+    before, after = (out_of_fold(v, predictor()).loc[line.perturbations[7]] for v in (view, changed))
+    np.testing.assert_array_equal(before[list(FEATURES)], after[list(FEATURES)])
+    assert before["score"] != after["score"]
+
+
+def test_a_lonely_gene_is_trusted_less_than_a_well_connected_one():
+    atlas = screen(n=400, tests=100)
+    known = knowledge(400)
+    trust = Trust.fit(atlas.view("k562"), GraphNeighbour(known.graphs))
+    names = atlas["k562"].names("test")
+    made = trust.expect([*names, "NOBODY"])
+    assert made.expected[-1] < made.expected[:-1].mean()
+    assert (made.low <= made.expected).all()
+    assert (made.expected <= made.high).all()
+
+
+def test_coverage_of_exchangeable_genes_is_nominal():
+    atlas = screen(n=800, m=60, tests=400)
+    graphs = GraphNeighbour(knowledge(800).graphs)
+    view, names = atlas.view("k562"), atlas["k562"].names("test")
+    truth = atlas["k562"].delta[atlas["k562"].rows(names)]
+    score = deltas.pearson_delta(graphs.predict(view, names).delta, truth)
+    for level in (0.5, 0.8):
+        assert coverage(Trust.fit(view, graphs, level).expect(names), score) == pytest.approx(level, abs=0.08)
+
+
+def test_too_few_perturbations_and_a_level_out_of_range():
+    small = screen(n=50, tests=10).view("k562")
+    with pytest.raises(InputError, match="40 training perturbations are too few"):
+        Trust.fit(small, predictor(50))
+    with pytest.raises(InputError, match=r"The level is 1\.2"):
+        Trust.fit(small, predictor(50), level=1.2)
+
+
+@pytest.mark.needs_mirror
+@pytest.mark.parametrize("line", ["k562", "rpe1"])
+def test_coverage_on_real_test_genes(line, mirror):
+    from kgpert_lib.graphs.affinity import Knowledge
+
+    atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
+    graphs = GraphNeighbour(Knowledge.load(atlas.perturbations()).graphs)
+    view, names = atlas.view(line), atlas[line].names("test")
+    made = Trust.fit(view, graphs).expect(names)
+    score = deltas.pearson_delta(graphs.predict(view, names).delta, atlas[line].delta[atlas[line].rows(names)])
+    assert 0.75 <= coverage(made, score) <= 0.85
+    assert np.corrcoef(made.expected, score)[0, 1] > 0.4

@@ -1,0 +1,103 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import bootstrap, wilcoxon
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.metrics.stats import bootstrap_mean, paired_wilcoxon, summarise
+
+
+def test_interval_is_scipys_bca_and_the_same_on_every_run():
+    x = np.random.default_rng(0).exponential(size=80)
+    found = bootstrap_mean(x, n=2000, seed=3)
+    expected = bootstrap((x,), np.mean, n_resamples=2000, method="BCa", rng=3).confidence_interval
+    assert found.mean == pytest.approx(x.mean())
+    assert found[1:] == pytest.approx((expected.low, expected.high))
+    assert bootstrap_mean(x, n=2000, seed=3) == found
+    assert bootstrap_mean(x, n=2000, seed=4) != found
+    assert bootstrap_mean(np.append(x, np.nan), n=2000, seed=3) == found
+
+
+def test_interval_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    covered = []
+    for draw in range(300):
+        _, low, high = bootstrap_mean(rng.exponential(size=50), n=500, level=0.9, seed=draw)
+        covered.append(low <= 1.0 <= high)
+    assert 0.84 <= np.mean(covered) <= 0.95
+
+
+def test_degenerate_samples():
+    assert bootstrap_mean([0.3, 0.3, 0.3]) == pytest.approx((0.3, 0.3, 0.3))
+    one = bootstrap_mean([0.7])
+    assert one.mean == 0.7
+    assert np.isnan(one.low)
+    assert np.isnan(one.high)
+    with pytest.raises(InputError, match="every score is missing"):
+        bootstrap_mean([np.nan])
+    with pytest.raises(InputError, match="infinite"):
+        bootstrap_mean([1.0, np.inf])
+
+
+def test_summary_of_each_group():
+    rng = np.random.default_rng(2)
+    scores = pd.DataFrame(
+        {"line": np.repeat(["rpe1", "k562"], 30), "method": ["a", "b"] * 30, "pearson": rng.normal(size=60)}
+    )
+    scores.loc[0, "pearson"] = np.nan
+    table = summarise(scores, ["line", "method"], "pearson", n=500)
+    assert list(table["line"]) == ["rpe1", "rpe1", "k562", "k562"]
+    assert list(table["n"]) == [14, 15, 15, 15]
+    for row in table.itertuples():
+        x = scores.query("line == @row.line and method == @row.method")["pearson"].dropna()
+        assert row.mean == pytest.approx(x.mean())
+        assert row.se == pytest.approx(x.sem())
+        assert row.low < row.mean < row.high
+    with pytest.raises(InputError, match="no column 'mse'"):
+        summarise(scores, ["line"], "mse")
+
+
+def test_paired_tests_are_scipys_with_holm():
+    rng = np.random.default_rng(3)
+    base = rng.normal(size=70)
+    scores = pd.DataFrame({"mean": base, "go": base + 0.3 + rng.normal(size=70), "string": base + rng.normal(size=70)})
+    scores.loc[:4, "go"] = np.nan
+    table = paired_wilcoxon(scores, n=500).set_index(["method_a", "method_b"])
+    assert list(table.index) == [("mean", "go"), ("mean", "string"), ("go", "string")]
+    assert list(table["n_pairs"]) == [65, 70, 65]
+    assert list(table["n_dropped"]) == [5, 0, 5]
+    for (a, b), row in table.iterrows():
+        difference = (scores[a] - scores[b]).dropna()
+        assert row["p"] == pytest.approx(wilcoxon(difference).pvalue)
+        assert row["median_difference"] == pytest.approx(difference.median())
+        assert row["low"] < row["mean_difference"] < row["high"]
+    order = np.sort(table["p"])
+    expected = np.minimum(np.maximum.accumulate(order * [3, 2, 1]), 1.0)
+    np.testing.assert_allclose(np.sort(table["p_holm"]), expected)
+
+
+def test_comparisons_with_one_reference_or_named_pairs():
+    scores = pd.DataFrame(np.random.default_rng(4).normal(size=(20, 3)), columns=["a", "b", "c"])
+    against = paired_wilcoxon(scores, reference="b", n=200)
+    assert list(zip(against["method_a"], against["method_b"], strict=True)) == [("a", "b"), ("c", "b")]
+    named = paired_wilcoxon(scores, pairs=[("c", "a")], n=200)
+    assert named["mean_difference"][0] == pytest.approx((scores["c"] - scores["a"]).mean())
+
+
+def test_differences_of_rounding_are_no_difference():
+    x = np.random.default_rng(5).normal(size=30)
+    table = paired_wilcoxon(pd.DataFrame({"a": x, "b": x + 1e-9}))
+    assert table["p"][0] == 1.0
+    assert table["p_holm"][0] == 1.0
+    assert table["n_nonzero"][0] == 0
+    assert table["n_pairs"][0] == 30
+
+
+def test_comparisons_that_cannot_be_made_are_named():
+    scores = pd.DataFrame({"a": [1.0, np.nan], "b": [np.nan, 2.0]})
+    with pytest.raises(InputError, match="both 'a' and 'b'"):
+        paired_wilcoxon(scores)
+    with pytest.raises(InputError, match="No scores of method 'c'"):
+        paired_wilcoxon(scores, reference="c")
+    with pytest.raises(InputError, match="No pair of methods"):
+        paired_wilcoxon(scores[["a"]])

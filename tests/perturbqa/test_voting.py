@@ -1,0 +1,197 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.metrics.auroc import compare, mean_auroc
+from kgpert_lib.perturbqa import tuning
+from kgpert_lib.perturbqa.tasks import ask_all, labels, own_readout
+from kgpert_lib.perturbqa.voting import RULES, Choices, Scale, Voter, base_rate
+from kgpert_lib.screens.load import load_atlas
+from tests.perturbqa.world import knowledge, screen, with_deltas
+
+CHOICES = Choices(signed=True, other=0.5, same=1.0, kin=True, joint=True, level=0.3, rank=4)
+
+
+def test_questions_are_the_tested_pairs_with_signed_labels():
+    line = screen()["k562"]
+    de, direction = ask_all(line, "de"), ask_all(line, "dir")
+    test = line.delta[line.split == "test"]
+    itself = own_readout(line.perturbations[line.split == "test"], line.genes)
+    assert len(de) + de.masked == (~np.isnan(test)).sum()
+    assert de.masked == (~np.isnan(test) & itself).sum() > 0
+    assert not (de.perturbation == de.readout).any()
+    called = de.label == 1
+    assert set(zip(direction.perturbation, direction.readout, strict=True)) == set(
+        zip(de.perturbation[called], de.readout[called], strict=True)
+    )
+    np.testing.assert_array_equal(direction.label, test[direction.row, direction.column] > 0)
+
+
+def test_labels_name_what_is_no_call():
+    with pytest.raises(InputError, match=r"holds 0\.5"):
+        labels(np.array([[0.5]]), "de")
+    with pytest.raises(InputError, match="Unknown task 'up'"):
+        labels(np.array([[1.0]]), "up")
+
+
+def test_union_is_the_share_of_neighbours_shrunk_to_the_base_rate():
+    atlas, known = screen(), knowledge()
+    view = atlas.view("k562", "strict")
+    voter = Voter.fit(view, "de", known)
+    name = atlas["k562"].names("test")[0]
+    beside = {g for graph in known.graphs for g in list(graph.neighbours(name))} & set(view.target.perturbations)
+    assert 0 < len(beside) <= 20
+    answers = np.abs(view.target.delta[[view.target.index[g] for g in beside]])
+    answers[own_readout(np.array(list(beside)), view.target.genes)] = np.nan
+    count, positive = (~np.isnan(answers)).sum(axis=0), np.nansum(answers, axis=0)
+    wanted = (positive + voter.base) / (count + 1)
+    np.testing.assert_allclose(voter.probability("union", [name])[0], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["de", "dir"])
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_beats_chance_and_answers_pairs_as_it_answers_matrices(task, rule):
+    atlas = screen()
+    voter, asked = Voter.fit(atlas.view("k562", "strict"), task, knowledge(), CHOICES), ask_all(atlas["k562"], task)
+    whole = voter.evidence(rule, asked.perturbations)
+    assert whole.shape == (40, 90)
+    np.testing.assert_allclose(voter.answer(rule, asked), whole[asked.row, asked.column], atol=1e-5)
+    assert mean_auroc(voter.answer(rule, asked), asked.label, asked.column) > 0.65
+    made = voter.answer(rule, asked, probability=True)
+    assert made.min() >= 0
+    assert made.max() <= 1
+
+
+@pytest.mark.parametrize("task", ["de", "dir"])
+def test_test_deltas_change_no_answer(task):
+    atlas, known = screen(), knowledge()
+
+    def corrupt(line):
+        hidden = np.isin(line.perturbations, atlas["k562"].names("test"))
+        return np.where(((line.split == "test") | hidden)[:, None], -1.0, line.delta)
+
+    names = atlas["k562"].names("test")
+    voters = [Voter.fit(a.view("k562", "strict"), task, known, CHOICES) for a in (atlas, with_deltas(atlas, corrupt))]
+    for rule in RULES:
+        np.testing.assert_array_equal(*(v.probability(rule, names) for v in voters))
+
+
+def test_per_line_lets_the_other_line_speak_for_the_same_gene_and_strict_does_not():
+    atlas, known = screen(), knowledge()
+    name = next(n for n in atlas["k562"].names("test") if n in atlas["rpe1"].names("train"))
+    lone = atlas["rpe1"].index[name]
+
+    def flip(line):
+        delta = line.delta.copy()
+        if line.name == "rpe1":
+            delta[lone] = np.where(np.isnan(delta[lone]), np.nan, 1 - np.abs(delta[lone]))
+        return delta
+
+    for split, moved in (("per-line", True), ("strict", False)):
+        made = [
+            Voter.fit(a.view("k562", split), "de", known, CHOICES).evidence("lines", [name])
+            for a in (atlas, with_deltas(atlas, flip))
+        ]
+        assert bool(np.abs(made[0] - made[1]).max() > 1e-3) is moved
+
+
+def test_the_perturbed_gene_as_its_own_readout_never_votes():
+    atlas, known = screen(), knowledge()
+
+    def shout(line):
+        return np.where(own_readout(line.perturbations, line.genes), 1.0, line.delta)
+
+    names = atlas["k562"].names("test")
+    voters = [Voter.fit(a.view("k562"), "de", known, CHOICES) for a in (atlas, with_deltas(atlas, shout))]
+    for rule in RULES:
+        np.testing.assert_array_equal(*(v.evidence(rule, names) for v in voters))
+
+
+def test_a_gene_in_no_graph_gets_the_base_rate():
+    voter = Voter.fit(screen().view("k562"), "de", knowledge())
+    for rule in RULES:
+        np.testing.assert_allclose(voter.probability(rule, ["NOBODY"])[0], voter.base, atol=1e-6)
+
+
+def test_a_scale_does_not_reorder_perturbations_within_a_readout_gene():
+    atlas = screen()
+    asked = ask_all(atlas["k562"], "de")
+    scaled = replace(CHOICES, scales={"smoothed": Scale(-0.3, 0.7, 4.0)})
+    voter = Voter.fit(atlas.view("k562", "strict"), "de", knowledge(), scaled)
+    areas = [mean_auroc(voter.answer("smoothed", asked, p), asked.label, asked.column) for p in (False, True)]
+    assert areas[0] == pytest.approx(areas[1], abs=1e-3)
+
+
+def test_base_rate_is_shrunk_to_the_overall_share():
+    answers = np.array([[1, 0, np.nan], [1, 0, np.nan]], np.float32)
+    np.testing.assert_allclose(base_rate(answers, 2.0), [(2 + 1) / 4, 1 / 4, 0.5])
+
+
+def test_unknown_rule():
+    with pytest.raises(InputError, match="Unknown rule 'guess'; choose from union, weighted"):
+        Voter.fit(screen().view("k562"), "de", knowledge()).evidence("guess", ["G001"])
+
+
+def test_choices_come_from_training_rows_and_are_the_same_again():
+    atlas, known = screen(n=120, m=60, tests=30), knowledge(120)
+
+    def corrupt(line):
+        hidden = np.isin(line.perturbations, [*atlas["k562"].names("test"), *atlas["rpe1"].names("test")])
+        return np.where(hidden[:, None], 0.0, line.delta)
+
+    made = []
+    for source in (atlas, with_deltas(atlas, corrupt)):
+        views = [tuning.tuning_view(source, line, "strict") for line in source.lines]
+        folds = [fold for view in views for fold in tuning.make_folds(view, known, k=2)]
+        made.append(tuning.choose(folds, "de", "strict", 2))
+    assert made[0] == made[1]
+    assert set(made[0][0].scales) == set(RULES)
+
+
+def test_every_candidate_is_told_with_how_far_it_lies_behind():
+    atlas, known = screen(n=120, m=60, tests=30), knowledge(120)
+    folds = list(tuning.make_folds(atlas.view("k562", "strict"), known, k=3))
+    chosen, table = tuning.choose(folds, "dir", "strict", 2)
+    offered = tuning.stages("dir", "strict", 2)
+    assert len(table) == sum(len(candidates) for _, candidates in offered)
+    for stage, (rule, candidates) in enumerate(offered):
+        tried = [row for row in table if row["stage"] == stage]
+        best = next(row for row in tried if not row["behind"])
+        assert best["auroc"] == max(row["auroc"] for row in tried)
+        assert all(row["rule"] == rule for row in tried)
+        last = not any(set(candidates[0]) & set(later[0]) for _, later in offered[stage + 1 :])
+        assert not last or all(getattr(chosen, name) == best[name] for name in candidates[0])
+    asked = [(f.ground, f.questions["dir"]) for f in folds]
+    again = [mean_auroc(Voter(g, "dir", chosen).answer("mixed", q), q.label, q.column) for g, q in asked]
+    assert np.mean(again) == pytest.approx(best["auroc"], abs=1e-3)
+
+
+def test_committed_choices_are_read_and_a_missing_file_is_named(tmp_path):
+    assert set(tuning.load("strict", "dir").scales) == set(RULES)
+    with pytest.raises(InputError, match="choices\\.json is missing; make it with"):
+        tuning.load("strict", "de", tmp_path / "choices.json")
+
+
+@pytest.mark.needs_mirror
+@pytest.mark.parametrize(
+    ("line", "task", "at_least"),
+    [("k562", "de", 0.71), ("rpe1", "de", 0.68), ("k562", "dir", 0.83), ("rpe1", "dir", 0.75)],
+)
+def test_the_ladder_on_real_screens(line, task, at_least, real):
+    atlas, known = real
+    asked = ask_all(atlas[line], task)
+    voter = Voter.fit(atlas.view(line, "strict"), task, known, tuning.load("strict", task))
+    scores = {rule: voter.answer(rule, asked) for rule in RULES}
+    table = compare(scores, asked.label, asked.column, asked.perturbation, draws=200).set_index("rule")
+    assert table.loc["mixed", "auroc"] >= at_least
+    assert (table.loc[["smoothed", "mixed"], "gain_low"] > 0).all()
+
+
+@pytest.fixture(scope="module")
+def real():
+    from kgpert_lib.graphs.affinity import Knowledge
+
+    atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
+    return atlas, Knowledge.load(atlas.perturbations())

@@ -1,0 +1,70 @@
+"""The baselines against their own formulas."""
+
+import numpy as np
+import pytest
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
+from kgpert_lib.screens.atlas import Atlas, CellLine
+from tests import worlds
+
+
+def test_the_training_mean_uses_measured_training_deltas_only():
+    cells = worlds.line(2, gaps=0.5)
+    view = Atlas("toy", "simulated", {"k562": cells}).view("k562")
+    made = TrainingMean().predict(view, ["ANY", "OTHER"])
+    expected = np.nan_to_num(np.nanmean(cells.delta[cells.split == "train"], axis=0))
+    np.testing.assert_allclose(made.delta, [expected, expected], atol=1e-6)
+    assert made.fallback.all()
+
+
+def linear_world(noise: float = 0.0) -> Atlas:
+    """Deltas that a rank-2 linear model explains: perturbations are readout genes and share their embedding."""
+    rng = np.random.default_rng(0)
+    names = worlds.symbols(60)
+    embedding = rng.normal(size=(60, 2))
+    mixing = rng.normal(size=(2, 2))
+    delta = embedding @ mixing @ embedding.T + noise * rng.normal(size=(60, 60))
+    split = np.array(["train"] * 45 + ["test"] * 15)
+    return Atlas("toy", "simulated", {"k562": CellLine("k562", names, names, delta, split)})
+
+
+def test_the_linear_baseline_recovers_a_linear_world():
+    atlas = linear_world()
+    cells = atlas["k562"]
+    made = LinearBaseline(components=2, ridge=1e-6).predict(atlas.view("k562"), cells.names("test"))
+    truth = cells.delta[cells.split == "test"]
+    scores = [np.corrcoef(a, b)[0, 1] for a, b in zip(made.delta, truth, strict=True)]
+    assert np.median(scores) > 0.95
+
+
+def test_the_linear_baseline_solves_its_ridge_problem_exactly():
+    view = linear_world(noise=0.3).view("k562")
+    line = view.target
+    model = LinearBaseline()
+    centred = line.delta - line.mean
+    genes = model._embedding(line, centred).astype(np.float64)
+    perturbed = genes[:45]
+    eye = 0.1 * np.eye(10)
+    expected = (
+        np.linalg.inv(genes.T @ genes + eye)
+        @ genes.T
+        @ centred.T
+        @ perturbed
+        @ np.linalg.inv(perturbed.T @ perturbed + eye)
+    )
+    made = model.predict(view, [str(line.perturbations[0])])
+    np.testing.assert_allclose(made.delta[0], line.mean + genes @ expected @ genes[0], atol=1e-3)
+
+
+def test_a_gene_without_an_embedding_gets_the_mean():
+    view = linear_world().view("k562")
+    made = LinearBaseline().predict(view, ["ELSEWHERE", "G0050"])
+    np.testing.assert_array_equal(made.delta[0], view.target.mean)
+    assert made.fallback.tolist() == [True, False]
+
+
+def test_the_linear_baseline_needs_perturbed_readout_genes():
+    cells = CellLine("k562", worlds.symbols(3), worlds.symbols(5, "R"), np.eye(3, 5), np.array(["train"] * 3))
+    with pytest.raises(InputError, match="fewer than two training perturbations"):
+        LinearBaseline().predict(Atlas("toy", "simulated", {"k562": cells}).view("k562"), ["G0001"])

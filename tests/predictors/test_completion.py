@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.predictors.completion import Filled, complete, completed, factorise, folds, out_of_fold, pulled
+from kgpert_lib.predictors.neighbours import GraphNeighbour
+from tests.perturbqa.world import knowledge, screen, with_deltas
+
+
+def low_rank(seed=0, n=60, m=50, seen=0.5):
+    rng = np.random.default_rng(seed)
+    truth = (rng.normal(size=(n, 2)) @ rng.normal(size=(2, m))).astype(np.float32)
+    return truth, rng.random((n, m)) < seen
+
+
+def test_recovers_a_low_rank_matrix_from_half_of_it():
+    truth, seen = low_rank()
+    row, column = np.nonzero(seen)
+    residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
+    found = factorise(residual, sp.csr_matrix((60, 60), dtype=np.float32), rank=2, ridge=0.1)
+    error = (found.rows @ found.columns.T - truth)[~seen]
+    assert np.sqrt((error**2).mean()) < 0.15 * truth.std()
+
+
+def test_a_row_update_solves_its_normal_equations():
+    truth, seen = low_rank(1)
+    row, column = np.nonzero(seen)
+    residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
+    found = factorise(residual, sp.csr_matrix((60, 60), dtype=np.float32), rank=3, ridge=0.5)
+    for i in range(0, 60, 7):
+        v = found.columns[seen[i]].astype(float)
+        wanted = np.linalg.solve(v.T @ v + 0.5 * np.eye(3), v.T @ truth[i, seen[i]])
+        np.testing.assert_allclose(found.rows[i], wanted, atol=1e-3)
+
+
+def test_a_row_without_data_takes_its_neighbours_factor():
+    truth, seen = low_rank(2)
+    seen[0] = False
+    row, column = np.nonzero(seen)
+    residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
+    pull = np.zeros((60, 60), np.float32)
+    pull[0, 5] = 1
+    found = factorise(residual, pull, rank=2, ridge=0.1)
+    np.testing.assert_allclose(found.rows[0], found.rows[5], rtol=0.05, atol=0.02)
+
+
+def test_a_readout_gene_without_data_takes_its_kins_factor():
+    truth, seen = low_rank(3)
+    seen[:, 0] = False
+    row, column = np.nonzero(seen)
+    residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
+    kin = np.zeros((50, 50), np.float32)
+    kin[0, 5] = 1
+    none = sp.csr_matrix((60, 60), dtype=np.float32)
+    found = factorise(residual, none, 2, 0.1, kin)
+    np.testing.assert_allclose(found.columns[0], found.columns[5], rtol=0.05, atol=0.02)
+    assert not factorise(residual, none, 2, 0.1).columns[0].any()
+
+
+def test_measured_deltas_stay_and_gaps_are_filled():
+    view = screen().view("k562")
+    ties = knowledge().similarity(view.target.perturbations, view.target.perturbations)
+    done = completed(view, ties).target
+    assert done.dense
+    np.testing.assert_array_equal(done.delta[view.target.measured], view.target.delta[view.target.measured])
+    assert complete(done, pulled(ties)) is done
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 119), st.integers(0, 10**6))
+def test_a_row_has_no_part_in_the_fold_that_holds_it(p, seed):
+    line = screen().view("k562").target
+    ties = knowledge().similarity(line.perturbations, line.perturbations)
+    delta = line.delta.copy()
+    delta[p] = np.random.default_rng(seed).normal(size=delta.shape[1])
+    name = line.perturbations[p]
+    before, after = (
+        next(h for h in out_of_fold(which, ties, rank=4, k=3) if name in h.held)
+        for which in (line, replace(line, delta=delta))
+    )
+    assert name not in before.line.index
+    np.testing.assert_array_equal(before.line.delta, after.line.delta)
+
+
+def test_folds_cover_everything_once_and_evenly():
+    made = folds(103, 5, seed=3)
+    assert sorted(np.bincount(made)) == [20, 20, 21, 21, 21]
+    np.testing.assert_array_equal(made, folds(103, 5, seed=3))
+
+
+@pytest.mark.parametrize(("rank", "ridge"), [(0, 1.0), (2, 0.0), (2, -1.0)])
+def test_bad_settings_are_one_sentence(rank, ridge):
+    with pytest.raises(InputError, match="rank from 1 and a ridge above 0"):
+        factorise(sp.csr_matrix(np.eye(5, dtype=np.float32)), sp.csr_matrix((5, 5)), rank, ridge)
+
+
+def test_a_filled_predictor_averages_completed_deltas_and_reads_no_test_row():
+    atlas, graphs = screen(), knowledge().graphs
+    plain = GraphNeighbour(graphs, prior=1.0)
+    filled = Filled(plain, rank=4)
+    view, names = atlas.view("k562"), atlas["k562"].names("test")
+    weights = plain.neighbourhoods(view, [str(p) for p in view.target.perturbations]).weights
+    expected = plain.predict(completed(view, weights, rank=4), names).delta
+    made = filled.predict(view, names)
+    np.testing.assert_array_equal(made.delta, expected)
+    assert (made.delta != plain.predict(view, names).delta).any()
+    poisoned = with_deltas(atlas, lambda v: np.where((v.split == "test")[:, None], 1.0, v.delta))
+    np.testing.assert_array_equal(filled.predict(poisoned.view("k562"), names).delta, made.delta)
+    assert filled.name == "string+go, filled"

@@ -1,0 +1,81 @@
+"""What holds for every predictor: it sees no test delta, and its answer depends neither on company nor on workers."""
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from kgpert_lib.evaluation.evaluate import standard_predictors
+from kgpert_lib.graphs import string
+from kgpert_lib.predictors.neighbours import weighted
+from tests import worlds
+
+ASKED = [str(s) for s in worlds.symbols(45)]
+NAMES = ["training mean", "linear", "one", "two", "one+two", "weighted"]
+
+
+@pytest.fixture(scope="module")
+def predictors(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("graphs")
+    for seed, name in enumerate(("one", "two")):
+        edges = worlds.graph(seed, name=name).to_networkx().edges(data="weight")
+        (folder / f"{name}.csv").write_text("gene1,gene2,weight\n" + "".join(f"{a},{b},{w}\n" for a, b, w in edges))
+    one, two = folder / "one.csv", folder / "two.csv"
+    made = standard_predictors([f"{one}", f"{two}", f"{one}+{two}"], ASKED, limit=5)
+    walk = string.two_step(worlds.graph(3, weighted=False, name="links"))
+    made.append(weighted(worlds.graph(4, name="alike"), walk, limit=4))
+    return {predictor.name: predictor for predictor in made}
+
+
+def test_the_standard_predictors_are_named_after_their_graphs(predictors):
+    assert list(predictors) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("split", ["per-line", "strict"])
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
+def test_corrupting_every_test_delta_changes_no_prediction(predictors, name, split, gaps):
+    atlas = worlds.atlas(7, gaps)
+    poisoned = {}
+    for key, cells in atlas.lines.items():
+        test = cells.split == "test"
+        spoilt = {"delta": np.where(test[:, None], 1e6, cells.delta)}
+        if cells.control is not None:
+            spoilt["control"] = np.where(test[:, None], -1e6, cells.control)
+        poisoned[key] = replace(cells, **spoilt)
+    clean = predictors[name].predict(atlas.view("k562", split), ASKED)
+    spoilt = predictors[name].predict(replace(atlas, lines=poisoned).view("k562", split), ASKED)
+    np.testing.assert_array_equal(spoilt.delta, clean.delta)
+    np.testing.assert_array_equal(spoilt.fallback, clean.fallback)
+    assert np.abs(clean.delta).max() < 10
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
+def test_one_and_two_workers_give_the_same_predictions(predictors, gaps):
+    view = worlds.atlas(7, gaps).view("k562")
+    with threadpool_limits(1):
+        alone = {name: predictor.predict(view, ASKED) for name, predictor in predictors.items()}
+    with threadpool_limits(2):
+        threads = {name: predictor.predict(view, ASKED) for name, predictor in predictors.items()}
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        halves = {
+            name: list(pool.map(predictor.predict, [view, view], [ASKED[:20], ASKED[20:]]))
+            for name, predictor in predictors.items()
+        }
+    for name, made in alone.items():
+        np.testing.assert_allclose(threads[name].delta, made.delta, atol=1e-6)
+        np.testing.assert_allclose(np.concatenate([half.delta for half in halves[name]]), made.delta, atol=1e-6)
+        assert np.concatenate([half.fallback for half in halves[name]]).tolist() == made.fallback.tolist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prediction_depends_neither_on_order_nor_on_company(predictors, name):
+    view = worlds.atlas(7, 0.3).view("rpe1")
+    together = predictors[name].predict(view, ASKED)
+    backwards = predictors[name].predict(view, ASKED[::-1])
+    np.testing.assert_allclose(backwards.delta[::-1], together.delta, atol=1e-6)
+    alone = predictors[name].predict(view, [ASKED[11]])
+    np.testing.assert_allclose(alone.delta[0], together.delta[11], atol=1e-6)

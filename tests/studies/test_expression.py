@@ -1,0 +1,226 @@
+"""Studies on expression atlases: known answers on small worlds, and the whole of them on a tiny simulation."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import pearsonr, spearmanr
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.evaluation import ceiling
+from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.studies import expression, expression_screens, findings
+from tests import worlds
+
+LINES = ["k562", "rpe1"]
+
+
+@pytest.fixture(scope="module")
+def screens():
+    return expression_screens.load("simulated,perturbqa", LINES, seed=5, size="tiny")
+
+
+@pytest.fixture(scope="module")
+def scored(screens):
+    return expression.evaluated(screens)
+
+
+@pytest.fixture(scope="module")
+def pairs(screens):
+    return expression.neighbour_correlations(screens)
+
+
+def table(gap, line="k562", **columns):
+    """A scored table of one predictor with the given gaps."""
+    n = len(gap)
+    head = {"atlas": "toy", "kind": "simulated", "line": line, "predictor": "union"}
+    names = [f"G{i:03d}" for i in range(n)]
+    return pd.DataFrame({**head, "perturbation": names, "gap": gap, **columns})
+
+
+def test_parts_hold_sixty_thirty_and_ten_per_cent_of_each_line_smallest_gap_first():
+    rng = np.random.default_rng(0)
+    both = pd.concat([table(rng.normal(size=50), "rpe1"), table(rng.normal(size=20), "k562")])
+    parts = expression.in_parts(both)
+    counts = parts.groupby(["line", "part"], observed=True).size()
+    assert counts["rpe1"].tolist() == [30, 15, 5]
+    assert counts["k562"].tolist() == [12, 6, 2]
+    assert list(dict.fromkeys(parts["line"])) == ["rpe1", "k562"]
+    limits = parts.groupby(["line", "part"], observed=True)["gap"].agg(["min", "max"])
+    for line in ("rpe1", "k562"):
+        assert (limits.loc[line, "max"].to_numpy()[:-1] <= limits.loc[line, "min"].to_numpy()[1:]).all()
+
+
+def test_shares_of_the_gap_by_hand():
+    gap = [-0.2, -0.1, 0.0, 0.0, 0.1, 0.2, 0.3, 0.3, 0.4, 1.0]
+    shares = expression.gap_shares(table(gap)).set_index("part")
+    assert shares["share of shortfall"].to_numpy() == pytest.approx([0.3 / 2.3, 1.0 / 2.3, 1.0 / 2.3])
+    assert shares["share of net gap"].to_numpy() == pytest.approx([0, 0.5, 0.5])
+    assert shares["gap"].to_numpy() == pytest.approx([0, 1 / 3, 1.0])
+    assert shares["n"].tolist() == [6, 3, 1]
+
+
+def test_traits_of_a_line_by_hand():
+    line = worlds.line(seed=1)
+    rng = np.random.default_rng(0)
+    line = replace(line, half_a=line.delta, half_b=line.delta + rng.normal(0, 1, line.delta.shape).astype(np.float32))
+    line = replace(line, n_cells=np.full(len(line.perturbations), 40))
+    traits = expression.traits(line, ceiling.stored_split(line), "spearman-brown").set_index("perturbation")
+    for i, name in enumerate(line.perturbations[:4]):
+        r = pearsonr(line.half_a[i], line.half_b[i])[0]
+        assert traits.loc[name, "ceiling"] == pytest.approx(2 * r / (1 + r), abs=1e-5)
+        assert traits.loc[name, "magnitude"] == pytest.approx(np.sqrt((line.delta[i].astype(float) ** 2).mean()))
+        expected = pearsonr(line.control[i] + line.delta[i], line.control[i])[0]
+        assert traits.loc[name, "control_likeness"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_errors_that_grow_with_the_effect_reverse_the_preference():
+    rng = np.random.default_rng(2)
+    magnitude = rng.lognormal(size=200)
+    score = np.tanh(magnitude) + rng.normal(0, 0.1, 200)
+    error = magnitude**2 + rng.normal(0, 0.1, 200)
+    noise = rng.normal(size=200)
+    given = table(np.zeros(200), pearson=score, mse=error, mae=noise, magnitude=magnitude, control_likeness=-magnitude)
+    found = expression.score_correlations(given).set_index(["score", "trait"])
+    assert found.loc[("pearson", "magnitude"), "spearman"] == pytest.approx(spearmanr(score, magnitude)[0])
+    assert found.loc[("mse", "control_likeness"), "pearson"] == pytest.approx(pearsonr(error, -magnitude)[0])
+    assert found["better for"].to_dict() == {
+        ("pearson", "magnitude"): "large",
+        ("pearson", "control_likeness"): "large",
+        ("mse", "magnitude"): "small",
+        ("mse", "control_likeness"): "small",
+        ("mae", "magnitude"): "neither",
+        ("mae", "control_likeness"): "neither",
+    }
+    assert (found["spearman_low"] <= found["spearman"]).all()
+    assert (found["spearman"] <= found["spearman_high"]).all()
+
+
+def test_pairs_agree_with_scipy_and_with_the_neighbourhoods(screens, pairs):
+    (screen,) = screens
+    line = screen.atlas["rpe1"]
+    own = pairs[pairs["line"] == "rpe1"]
+    assert len(own) == len(line.names("test")) * len(line.names("train"))
+    for row in own.sample(20, random_state=0).itertuples():
+        a, b = line.delta[line.rows([row.perturbation, row.training])]
+        assert row.pearson == pytest.approx(pearsonr(a, b)[0], abs=1e-5)
+    gene = own.loc[own["neighbour"], "perturbation"].iloc[0]
+    one = own[own["perturbation"] == gene]
+    view = screen.atlas.view("rpe1")
+    members = GraphNeighbour(screen.graphs).neighbourhoods(view, [gene]).of(gene)
+    assert set(one.loc[one["neighbour"], "training"]) == {member.gene for member in members}
+    assert one.sort_values("place")["pearson"].is_monotonic_decreasing
+
+
+def test_quality_of_neighbours_by_hand():
+    pearson = [0.9, 0.5, 0.1, 0.0, 0.8, 0.2]
+    rows = pd.DataFrame(
+        {
+            "perturbation": ["A"] * 4 + ["B"] * 2,
+            "pearson": pearson,
+            "neighbour": [False, True, True, False, False, False],
+            "place": [0, 1, 2, 3, 0, 1],
+        }
+    ).assign(atlas="toy", kind="simulated", line="k562")
+    found = expression.neighbour_quality(rows, top=2).iloc[0]
+    assert found["n"] == 1, "B has no neighbour"
+    assert found["all"] == pytest.approx(0.375)
+    assert found["neighbours"] == pytest.approx(0.3)
+    assert (found["best of all"], found["best neighbour"]) == (0.9, 0.5)
+    assert (found["top missed"], found["poor neighbours"]) == (0.5, 0.5)
+
+
+def test_one_pass_over_the_cells_gives_the_simulation_s_own_atlas(screens):
+    (screen,) = screens
+    expected = screen.simulation.atlas
+    assert screen.atlas.provenance == expected.provenance
+    assert set(screen.atlas.missing) == {"hepg2", "jurkat"}
+    for name in LINES:
+        for part in ("delta", "control", "half_a", "half_b"):
+            np.testing.assert_array_equal(getattr(screen.atlas[name], part), getattr(expected[name], part))
+    assert screen.halves.groupby(["line", "perturbation"])["split"].nunique().eq(ceiling.SPLITS).all()
+
+
+def test_what_was_measured_is_what_the_simulation_measures(screens):
+    found = expression_screens.measured(screens)
+    expected = pd.concat([ceiling.measure(screens[0].simulation, name) for name in LINES], ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_saved_atlas_gives_a_panel_of_its_own(screens, tmp_path):
+    path = screens[0].atlas.save(tmp_path / "mine")
+    edges = tmp_path / "edges.csv"
+    genes = screens[0].atlas.perturbations()
+    edges.write_text("gene1,gene2\n" + "\n".join(f"{a},{b}" for a, b in pairwise(genes)))
+    (loaded,) = expression_screens.load(f"perturbqa,{path}", ["k562"], graph=str(edges))
+    assert list(loaded.atlas.lines) == ["k562"]
+    assert loaded.simulation is None
+    scores = expression.evaluated([loaded])
+    assert list(dict.fromkeys(scores["predictor"])) == ["training mean", "linear", "shuffled", "edges", "union"]
+    assert scores[["ceiling", "magnitude", "control_likeness"]].notna().all(axis=None)
+    with pytest.raises(InputError, match="truth is known of a simulation only"):
+        expression_screens.measured([loaded])
+
+
+def test_an_atlas_with_gaps_is_refused(tmp_path):
+    path = worlds.atlas(gaps=0.5).save(tmp_path / "calls")
+    with pytest.raises(InputError, match="k562 has gaps or no controls"):
+        expression_screens.load(str(path), ["k562"])
+
+
+def test_an_atlas_without_replicates_is_refused(tmp_path):
+    path = Atlas("toy", "simulated", {"k562": worlds.line()}).save(tmp_path / "single")
+    with pytest.raises(InputError, match="no half-sample deltas"):
+        expression_screens.load(str(path), ["k562"])
+
+
+def test_ceilings_under_every_correction(screens, scored):
+    choices = expression.ceiling_choices(screens, scored).set_index(["line", "correction"])
+    own = expression.ceilings(scored).set_index("line")
+    for line in LINES:
+        assert choices.loc[(line, "sqrt"), "ceiling"] == pytest.approx(own.loc[line, "ceiling"])
+        assert choices.loc[(line, "sqrt"), "above"] == pytest.approx(own.loc[line, "above"])
+        assert choices.loc[(line, "none"), "ceiling"] < choices.loc[(line, "noise-free"), "ceiling"]
+
+
+def test_corrupted_test_deltas_move_no_prediction(screens):
+    (screen,) = screens
+    spoilt = {
+        name: replace(line, delta=np.where((line.split == "test")[:, None], np.float32(7), line.delta))
+        for name, line in screen.atlas.lines.items()
+    }
+    other = replace(screen, atlas=replace(screen.atlas, lines=spoilt))
+    a, b = (expression.neighbour_correlations([s]) for s in (screen, other))
+    assert a["neighbour"].equals(b["neighbour"])
+    assert (b["pearson"] == 0).all(), "a constant delta correlates with nothing"
+
+
+def test_findings_are_read_from_the_studies(scored, pairs):
+    found = findings.compared(scored, pairs).set_index("measured")
+    assert list(found.columns) == ["atlas", "paper", *LINES, "agrees"]
+    shares = expression.gap_shares(scored).set_index(["line", "part"])["share of shortfall"]
+    assert found.loc["share of the shortfall, worst 10 %", "rpe1"] == pytest.approx(shares["rpe1", "worst 10 %"])
+    quality = expression.neighbour_quality(pairs).set_index("line")
+    better = found.loc["correlation with neighbours less that with all"]
+    assert better["k562"] == pytest.approx(quality.loc["k562", "neighbours"] - quality.loc["k562", "all"])
+    wide = scored[scored["line"] == "k562"].pivot(index="perturbation", columns="predictor", values="pearson")
+    gain = (wide["union"] - wide["training mean"]).mean()
+    assert found.loc["gain of the union over the training mean", "k562"] == pytest.approx(gain)
+
+
+def test_a_screen_that_contradicts_the_paper_agrees_nowhere(scored, pairs):
+    upside_down = scored.assign(
+        pearson=-scored["pearson"], gap=1 + scored["gap"], mse=-scored["mse"], mae=-scored["mae"]
+    )
+    far = pairs.assign(pearson=np.where(pairs["neighbour"], -1.0, pairs["pearson"]))
+    found = findings.compared(upside_down, far).set_index("measured")["agrees"]
+    for measured in (
+        "gain of the union over the training mean",
+        "gap to the ceiling, best 60 % of genes",
+        "Pearson delta against magnitude, Spearman",
+        "correlation with neighbours less that with all",
+    ):
+        assert found[measured] == "0 of 2"

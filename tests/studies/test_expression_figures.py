@@ -1,0 +1,101 @@
+"""Figures against the ceiling say what their tables say, for every line of every atlas."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from kgpert_lib.evaluation import ceiling, summaries
+from kgpert_lib.studies import expression, expression_screens
+from kgpert_lib.studies import expression_figures as figures
+
+
+@pytest.fixture(scope="module")
+def screens():
+    return expression_screens.load("simulated", ["k562", "rpe1", "hepg2"], seed=5, size="tiny")
+
+
+@pytest.fixture(scope="module")
+def scored(screens):
+    return expression.evaluated(screens)
+
+
+def titles(figure: Figure) -> list[str]:
+    return [axis.get_title() or axis.get_title("left") for axis in figure.axes]
+
+
+def words(figure: Figure) -> str:
+    found = [text.get_text() for axis in figure.axes for text in axis.texts]
+    return " ".join([*found, *(text.get_text() for text in figure.texts)])
+
+
+def test_scores_stand_in_a_panel_a_line_under_the_mean_ceiling(scored):
+    tops = expression.ceilings(scored)
+    figure = figures.scores_under_ceiling(summaries.scores(scored, ["pearson"]), tops)
+    assert titles(figure)[:3] == [
+        f"{name} (n = 15), ceiling {top:.3f}"
+        for name, top in zip(["K562", "RPE1", "HepG2"], tops["ceiling"], strict=True)
+    ]
+    vertical = [line.get_xdata()[0] for line in figure.axes[0].lines if len(set(line.get_xdata())) == 1]
+    assert tops["ceiling"].iloc[0] in vertical
+    assert "atlas: simulated (simulated)" in words(figure)
+    mean = scored[(scored["line"] == "rpe1") & (scored["predictor"] == "union")]["pearson"].mean()
+    assert f"{mean:.3f}" in [text.get_text() for text in figure.axes[1].texts]
+
+
+def test_every_test_gene_has_its_bar_and_every_part_its_share(scored):
+    parts, shares = expression.in_parts(scored), expression.gap_shares(scored)
+    figure = figures.gap_by_quantile(parts, shares)
+    heights = sorted(bar.get_height() for bar in figure.axes[0].patches)
+    np.testing.assert_allclose(heights, np.sort(parts.loc[parts["line"] == "k562", "gap"]))
+    for share in shares["share of shortfall"]:
+        assert f"{share:.0%} of shortfall" in words(figure)
+
+
+def test_traits_have_a_row_a_line(scored):
+    figure = figures.part_traits(expression.in_parts(scored))
+    assert [title for title in titles(figure) if title] == ["K562 (n = 15)", "RPE1 (n = 15)", "HepG2 (n = 15)"]
+    assert [axis.get_xlabel() for axis in figure.axes[-3:]] == [
+        "delta magnitude (rms)",
+        "1 - control-likeness",
+        "neighbours",
+    ]
+
+
+def test_pairs_and_neighbours_are_counted_in_the_title(screens):
+    pairs = expression.neighbour_correlations(screens)
+    figure = figures.neighbour_correlations(pairs)
+    count = pairs.loc[pairs["line"] == "k562", "neighbour"].sum()
+    assert titles(figure)[0] == f"K562 (15 genes, {count} neighbours)"
+
+
+def test_correlations_of_scores_are_drawn_where_the_table_puts_them(scored):
+    table = expression.score_correlations(scored, draws=200)
+    figure = figures.score_correlations(table)
+    drawn = {round(float(x), 6) for line in figure.axes[0].lines for x in np.atleast_1d(line.get_xdata())}
+    assert {round(x, 6) for x in table.loc[table["line"] == "k562", "spearman"]} <= drawn
+
+
+def test_scores_against_a_trait_show_every_gene(scored):
+    figure = figures.scores_against_trait(scored, "magnitude", "union", ["pearson", "mse"])
+    assert len(figure.axes) == 6
+    own = scored[(scored["line"] == "rpe1") & (scored["predictor"] == "union")]
+    (points,) = figure.axes[1].lines
+    np.testing.assert_allclose(points.get_xydata(), own[["magnitude", "pearson"]])
+
+
+def test_bias_has_a_row_of_panels_a_line_and_a_curve_a_correction(screens):
+    measured = expression_screens.measured(screens)
+    figure = figures.correction_bias(ceiling.calibrate(measured, bins=(10, 20, 30, 41), draws=50))
+    assert len(figure.axes) == 6
+    assert titles(figure)[:2] == ["K562, against noise-free truth", "K562, against a second experiment"]
+    labels = {line.get_label() for line in figure.axes[0].lines}
+    assert set(ceiling.CORRECTIONS) <= labels
+
+
+def test_a_second_atlas_has_panels_of_its_own_that_name_it(scored):
+    both = pd.concat([scored, scored.assign(atlas="mine")])
+    figure = figures.gap_by_quantile(expression.in_parts(both), expression.gap_shares(both))
+    assert titles(figure)[0] == "K562, simulated (n = 15)"
+    assert titles(figure)[3] == "K562, mine (n = 15)"
+    assert "atlas: simulated, mine" in words(figure)

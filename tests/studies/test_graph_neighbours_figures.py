@@ -1,0 +1,122 @@
+"""Every figure names its atlas and its n, labels its axes, and draws what it was given."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from kgpert_lib.evaluation import summaries
+from kgpert_lib.evaluation.evaluate import evaluate_lines
+from kgpert_lib.predictors.baselines import TrainingMean
+from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.studies import graph_neighbours
+from kgpert_lib.studies import graph_neighbours_figures as figures
+from kgpert_lib.studies.style import style
+from tests import worlds
+
+ATLAS = worlds.atlas(4, gaps=0.2)
+GRAPH = worlds.graph(4, edges=150)
+PREDICTOR = GraphNeighbour([GRAPH], 6)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _style():
+    with plt.rc_context():
+        style()
+        yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def evaluated():
+    return evaluate_lines(ATLAS, list(ATLAS.lines), [TrainingMean(), PREDICTOR])
+
+
+@pytest.fixture(scope="module")
+def scores(evaluated):
+    return summaries.scores(evaluated)
+
+
+@pytest.fixture(scope="module")
+def drawn(evaluated, scores):
+    """Every figure of the chapter on two lines of a tiny atlas, by name."""
+    swept = graph_neighbours.sweep(ATLAS, [GRAPH], [2, None], ["before", "after"], [0.0, 1.0])
+    reference = scores[scores["predictor"] == "training mean"].set_index("line")["pearson"].to_dict()
+    oracle = summaries.scores(
+        graph_neighbours.oracle_sets(ATLAS, PREDICTOR, steps=2), ["pearson"], ["atlas", "kind", "line", "moves"]
+    )
+    extremes = graph_neighbours.extremes(evaluated, "toy", "k562", at_least=1, top=1)
+    panels = [graph_neighbours.panel(ATLAS, "k562", row, PREDICTOR) for row in extremes.itertuples()]
+    return {
+        "scores": figures.predictor_scores(scores),
+        "centred": figures.predictor_scores(scores, "centred_pearson"),
+        "gain": figures.gain_by_neighbours(evaluated, "toy"),
+        "sensitivity": figures.sensitivity(swept, reference),
+        "oracle": figures.oracle_gap(oracle),
+        "neighbourhoods": figures.neighbourhoods(panels, GRAPH, "atlas: toy (simulated)"),
+    }
+
+
+def words(figure):
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text().strip()]
+
+
+NAMES = ["scores", "centred", "gain", "sensitivity", "oracle", "neighbourhoods"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_names_its_atlas_and_its_n_and_is_shown_once(drawn, name):
+    figure = drawn[name]
+    assert isinstance(figure, Figure)
+    assert "atlas: toy (simulated)" in words(figure)
+    assert any("n = " in word or word.startswith("n=") for word in words(figure))
+    assert not plt.fignum_exists(getattr(figure, "number", -1))
+
+
+@pytest.mark.parametrize("name", NAMES[:-1])
+def test_every_panel_has_a_title_and_every_axis_a_label(drawn, name):
+    figure = drawn[name]
+    assert all(axis.get_title() for axis in figure.axes)
+    bottom = [axis for axis in figure.axes if axis.get_subplotspec().is_last_row()]
+    assert all(axis.get_xlabel() for axis in bottom)
+    assert {"K562", "RPE1"} <= {title[:4] for title in map(str, (a.get_title() for a in figure.axes))}
+
+
+def test_scores_and_their_reference_are_drawn_where_the_table_says(drawn, scores):
+    axis = drawn["scores"].axes[0]
+    part = scores[scores["line"] == "k562"]
+    points = sorted(float(line.get_xdata()[0]) for line in axis.lines if line.get_marker() == "o")
+    assert points == pytest.approx(sorted(part["pearson"]))
+    dashed = next(line for line in axis.lines if line.get_linestyle() == "--")
+    base = part.loc[part["predictor"] == "training mean", "pearson"].item()
+    assert dashed.get_xdata()[0] == pytest.approx(base)
+    assert axis.get_title() == "K562 (n = 6)"
+
+
+def test_the_bins_of_the_gain_hold_every_test_perturbation(drawn):
+    for axis in drawn["gain"].axes:
+        counts = [int(text.get_text()[2:]) for text in axis.texts if text.get_text().startswith("n=")]
+        assert sum(counts) == 6
+
+
+def test_the_oracle_is_marked_as_chosen_on_the_answer(drawn):
+    for axis in drawn["oracle"].axes:
+        assert axis.get_xlabel() == "Pearson delta (orange: chosen on the answer)"
+        assert len(axis.patches) == 4
+
+
+def test_a_neighbourhood_shows_the_gene_and_each_neighbour(drawn):
+    view = ATLAS.view("k562")
+    for axis in drawn["neighbourhoods"].axes:
+        gene = axis.get_title().split(": ")[1].split(",")[0]
+        members = {n.gene for n in PREDICTOR.neighbourhoods(view, [gene]).of(gene)}
+        assert {text.get_text().strip() for text in axis.texts} == members | {gene}
+
+
+def test_one_cell_line_and_three_drawings_leave_no_empty_frame(evaluated, scores):
+    one = figures.predictor_scores(scores[scores["line"] == "rpe1"])
+    assert [axis.get_title() for axis in one.axes] == ["RPE1 (n = 6)"]
+    three = figures.neighbourhoods([("G0001", [], "alone")] * 3, GRAPH, "atlas: toy (simulated), n = 3")
+    assert [axis.axison for axis in three.axes] == [False] * 4
+    assert np.isfinite(three.get_size_inches()).all()
