@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
+from kgpert_lib import interrupts
+
 
 def is_empty(folder: Path) -> bool:
     """True for a directory without entries."""
@@ -36,6 +38,7 @@ def commit(scratch: Path, target: Path, head: str, names: dict[str, str], retire
     """
     for name in (*names.values(), head):
         _flush(scratch / name)
+    interrupts.check()
     if not target.exists() or is_empty(target):
         os.replace(scratch, target)
         _flush(target.parent)

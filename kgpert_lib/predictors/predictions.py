@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kgpert_lib import interrupts
 from kgpert_lib.errors import InputError
 from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.types import FloatArray, NameArray
@@ -67,6 +68,7 @@ class Predictions:
             os.close(handle)
             try:
                 _WRITERS[target.suffix](self, Path(scratch))
+                interrupts.check()
                 os.chmod(scratch, 0o644)
                 os.replace(scratch, target)
             finally:
