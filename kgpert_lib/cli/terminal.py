@@ -27,6 +27,7 @@ err = Console(markup=False, emoji=False, highlight=False, stderr=True, soft_wrap
 
 GAP = 2  # blanks between two columns of a table
 NARROWEST_TEXT = 16  # a column of text is folded down to this width before the table is split
+NARROWEST_NAME = 6  # the first column, on a terminal too narrow for anything else
 
 _LINES = ("k562", "rpe1", "hepg2", "jurkat")  # completed by the shell; an atlas of your own may have others
 _SPLIT_HELP = (
@@ -114,7 +115,7 @@ def print_table(frame: pd.DataFrame, title: str) -> None:
 def _parts(cells: dict[str, list[str]], width: int) -> Iterator[tuple[dict[str, list[str]], dict[str, int]]]:
     """The columns that stand side by side within `width`, with their widths; every part has the first column."""
     natural = {name: max(map(len, [name, *column])) for name, column in cells.items()}
-    least = {name: min(natural[name], NARROWEST_TEXT) if _is_text(cells[name]) else natural[name] for name in cells}
+    least = {name: _least_width(name, column) for name, column in cells.items()}
     first, *others = cells
     parts: list[list[str]] = [[first]]
     for name in others:
@@ -124,11 +125,19 @@ def _parts(cells: dict[str, list[str]], width: int) -> Iterator[tuple[dict[str, 
     for names in parts:
         widths = {name: natural[name] for name in names}
         over = sum(widths.values()) + GAP * (len(names) - 1) - width
-        for name in sorted(names, key=lambda n: least[n] - natural[n]):  # the widest text gives way first
-            narrower = min(max(over, 0), natural[name] - least[name])
+        # The widest text gives way first, and the names of the rows once more where a number would not fit.
+        for name in [*sorted(names, key=lambda n: least[n] - natural[n]), first]:
+            narrowest = least[name] if widths[name] > least[name] else min(least[name], NARROWEST_NAME)
+            narrower = min(max(over, 0), widths[name] - narrowest)
             widths[name] -= narrower
             over -= narrower
         yield {name: cells[name] for name in names}, widths
+
+
+def _least_width(name: str, column: Sequence[str]) -> int:
+    """Text folds; numbers do not, and their header does at its blanks."""
+    cells = max(map(len, column), default=0)
+    return min(max(cells, len(name)), NARROWEST_TEXT) if _is_text(column) else max(cells, *map(len, name.split()), 1)
 
 
 def _table(columns: dict[str, list[str]], widths: dict[str, int]) -> Any:
@@ -138,7 +147,6 @@ def _table(columns: dict[str, list[str]], widths: dict[str, int]) -> Any:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name, column in columns.items():
         left = _is_text(column)
-        # A header wraps at its blanks; where even a number does not fit, it is folded rather than cut.
         table.add_column(name, justify="left" if left else "right", width=widths[name], overflow="fold")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*row)

@@ -53,7 +53,7 @@ def interrupted(tmp_path):
         env = os.environ | {"PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-c", DRIVER, event, name, swallow, *arguments]
         done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
-        assert done.stdout.endswith("sent\n") and not done.stdout.endswith("never sent\n"), done
+        assert done.stdout.splitlines()[-1] == "sent", done
         assert sorted(p.name for p in tmp_path.iterdir()) == before, "a result or a scratch file was left"
         return done.returncode, done.stderr
 
@@ -70,18 +70,15 @@ ALL = ("predict", "--all", "--atlas", "./toy", "--graph", "mine.csv", "-o", "all
     [
         ("import", "rich.console"),
         ("import", "pandas._libs.parsers"),
-        ("import", "scipy.sparse._csr"),
-        ("import", "anndata"),
-        ("open", "atlas.json"),
         ("open", "mine.csv"),
-        ("open", "all"),
+        ("open", ".all-"),
     ],
 )
 def test_an_interrupted_command_stops_with_130_and_leaves_no_result(interrupted, event, name, swallow):
     assert interrupted(event, name, swallow, *ALL) == STOPPED
 
 
-@pytest.mark.parametrize(("event", "name"), [("import", "pandas._libs.lib"), ("open", "genes.tsv")])
+@pytest.mark.parametrize(("event", "name"), [("open", "genes.tsv")])
 def test_a_simulation_whose_interrupt_was_dropped_writes_nothing(interrupted, event, name):
     simulate = ("simulate", "-o", "screen", "--size", "tiny", "--line", "k562")
     assert interrupted(event, name, "swallowed", *simulate) == STOPPED
