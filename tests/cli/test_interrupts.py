@@ -71,7 +71,7 @@ ALL = ("predict", "--all", "--atlas", "./toy", "--graph", "mine.csv", "-o", "all
         ("import", "rich.console"),
         ("import", "pandas._libs.parsers"),
         ("open", "mine.csv"),
-        ("open", ".all-"),
+        ("open", "all.csv"),
     ],
 )
 def test_an_interrupted_command_stops_with_130_and_leaves_no_result(interrupted, event, name, swallow):
