@@ -87,21 +87,19 @@ def predict(
 ) -> None:
     """What knocking down a gene would do: the neighbours, the readout genes that move, what was measured."""
     from kgpert_lib.evaluation import explain
-    from kgpert_lib.graphs import load_graphs
-    from kgpert_lib.predictors.neighbours import GraphNeighbour
+    from kgpert_lib.predictors.named import Options, build
     from kgpert_lib.predictors.predictions import check_ending
-    from kgpert_lib.screens.load import load_atlas
+    from kgpert_lib.screens.load import load_screen
 
     if every == (gene is not None) or every != (output is not None):
         raise InputError("Give one gene, or --all together with -o FILE.")
     if output is not None:
         check_ending(output)
-    screen = load_atlas(atlas, [line])
-    graphs = load_graphs(graph, screen.perturbations())
-    predictor = GraphNeighbour(graphs, limit, cut, prior, seed)
+    screen = load_screen(atlas, [line], graph, seed)
+    predictor = build("union", screen, Options(limit, cut, prior, seed))
     if gene is None:
         assert output is not None
-        names = sorted({str(s) for g in graphs for s in g.symbols})
+        names = sorted({str(s) for g in screen.graphs for s in g.symbols})
         made = predictor.predict(screen.view(line, split), names)
         terminal.out.print(
             f"{made.save(output)}: {len(names)} genes x {len(made.genes)} readout genes in {line} of {screen.name} "
@@ -109,7 +107,8 @@ def predict(
             soft_wrap=True,
         )
         return
-    told = explain.explain(screen, line, explain.known_gene(gene, graphs, screen[line]), predictor, split, trust)
+    gene = explain.known_gene(gene, screen.graphs, screen[line])
+    told = explain.explain(screen.atlas, line, gene, predictor, split, trust)
     if as_json:
         terminal.print_json(told.to_dict(top) | {"split": split, "graph": predictor.name})
     elif as_csv:
@@ -138,15 +137,18 @@ def evaluate(
 ) -> None:
     """Score predictors on test perturbations: means with intervals, and paired tests."""
     from kgpert_lib.evaluation import summaries
-    from kgpert_lib.evaluation.evaluate import evaluate_lines, standard_predictors
-    from kgpert_lib.screens.load import load_atlas
+    from kgpert_lib.evaluation.evaluate import evaluate_lines
+    from kgpert_lib.predictors.named import Options, build
+    from kgpert_lib.screens.load import load_screen
 
-    screen = load_atlas(atlas, line)
-    specs = graph or ["string", "go", "string+go"]
-    predictors = standard_predictors(
-        specs, screen.perturbations(), limit=limit, cut=cut, prior=prior, seed=seed, fill=fill
-    )
-    scores = evaluate_lines(screen, list(screen.lines), predictors, split, _by_line(outside or []), reference)
+    screen = load_screen(atlas, line, seed=seed)
+    specs = graph or [*(g.name for g in screen.graphs), "union"]
+    options = [Options(limit, cut, prior, seed)]
+    if fill != "none":
+        options.append(Options(limit, cut, prior, seed, fill))
+    predictors = [build(name, screen) for name in ("mean", "linear")]
+    predictors += [build(name, screen, choice) for choice in options for name in specs]
+    scores = evaluate_lines(screen.atlas, list(screen.lines), predictors, split, _by_line(outside or []), reference)
     summary = summaries.scores(scores, seed=seed)
     tests = summaries.paired_tests(scores, reference="training mean", seed=seed)
     if as_json:
@@ -163,7 +165,7 @@ def evaluate(
         )
         for name, part in tests.groupby("line", sort=False):
             terminal.print_table(_test_rows(part), str(name))
-    for name, why in screen.missing.items():
+    for name, why in screen.atlas.missing.items():
         terminal.err.print(f"{name} is missing: {why}")
 
 
@@ -260,7 +262,7 @@ def _score_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """The columns of `summaries.scores` that fit into 80 characters."""
     from kgpert_lib.evaluation import summaries
 
-    rows = summaries.shown(summary.drop(columns=["atlas", "kind", "line", "split", "n"]))
+    rows = summaries.formatted(summary.drop(columns=["atlas", "kind", "line", "split", "n"]))
     return rows.rename(columns=lambda c: c.removesuffix(" [95 %]").replace("_", " "))
 
 
@@ -268,6 +270,6 @@ def _test_rows(tests: pd.DataFrame) -> pd.DataFrame:
     """The columns of `summaries.paired_tests` that fit into 80 characters."""
     from kgpert_lib.evaluation import summaries
 
-    rows = summaries.shown(tests.drop(columns=["line", "method_b"]))
+    rows = summaries.formatted(tests.drop(columns=["line", "method_b"]))
     names = {"method_a": "predictor", "n_pairs": "pairs", "n_nonzero": "differ", "p_holm": "p (Holm)"}
     return rows.rename(columns={**names, "mean_difference [95 %]": "mean difference"})

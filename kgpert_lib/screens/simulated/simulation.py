@@ -24,6 +24,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs import edgelist
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas, CellLine
@@ -127,7 +128,7 @@ class Simulation:
         return ad.AnnData(counts, obs=_scperturb_obs(obs, counts, line, self.seed), var=_scperturb_var(self.genes))
 
     def write(self, folder: str | Path) -> Path:
-        """Save the atlas (``atlas/``) and the cells of each line (``cells/<line>.h5ad``) into a new folder."""
+        """Save atlas and graphs (``atlas/``) and the cells of each line (``cells/<line>.h5ad``) into a new folder."""
         target = Path(folder)
         if target.exists():
             raise InputError(f"{target} exists already; name a new folder.")
@@ -135,6 +136,8 @@ class Simulation:
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             self.atlas.save(scratch / "atlas")
+            for graph in self.graphs:
+                edgelist.write(graph, scratch / "atlas" / "graphs" / f"{graph.name}.csv")
             (scratch / "cells").mkdir()
             for line in self.lines:
                 self.cells(line).write_h5ad(scratch / "cells" / f"{line}.h5ad", compression="lzf")
