@@ -5,12 +5,13 @@ from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.evaluation.ceiling import ceiling, stored_split
+from kgpert_lib.evaluation.ceiling import ceiling
 from kgpert_lib.metrics.deltas import mae, mse, pearson_delta
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.pseudobulk import pseudobulk
+from kgpert_lib.screens.screen import stored_split
 from kgpert_lib.screens.simulated import simulation as simulating
 from kgpert_lib.screens.simulated.world import SIZES, Knowledge, read_names
 
