@@ -40,7 +40,7 @@ def predict(
         str, typer.Option(help=terminal.PREDICTOR_HELP, autocompletion=terminal.complete_predictor)
     ] = "union",
     atlas: terminal.AtlasOption = "perturbqa",
-    graph: terminal.OwnGraphOption = None,
+    graph: terminal.GraphOption = "string+go",
     limit: terminal.LimitOption = 20,
     cut: terminal.CutOption = "before",
     prior: terminal.PriorOption = None,

@@ -63,12 +63,8 @@ LinesOption = Annotated[
     list[str] | None,
     typer.Option("--line", help="Cell line; may be repeated. Default: all.", autocompletion=complete_line),
 ]
-GraphOption = Annotated[str, typer.Option(help="Names or csv edge lists joined by +.")]
-OwnGraphOption = Annotated[
-    str | None,
-    typer.Option(
-        "--graph", help="Names or csv edge lists joined by +. Default: string+go; a simulated screen's own graphs."
-    ),
+GraphOption = Annotated[
+    str, typer.Option(help="Names or csv edge lists joined by +; a simulated screen has its own instead of string+go.")
 ]
 LimitOption = Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")]
 CutOption = Annotated[Literal["before", "after"], typer.Option(help="Cut it before or after keeping training genes.")]
