@@ -9,6 +9,7 @@ import sys
 import anndata as ad
 import numpy as np
 import pytest
+import typer
 
 import kgpert_lib
 from kgpert_lib.cli import terminal
@@ -169,7 +170,10 @@ def test_a_reader_that_stops_early_gets_no_complaint(here):
     command = f"{sys.executable} -m kgpert_lib predict G0001 --atlas {here}/toy --graph {here}/mine.csv --csv | head -1"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("gene,predicted,neighbours_measured,measured\n", "")
+    assert (done.stdout, done.stderr) == (
+        "line,perturbation,gene,predicted,specific,neighbours_measured,measured\n",
+        "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,9 +188,15 @@ def test_help_explains_every_option_with_an_example(kgpert, command, width, flag
     assert max(map(len, out.splitlines())) <= width
     assert not command or f"kgpert {' '.join(command)}" in out.partition("Example")[2]
     assert " ".join(["Usage: kgpert", *command]) in out
-    options = [row for row in out.splitlines() if re.match(r"│ +--", row)]
-    assert options
-    assert all(" " in re.split(r"\s{2,}", row.strip("│ "))[-1] for row in options)
+
+
+def test_every_option_of_every_command_has_a_help_text():
+    groups = [typer.main.get_group(app)]
+    for group in groups:
+        groups += [c for c in group.commands.values() if hasattr(c, "commands")]
+    options = [(c.name, p) for g in groups for c in g.commands.values() for p in c.params]
+    assert len(options) > 60
+    assert [(name, p.name) for name, p in options if not p.help] == []
 
 
 def test_the_version_is_that_of_the_package(kgpert):
