@@ -28,7 +28,7 @@ BOX = (
 )
 
 
-def tagged(cell: Any) -> bool:
+def needs_data(cell: Any) -> bool:
     """True for a code cell that uses downloaded data."""
     return cell is not None and cell.cell_type == "code" and _has(cell, {TAG})
 
@@ -50,7 +50,7 @@ def fitting(page: Any, parameters: Mapping[str, Any]) -> Any:
 
 def missing(notebook: Any, parameters: Mapping[str, Any]) -> bool:
     """True when cells want PerturbQA and it can be neither found nor downloaded (what can be, is)."""
-    if TAG in unnamed(parameters) or not any(map(tagged, notebook.cells)):
+    if TAG in unnamed(parameters) or not any(map(needs_data, notebook.cells)):
         return False
     lines = parameters.get("lines") or perturbqa.LINES
     return bool(fetch_all([name for line in lines for name in perturbqa.files(line)]).failed)
