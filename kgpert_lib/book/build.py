@@ -310,3 +310,9 @@ def _listing(pages: Path) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+
+
+if __name__ == "__main__":  # `make store`
+    for name, executed in build(Path()).pages.items():
+        chapter = read_notebook(Path("notebooks", f"{name}.ipynb"))
+        nbformat.write(with_outputs(chapter, read_notebook(executed)), Path("notebooks", f"{name}.ipynb"))

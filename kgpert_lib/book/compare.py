@@ -9,7 +9,6 @@ differences near zero change places. Whole numbers are counts and must be equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 _PASSING = re.compile(r"data:image/[\w+]+;base64,[A-Za-z0-9+/=\s]+|0x[0-9a-f]{6,}|T_[0-9a-f]{5,8}")
@@ -25,13 +24,15 @@ def same(stored: str, new: str) -> bool:
     return all(map(_close, _NUMBER.finditer(stored), _NUMBER.finditer(new)))
 
 
-def differences(stored: Any, executed: Any, skip: Sequence[int] = ()) -> list[str]:
-    """What two notebooks with the same code cells print differently; `skip` holds numbers of code cells."""
-    pairs = zip(_code(stored), _code(executed), strict=True)
+def differences(stored: Any, executed: Any) -> list[str]:
+    """What two notebooks with the same code cells print differently.
+
+    A cell that could not run because there was no data has another source in the executed notebook; it is skipped.
+    """
     reports = []
-    for k, (before, after) in enumerate(pairs):
+    for k, (before, after) in enumerate(zip(_code(stored), _code(executed), strict=True)):
         old, new = _texts(before), _texts(after)
-        for kind in sorted(old | new) if k not in skip else ():
+        for kind in sorted(old | new) if before.source == after.source else ():
             if kind not in old or kind not in new or not same(old[kind], new[kind]):
                 texts = (texts.get(kind, "(nothing)") for texts in (old, new))
                 reports.append(f"cell {k}: stored {kind}\n" + "\nnow\n".join(texts))

@@ -73,6 +73,7 @@ def rasterise(figure: Figure) -> Figure:
     for cloud in figure.findobj(PathCollection):
         cloud.set_rasterized(np.shape(cloud.get_offsets())[0] > DENSE)
     for mesh in figure.findobj(QuadMesh):
-        mesh.set_rasterized(np.prod(np.shape(mesh.get_array())) > DENSE)
+        values = mesh.get_array()
+        mesh.set_rasterized(values is not None and values.size > DENSE)
     plt.close(figure)
     return figure
