@@ -33,7 +33,7 @@ _LINES = ("k562", "rpe1", "hepg2", "jurkat")  # completed by the shell; an atlas
 
 # Written out here because importing the predictors takes a second; a test compares the names.
 PREDICTORS = (
-    "mean", "linear", "string", "go", "union", "weighted", "filled", "weighted-filled", "shuffled", "langpert", "edits"
+    "mean", "linear", "string", "go", "union", "weighted", "filled", "weighted-filled", "shuffled"
 )  # fmt: skip
 PREDICTOR_HELP = f"{', '.join(PREDICTORS)}, or graphs joined by +."
 
