@@ -56,15 +56,15 @@ def fetch_all(names: Iterable[str], progress: bool = True, registry: Registry | 
     A host that cannot be reached is asked once, so a machine without a network gets its answer at once.
     """
     entries = [(registry or default_registry())[name] for name in names]
-    fetcher, found = _Fetcher(progress), Fetched()
+    fetcher, files = _Fetcher(progress), Fetched()
     for entry in entries:
         try:
-            found[entry.name] = fetcher.get(entry)
+            files[entry.name] = fetcher.get(entry)
         except FetchError as error:
-            found.failed[entry.name] = str(error)
+            files.failed[entry.name] = str(error)
             if isinstance(error, UnreachableError):
-                found.unreachable.add(entry.name)
-    return found
+                files.unreachable.add(entry.name)
+    return files
 
 
 def fetch_group(group: str, progress: bool = True, registry: Registry | None = None) -> Fetched:
@@ -183,10 +183,10 @@ def _fault(entry: Entry, path: Path, remember: bool = True) -> str | None:
         return None if stat.st_size else "is empty"
     algorithm, _, digest = expected.partition(":")
     if remember:
-        found = _digest(str(path), algorithm, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        actual = _digest(str(path), algorithm, stat.st_size, stat.st_mtime_ns, stat.st_ino)
     else:
-        found = file_hash(str(path), algorithm)
-    return None if found == digest else f"has {algorithm} {found} instead of {digest}"
+        actual = file_hash(str(path), algorithm)
+    return None if actual == digest else f"has {algorithm} {actual} instead of {digest}"
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import load_graphs
+from kgpert_lib.graphs import graph_names, load_graphs
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.baselines import LinearBaseline, Outside, TrainingMean
 from kgpert_lib.predictors.completion import Filled
@@ -36,9 +36,10 @@ def standard_predictors(
     With ``fill="lowrank"`` each graph neighbour also runs on training deltas whose gaps are filled. Graph symbols
     take the spelling of `names`, the screened perturbations.
     """
-    loaded = {g.name: g for g in load_graphs("+".join(dict.fromkeys("+".join(specs).split("+"))), names)}
+    loaded = {g.name: g for g in load_graphs("+".join(dict.fromkeys(graph_names("+".join(specs)))), names)}
     plain = [
-        GraphNeighbour([loaded[Path(part).stem] for part in spec.split("+")], limit, cut, prior, seed) for spec in specs
+        GraphNeighbour([loaded[Path(part).stem] for part in graph_names(spec)], limit, cut, prior, seed)
+        for spec in specs
     ]
     return [TrainingMean(), LinearBaseline(seed=seed), *plain, *(map(Filled, plain) if fill == "lowrank" else ())]
 

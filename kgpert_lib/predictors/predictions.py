@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -80,10 +79,11 @@ class Predictions:
         if not source.is_file():
             raise InputError(f"{source} does not exist.")
         try:
-            perturbations, genes, delta = _READERS[source.suffix](source)
+            with np.errstate(over="ignore"):  # what overflows float32 is infinite, which the check names
+                perturbations, genes, delta = _READERS[source.suffix](source)
         except InputError:
             raise
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
+        except Exception as error:  # anndata, h5py, zipfile, NumPy and pandas raise many kinds for foreign bytes
             raise InputError(f"{source} cannot be read as predictions ({_first_line(error)}).") from error
         _check(source, perturbations, genes, delta)
         none = np.zeros(len(perturbations), np.int64)
@@ -116,6 +116,9 @@ def _places(what: str, have: NameArray, want: NameArray) -> NDArray[np.intp]:
 
 
 def _check(source: Path, perturbations: NameArray, genes: NameArray, delta: FloatArray) -> None:
+    for what, names in (("perturbations", perturbations), ("genes", genes)):
+        if names.ndim != 1:
+            raise InputError(f"{source}: {what} has shape {names.shape}; expected a plain list of names.")
     if delta.shape != (len(perturbations), len(genes)):
         raise InputError(
             f"{source}: {delta.shape} values for {len(perturbations)} perturbations x {len(genes)} readout genes."
@@ -146,7 +149,10 @@ def _read_h5ad(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
 
 
 def _read_npz(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
-    with np.load(path, allow_pickle=False) as data:
+    with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as data:
+        lost = [key for key in ("perturbations", "genes", "delta") if key not in data.files]
+        if lost:
+            raise InputError(f"{path} has no array {lost[0]!r}; it needs perturbations, genes and delta.")
         return data["perturbations"].astype(str), data["genes"].astype(str), data["delta"].astype(np.float32)
 
 
