@@ -20,6 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from kgpert_lib import interrupts
 from kgpert_lib.errors import InputError
 
 _PLAIN_REASONS = {
@@ -167,6 +168,7 @@ def commit_folder(scratch: Path, target: Path, head: str, names: dict[str, str],
         _rename(scratch, target)
         _flush_folder(target.parent)
         return
+    interrupts.check()
     for name in names.values():
         os.replace(scratch / name, target / name)
     _flush_folder(target)
@@ -192,6 +194,7 @@ def _checked_target(path: str | Path) -> Path:
 
 
 def _rename(scratch: Path, target: Path) -> None:
+    interrupts.check()  # whatever dropped a Ctrl-C on the way, an interrupted result does not appear
     if target.is_dir():
         if not scratch.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")

@@ -121,7 +121,7 @@ def ask(
         terminal.print_json({"atlas": screen.name, "kind": screen.kind, "split": split, **answer.to_dict()})
         return
     terminal.out.print(
-        f"Knocking down {answer.perturbation} in {line} leaves {answer.readout} [bold]{answer.answer}[/bold] "
+        f"Knocking down {answer.perturbation} in {line} leaves {answer.readout} {answer.answer} "
         f"with probability {answer.p_right:.2f}.\n"
         f"It changes with probability {answer.p_changes:.2f}; if it changes, it rises with {answer.p_rises:.2f}. "
         f"({rule}, {split} split, {screen.name} ({screen.kind}), {answer.status})",

@@ -1,49 +1,174 @@
-"""What the commands share: options, and printing tables, JSON and CSV."""
+"""What the commands share: options, tables that fit the terminal, JSON, CSV, and a sign that work goes on.
+
+Nothing that is printed here is read as markup: names of files, genes and atlases, reasons and the errors of servers
+come from outside and may hold brackets.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import pandas as pd
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-out, err = Console(), Console(stderr=True, soft_wrap=True)
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-AtlasOption = Annotated[str, typer.Option(help="perturbqa, simulated or a folder with a saved atlas.")]
-LineOption = Annotated[str, typer.Option(help="Cell line, such as k562.")]
+    import pandas as pd
+
+out = Console(markup=False, emoji=False, highlight=False)
+err = Console(markup=False, emoji=False, highlight=False, stderr=True, soft_wrap=True)
+
+GAP = 2  # blanks between two columns of a table
+NARROWEST_TEXT = 16  # a column of text is folded down to this width before the table is split
+NARROWEST_NAME = 6  # the first column, on a terminal too narrow for anything else
+
+_LINES = ("k562", "rpe1", "hepg2", "jurkat")  # completed by the shell; an atlas of your own may have others
+_SPLIT_HELP = (
+    "What the rows of other cell lines may hold: per-line, whatever is for training there; "
+    "strict, no test gene of this line."
+)
+
+
+def _starting_with(*names: str) -> Callable[[str], list[str]]:
+    """For the shell's completion: those of `names` that start with what was typed."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete.lower())]
+
+
+AtlasOption = Annotated[
+    str,
+    typer.Option(
+        help="perturbqa, simulated or a folder with a saved atlas.",
+        autocompletion=_starting_with("perturbqa", "simulated"),
+    ),
+]
+LineOption = Annotated[
+    str, typer.Option(help="Cell line, such as k562 (in any case).", autocompletion=_starting_with(*_LINES))
+]
+LinesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--line",
+        help="Cell line; may be repeated. Default: all.",
+        autocompletion=_starting_with(*_LINES, "all"),
+    ),
+]
 GraphOption = Annotated[str, typer.Option(help="Names or csv edge lists joined by +.")]
 LimitOption = Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")]
 CutOption = Annotated[Literal["before", "after"], typer.Option(help="Cut it before or after keeping training genes.")]
 PriorOption = Annotated[
     float | None, typer.Option(help="Weight of the training mean, in neighbours. Default: 1 with gaps, else 0.")
 ]
-SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(help="What other lines may show.")]
+SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(help=_SPLIT_HELP)]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of random cuts and of the bootstrap.")]
+TableOption = Annotated[Path | None, typer.Option("--table", help="Csv table to read.")]
+OutputOption = Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
+def spelt_in(lines: Mapping[str, Any], given: str) -> str:
+    """The name in `lines` that `given` is in another case; `given` itself where none is (the atlas then says so)."""
+    return next((name for name in lines if name.casefold() == given.casefold()), given)
+
+
+def selected(given: Sequence[str] | None) -> list[str] | None:
+    """The cell lines to load; None, which loads all, for none given and for ``all``."""
+    return None if not given or any(name.lower() == "all" for name in given) else list(given)
+
+
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on standard error that work goes on, where that is a terminal; for work that takes above two seconds.
+
+    Yields a function that replaces the text: ``with working("Loading") as say: ...; say("Scoring")``.
+    """
+    from rich.text import Text
+
+    if not err.is_terminal:
+        yield lambda text: None
+        return
+    with err.status(Text(what)) as status:
+        yield lambda text: status.update(Text(text))
+
+
 def print_table(frame: pd.DataFrame, title: str) -> None:
-    """A table under its title, within the width of the terminal."""
-    out.print(f"\n[bold]{title}[/bold]", highlight=False)
+    """A table under its title, within the width of the terminal.
+
+    Text folds first. Where that is not enough, the table is printed in parts, one below the other, each of which
+    starts with the first column again: no column is lost and no number is cut.
+    """
+    out.print(f"\n{title}", style="bold")
+    cells = {str(name): _cells(frame.iloc[:, k].tolist()) for k, name in enumerate(frame.columns)}
+    texts = {name for k, (name, column) in enumerate(cells.items()) if k == 0 or _is_text(column)}
+    for part, widths in enumerate(_parts(cells, texts, out.width)):
+        if part:
+            out.print()
+        out.print(_table({name: cells[name] for name in widths}, texts, widths))
+
+
+def _parts(cells: dict[str, list[str]], texts: set[str], width: int) -> Iterator[dict[str, int]]:
+    """The widths of the columns that stand side by side within `width`; every part has the first column."""
+    natural = {name: max(map(len, [name, *column])) for name, column in cells.items()}
+    least = {
+        # Text folds; a number does not, and its header does at the blanks.
+        name: min(natural[name], NARROWEST_TEXT) if name in texts else max(map(len, [*column, *name.split()]))
+        for name, column in cells.items()
+    }
+    first, *others = cells
+    parts: list[list[str]] = [[first]]
+    for name in others:
+        if len(parts[-1]) > 1 and sum(least[n] + GAP for n in [*parts[-1], name]) - GAP > width:
+            parts.append([first])
+        parts[-1].append(name)
+    for names in parts:
+        widths = {name: natural[name] for name in names}
+        over = sum(widths.values()) + GAP * (len(names) - 1) - width
+        # The widest text gives way first; the names of the rows once more where a number would not fit else.
+        order = [(name, least[name]) for name in sorted(names, key=lambda n: least[n] - natural[n])]
+        for name, narrowest in [*order, (first, min(least[first], NARROWEST_NAME))]:
+            narrower = min(max(over, 0), widths[name] - narrowest)
+            widths[name] -= narrower
+            over -= narrower
+        yield widths
+
+
+def _table(columns: dict[str, list[str]], texts: set[str], widths: dict[str, int]) -> Any:
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for position, column in enumerate(frame.columns):
-        name = position == 0 or column == "name"
-        table.add_column(str(column), justify="left" if name else "right", no_wrap=not name, overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
-    out.print(table, highlight=False)
+    for name in columns:
+        table.add_column(name, justify="left" if name in texts else "right", width=widths[name], overflow="fold")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
+    return table
 
 
-def _cell(value: Any) -> str:
+def _is_text(column: Sequence[str]) -> bool:
+    return any(cell[:1].isalpha() for cell in column)
+
+
+def _cells(values: Sequence[Any]) -> list[str]:
+    """The values of one column as text; floats with the same number of digits, nothing for NaN."""
+    numbers = [abs(value) for value in values if isinstance(value, float) and value == value]
+    if all(number < 1e6 and number == int(number) for number in numbers):
+        form = ".0f"
+    else:
+        form = ".3f" if all(number == 0 or 5e-4 <= number < 1e4 for number in numbers) else ".3g"
+    return [_cell(value, form) for value in values]
+
+
+def _cell(value: Any, form: str) -> str:
     if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.3g}"
+        return "" if value != value else f"{value:{form}}"
+    # In "0.575 [0.533, 0.613]" the zeros before the points take room and tell nothing.
     return re.sub(r"(?<![\d.])0(?=\.\d+[ ,\]])", "", str(value))
 
 
@@ -56,9 +181,9 @@ def _plain(value: Any) -> Any:
     """The value for JSON, which has no NaN: null stands in its place."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return None if isinstance(value, float) and pd.isna(value) else value
+    return None if isinstance(value, float) and value != value else value
 
 
 def print_csv(frame: pd.DataFrame) -> None:

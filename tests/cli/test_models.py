@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from kgpert_lib.cli.main import app
+from kgpert_lib.cli.commands import app
 from kgpert_lib.errors import InputError
 
 

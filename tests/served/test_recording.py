@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from kgpert_lib.cli.main import app
+from kgpert_lib.cli.commands import app
 from kgpert_lib.llm.record import Record, read_export
 from kgpert_lib.llm.setting import setting
 from kgpert_lib.screens.atlas import Atlas, CellLine

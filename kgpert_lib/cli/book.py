@@ -1,0 +1,24 @@
+"""``kgpert book``: execute the chapters and render the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kgpert_lib.cli import terminal
+
+
+def book(
+    chapters: Annotated[str | None, typer.Option(help="Chapter numbers, such as '02 07'. Default: all.")] = None,
+    set_: Annotated[str | None, typer.Option("--set", help="Chapter parameters, such as 'limit=10 cut=after'.")] = None,
+    workers: Annotated[int, typer.Option(help="Chapters executed at once.")] = 1,
+    root: Annotated[Path, typer.Option(help="Folder of the book.")] = Path(),
+) -> None:
+    """Execute the chapters and render the book; only what changed runs again."""
+    from kgpert_lib.book.build import build
+    from kgpert_lib.book.chapters import parse_settings
+
+    built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers)
+    terminal.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)

@@ -1,0 +1,72 @@
+"""All commands in one application, with their examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from kgpert_lib import __version__
+from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, simulate, terminal
+
+# Typer brings its own copy of click, whose error of usage has no public name.
+USAGE_ERROR: Any = typer.BadParameter.__base__
+
+COMMANDS: dict[Callable[..., None], list[str]] = {
+    fetch.fetch: ["kgpert fetch perturbqa"],
+    predict.predict: [
+        "kgpert predict INTS9",
+        "kgpert predict INTS9 --line rpe1 --csv",
+        "kgpert predict --all -o predictions.h5ad",
+    ],
+    evaluate.evaluate: ["kgpert evaluate --line k562", "kgpert evaluate --graph string --graph mine.csv --csv"],
+    perturbqa.vote: ["kgpert vote --line rpe1 --task de"],
+    perturbqa.ask: ["kgpert ask --line k562 --perturb INTS9 --readout DDIT3"],
+    models.serve: ["kgpert serve --port 8080"],
+    models.record: ["kgpert record --model smollm2 --serve"],
+    simulate.simulate: ["kgpert simulate -o screen --size tiny"],
+    book.book: ["kgpert book --chapters '02 07' --set 'limit=10'"],
+}
+
+
+def _examples(lines: list[str]) -> str:
+    return "\n\n".join(["Examples:" if len(lines) > 1 else "Example:", *lines])
+
+
+def _typer(text: str, **options: Any) -> typer.Typer:
+    return typer.Typer(
+        help=text,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
+    )
+
+
+def _print_version(given: bool) -> None:
+    if given:
+        terminal.out.print(f"kgpert {__version__}")
+        raise typer.Exit()
+
+
+app = _typer("What would knocking down a gene do, and how far may I trust it?")
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+_graph_app = _typer("Look at the knowledge graphs.")
+_graph_app.command(epilog=_examples(["kgpert graph neighbours RPL3", "kgpert graph neighbours RPL3 --graph mine.csv"]))(
+    graph.neighbours
+)
+_graph_app.command("neighbors", hidden=True)(graph.neighbours)
+app.add_typer(_graph_app, name="graph")
+for _command, _lines in COMMANDS.items():
+    app.command(epilog=_examples(_lines))(_command)
