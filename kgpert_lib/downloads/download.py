@@ -101,41 +101,43 @@ class ResumingDownloader:
             ) from error
 
     def _count(self, state: RetryCallState, part: Path) -> None:
-        have = _size(part)
+        on_disk = _size(part)
         slow = state.outcome is not None and isinstance(state.outcome.exception(), _SlowError)
-        self._fruitless = 0 if have > self._best and not slow else self._fruitless + 1
-        self._best = max(self._best, have)
+        self._fruitless = 0 if on_disk > self._best and not slow else self._fruitless + 1
+        self._best = max(self._best, on_disk)
 
     def _attempt(self, url: str, part: Path) -> None:
-        have = _size(part)
-        if have and ((self.size and have > self.size) or not (self.keep or self._validator)):
+        on_disk = _size(part)
+        if on_disk and ((self.size and on_disk > self.size) or not (self.keep or self._validator)):
             part.unlink()
-            have = 0
-        if self.size and have == self.size:
+            on_disk = 0
+        if self.size and on_disk == self.size:
             return
         headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
+        if on_disk:
+            headers["Range"] = f"bytes={on_disk}-"
             if self._validator:
                 headers["If-Range"] = self._validator
         try:
             with self.session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
                 self._contact = True
-                start, total = self._accept(response, have, part)
+                start, total = self._accept(response, on_disk, part)
                 self._receive(response, part, start, total)
+        except FetchError:
+            raise
+        except ValueError as error:  # what requests, urllib3 and the parser of addresses say of a redirect
+            raise FetchError(f"{url} leads to a malformed address ({error})") from error
         except requests.RequestException as error:
             if not self._contact and _unreachable(error):
                 raise UnreachableError(f"{url} could not be reached") from error
             raise _TransientError("broke the connection off") from error
-        except (HTTPError, ValueError) as error:  # urllib3 and the parser of addresses, past requests
-            raise FetchError(f"{url} leads to a malformed address ({error})") from error
 
-    def _accept(self, response: requests.Response, have: int, part: Path) -> tuple[int, int | None]:
+    def _accept(self, response: requests.Response, on_disk: int, part: Path) -> tuple[int, int | None]:
         """Offset at which the body starts and the size of the whole file, or the reason to refuse the answer."""
         status, url = response.status_code, response.url
         if status in (408, 425, 429) or status >= 500:
             raise _TransientError(f"answered {status} {response.reason}")
-        partial = status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        partial = status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {on_disk}-")
         if status == 416 or (status == 206 and not partial):
             part.unlink(missing_ok=True)
             raise _TransientError("would not resume")
@@ -143,7 +145,7 @@ class ResumingDownloader:
             raise FetchError(f"{url} answered {status} {response.reason}")
         if response.headers.get("Content-Type", "").startswith("text/html"):
             raise FetchError(f"{url} answered with a web page instead of the file")
-        start = have if partial else 0
+        start = on_disk if partial else 0
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if re.fullmatch("[0-9]+", length) else None
         if self.size and total and total != self.size:
@@ -171,9 +173,9 @@ class ResumingDownloader:
                     if received < SLOWEST:
                         raise _SlowError(f"sent {received:,} bytes in {SLOW_SECONDS:.0f} seconds")
                     since, received = time.monotonic(), 0
-        have, whole = _size(part), self.size or total
-        if whole and have < whole:
-            raise _TransientError(f"stopped at {have:,} of {whole:,} bytes")
+        on_disk, whole = _size(part), self.size or total
+        if whole and on_disk < whole:
+            raise _TransientError(f"stopped at {on_disk:,} of {whole:,} bytes")
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Predicted deltas, whoever made them: the one thing every predictor returns, saved and loaded.
+"""Predicted deltas, whatever predicts them: what every predictor returns, saved and loaded.
 
 Predictions made elsewhere are read from ``.h5ad``, ``.npz`` or ``.csv`` and scored like our own.
 """
@@ -31,7 +31,7 @@ class Predictions:
     genes : (m,) readout genes.
     delta : (n, m) float32, finite.
     n_neighbours : (n,) training perturbations that were averaged; 0 where none was.
-    fallback : (n,) True where the prediction is the mean training delta for want of anything better.
+    fallback : (n,) True where the prediction is the mean training delta because there is no neighbour to average.
     """
 
     perturbations: NameArray
@@ -107,11 +107,13 @@ class Predictor(Protocol):
         """Deltas of `perturbations` in the view's target line."""
 
 
-def _places(what: str, have: NameArray, want: NameArray) -> NDArray[np.intp]:
-    place = pd.Index(have).get_indexer(pd.Index(want))
-    lost = want[place < 0]
-    if len(lost):
-        raise InputError(f"The predictions lack {len(lost)} of {len(want)} {what}s, the first being {lost[0]}.")
+def _places(what: str, names: NameArray, selection: NameArray) -> NDArray[np.intp]:
+    place = pd.Index(names).get_indexer(pd.Index(selection))
+    missing = selection[place < 0]
+    if len(missing):
+        raise InputError(
+            f"The predictions lack {len(missing)} of {len(selection)} {what}s, the first being {missing[0]}."
+        )
     return place
 
 
@@ -150,9 +152,9 @@ def _read_h5ad(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
 
 def _read_npz(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
     with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as data:
-        lost = [key for key in ("perturbations", "genes", "delta") if key not in data.files]
-        if lost:
-            raise InputError(f"{path} has no array {lost[0]!r}; it needs perturbations, genes and delta.")
+        missing = [key for key in ("perturbations", "genes", "delta") if key not in data.files]
+        if missing:
+            raise InputError(f"{path} has no array {missing[0]!r}; it needs perturbations, genes and delta.")
         return data["perturbations"].astype(str), data["genes"].astype(str), data["delta"].astype(np.float32)
 
 

@@ -273,7 +273,7 @@ class Atlas:
 
 
 def _frozen(values: Any, dtype: type[np.generic], what: str) -> NDArray[Any]:
-    """A read-only array of the wanted type; copies only when the type has to change."""
+    """A read-only array of type `dtype`; copies only when the type has to change."""
     try:
         with np.errstate(over="ignore"):
             array = np.asarray(values, dtype=dtype)

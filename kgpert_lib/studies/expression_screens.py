@@ -94,7 +94,7 @@ def _simulated(lines: Sequence[str], seed: int, size: str) -> DenseScreen:
         found[name] = bulk.cell_line(name, simulation.world.splits[name])
         shared = split_half(bulk, "shared")["r"]
         halves.append(split_half(bulk).assign(line=name, shared=shared))
-    return DenseScreen(simulation.filed(found), simulation.graphs, pd.concat(halves, ignore_index=True), simulation)
+    return DenseScreen(simulation.as_atlas(found), simulation.graphs, pd.concat(halves, ignore_index=True), simulation)
 
 
 def _saved(name: str, lines: Sequence[str], graph: str) -> DenseScreen:

@@ -29,7 +29,7 @@ from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.screens.pseudobulk import TARGET_SUM, Pseudobulk, assign_halves
 from kgpert_lib.screens.simulated.causal import HierarchicalSCM
-from kgpert_lib.screens.simulated.world import LINES, SIZES, Knowledge, World, build_world, number, stream
+from kgpert_lib.screens.simulated.world import LINES, SIZES, GraphQuality, World, build_world, number, stream
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -81,19 +81,20 @@ class Simulation:
 
     @cached_property
     def truth(self) -> dict[str, NDArray[np.float32]]:
-        """(n, m) noise-free delta of each line: the limit of endless cells."""
+        """(n, m) noise-free delta of each line: its expected value."""
         return {name: self.world.models[name].true_deltas(TARGET_SUM) for name in self.lines}
 
     @cached_property
     def atlas(self) -> Atlas:
         """The atlas: deltas, matched controls and half-sample deltas of the simulated cells."""
-        return self.filed({name: self.bulk(name).cell_line(name, self.world.splits[name]) for name in self.lines})
+        return self.as_atlas({name: self.bulk(name).cell_line(name, self.world.splits[name]) for name in self.lines})
 
-    def filed(self, lines: Mapping[str, CellLine]) -> Atlas:
-        """The atlas of cell lines that were made from this simulation's cells."""
+    def as_atlas(self, lines: Mapping[str, CellLine]) -> Atlas:
+        """The atlas of cell lines that were summed up from this simulation's cells."""
         missing = {name: "not asked for" for name in LINES if name not in lines}
-        made = {"seed": self.seed, "size": self.size, "source": "hierarchical model over GO complexes and pathways"}
-        return Atlas("simulated", "simulated", lines, missing, made)
+        source = "hierarchical model over GO complexes and pathways"
+        provenance = {"seed": self.seed, "size": self.size, "source": source}
+        return Atlas("simulated", "simulated", lines, missing, provenance)
 
     def bulk(self, line: str, splits: int = 1, replicate: int = 0) -> Pseudobulk:
         """Sums over the cells of one line, with `splits` random halves; another `replicate` is another experiment.
@@ -164,15 +165,15 @@ def simulate(
     size: str = "default",
     lines: Sequence[str] | None = None,
     workers: int | None = None,
-    complexes: Knowledge | None = None,
-    pathways: Knowledge | None = None,
+    complexes: GraphQuality | None = None,
+    pathways: GraphQuality | None = None,
 ) -> Simulation:
-    """Set up a simulated screen; cells are drawn when they are asked for.
+    """Set up a simulated screen; cells are drawn when they are needed.
 
     Parameters
     ----------
     seed : the same seed gives the same bytes. size : ``"default"`` (600 perturbations, 2,000 genes, about 36,000
-        cells a line) or ``"tiny"``. lines : of k562, rpe1, hepg2, jurkat; all by default.
+        cells per line) or ``"tiny"``. lines : of k562, rpe1, hepg2, jurkat; all by default.
     workers : threads, by default the number of processors.
     complexes, pathways : how much the two graphs see of the truth.
 
@@ -184,8 +185,8 @@ def simulate(
     if size not in SIZES:
         raise InputError(f"Unknown size {size!r}; it is {' or '.join(SIZES)}.")
     names = tuple(LINES) if lines is None else tuple(lines)
-    knowledge = {"complexes": complexes or Knowledge(), "pathways": pathways or Knowledge()}
-    world = build_world(names, seed, SIZES[size], knowledge)
+    quality = {"complexes": complexes or GraphQuality(), "pathways": pathways or GraphQuality()}
+    world = build_world(names, seed, SIZES[size], quality)
     return Simulation(seed, size, names, workers or os.cpu_count() or 1, world)
 
 
@@ -207,7 +208,7 @@ def write(
     size: str = "default",
     workers: int | None = None,
 ) -> Path:
-    """Simulate and save: the atlas and one h5ad of single cells a line (`kgpert simulate -o DIR`)."""
+    """Simulate and save: the atlas and one h5ad of single cells per line (`kgpert simulate -o DIR`)."""
     return simulate(seed, size, lines, workers).write(folder)
 
 
@@ -236,8 +237,9 @@ def _scperturb_var(genes: NDArray[np.str_]) -> pd.DataFrame:
     table = pd.read_csv(DATA / "knowledge" / "genes.tsv.gz", sep="\t", keep_default_na=False)
     ids = table.drop_duplicates("symbol").set_index("symbol").entrez
     labels = ids.reindex(genes)
-    found = labels.notna()
     values = np.where(
-        found, "NCBI:" + labels.fillna(0).astype(np.int64).astype(str), "unmapped:" + pd.Series(genes, index=genes)
+        labels.notna(),
+        "NCBI:" + labels.fillna(0).astype(np.int64).astype(str),
+        "unmapped:" + pd.Series(genes, index=genes),
     )
     return pd.DataFrame({"ensembl_id": values}, index=pd.Index(genes.astype(object), name="gene_symbol"))

@@ -12,7 +12,7 @@ from kgpert_lib.predictors.neighbours import GraphNeighbour
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.pseudobulk import pseudobulk
 from kgpert_lib.screens.simulated import simulation as simulating
-from kgpert_lib.screens.simulated.world import SIZES, Knowledge, read_names
+from kgpert_lib.screens.simulated.world import SIZES, GraphQuality, read_names
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_lines_share_part_of_their_biology(simulation):
 
 def test_perfect_graphs_hold_exactly_the_true_pairs_and_blind_ones_fewer(simulation):
     perfect = simulating.simulate(
-        0, "tiny", ["k562"], complexes=Knowledge(1.0, 0.0, 1.0), pathways=Knowledge(1.0, 0.0, 1.0)
+        0, "tiny", ["k562"], complexes=GraphQuality(1.0, 0.0, 1.0), pathways=GraphQuality(1.0, 0.0, 1.0)
     )
     level = perfect.scm.meeting_level()
     pairs = {tuple(perfect.perturbations[[i, j]]) for i, j in np.argwhere(np.triu(level == 1, 1))}
@@ -130,7 +130,7 @@ def test_perfect_graphs_hold_exactly_the_true_pairs_and_blind_ones_fewer(simulat
 
 def test_false_edges_are_as_many_as_asked_for():
     few, many = (
-        simulating.simulate(0, "tiny", ["k562"], complexes=Knowledge(0.6, rate)).graphs[0].n_edges
+        simulating.simulate(0, "tiny", ["k562"], complexes=GraphQuality(0.6, rate)).graphs[0].n_edges
         for rate in (0.0, 1.0)
     )
     assert 1.5 * few < many <= 2 * few
