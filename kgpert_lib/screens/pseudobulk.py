@@ -12,7 +12,7 @@ controls of each batch are halved too, so that the two halves share no cell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -141,6 +141,25 @@ class Pseudobulk:
         self._n_moments += other._n_moments
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Number of perturbations and of readout genes."""
+        return len(self.perturbations), len(self.genes)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All sums by name, for a file; as float32 where that loses no bit."""
+        sums = {"cells": self._cells, "controls": self._controls, "count": self._count, "n_controls": self._n_controls}
+        sums |= {"moments": self._moments, "n_moments": np.array(self._n_moments)}
+        return {key: _shortest(values) for key, values in sums.items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Set all sums to those that `arrays` returned for the same screen with at least as many splits."""
+        layers = 1 + self.splits
+        self._cells = arrays["cells"][:layers].astype(np.float64)
+        self._controls = arrays["controls"][:layers].astype(np.float64)
+        self._count, self._n_controls = arrays["count"][:layers], arrays["n_controls"][:layers]
+        self._moments, self._n_moments = arrays["moments"].astype(np.float64), int(arrays["n_moments"])
+
+    @property
     def n_cells(self) -> NDArray[np.int64]:
         """(n,) cells of each perturbation."""
         return self._count[0].sum(axis=1)
@@ -232,6 +251,11 @@ class Pseudobulk:
             )
         share = count / total[:, None]
         return cells / total[:, None], share @ (controls / np.maximum(n_controls, 1)[:, None])
+
+
+def _shortest(values: NDArray[Any]) -> NDArray[Any]:
+    short = values.astype(np.float32) if values.dtype == np.float64 else values
+    return short if np.array_equal(short, values) else values
 
 
 def _add_groups(sums: NDArray[np.float64], values: Counts, group: NDArray[np.intp], used: NDArray[np.bool_]) -> None:

@@ -7,11 +7,13 @@ True
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,8 +23,9 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from kgpert_lib.cache import cached_arrays
 from kgpert_lib.errors import InputError
-from kgpert_lib.files import atomic
+from kgpert_lib.files import atomic, digest
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas, CellLine
@@ -34,7 +37,8 @@ from kgpert_lib.screens.simulated.world import LINES, SIZES, GraphQuality, World
 if TYPE_CHECKING:
     import anndata as ad
 
-BLOCK = 25
+BLOCK = 25  # perturbations whose cells are in memory together
+STORED_SPLITS = 10  # random halves that the ceilings of the book are means over
 T = TypeVar("T")
 
 
@@ -99,21 +103,39 @@ class Simulation:
     def bulk(self, line: str, splits: int = 1, replicate: int = 0) -> Pseudobulk:
         """Sums over the cells of one line, with `splits` random halves; another `replicate` is another experiment.
 
-        A replicate draws new cells (controls too) with the same numbers in the same batches.
+        A replicate draws new cells (controls too) with the same numbers in the same batches. The sums are kept in the
+        cache. Drawing the cells takes most of the time, so the first experiment is stored with `STORED_SPLITS` halves
+        even where fewer are needed here: whoever needs more of them later need not draw the cells again.
         """
+        total = self._empty_bulk(line, splits)
+        stored_splits = max(splits, STORED_SPLITS) if replicate == 0 else splits
+        key = digest(json.dumps([self.seed, asdict(SIZES[self.size]), line, replicate]), _version())
+        total.restore(
+            cached_arrays(
+                "simulated",
+                f"{line}-{key[:16]}",
+                lambda: self._draw_bulk(line, stored_splits, replicate).arrays(),
+                lambda arrays: len(arrays["cells"]) > splits and arrays["cells"].shape[1:] == total.shape,
+            )
+        )
+        return total
+
+    def _empty_bulk(self, line: str, splits: int, perturbations: NDArray[np.str_] | None = None) -> Pseudobulk:
+        training = self.perturbations[self.world.splits[line] == "train"]
+        rows = self.perturbations if perturbations is None else perturbations
+        return Pseudobulk(self.genes, rows, np.unique(self._obs(line)["batch"]), training, splits=splits)
+
+    def _draw_bulk(self, line: str, splits: int, replicate: int) -> Pseudobulk:
         obs = self._obs(line)
         halves = assign_halves(obs, splits, seed=number(f"{self.seed} {line} {replicate}"))
-        training = self.perturbations[self.world.splits[line] == "train"]
-        batches = np.unique(obs["batch"])
-        total = Pseudobulk(self.genes, self.perturbations, batches, training, splits=splits)
 
         def part(block: slice) -> Pseudobulk:
             cells = obs.iloc[block]
-            kept = self.perturbations[np.unique(cells["row"][cells["row"] >= 0])]
-            sums = Pseudobulk(self.genes, kept, batches, training, splits=splits)
+            sums = self._empty_bulk(line, splits, self.perturbations[np.unique(cells["row"][cells["row"] >= 0])])
             sums.add(self._counts(line, block, replicate), cells, halves[block])
             return sums
 
+        total = self._empty_bulk(line, splits)
         for sums in self._each_block(obs, part):
             total.merge(sums)
         return total
@@ -210,6 +232,14 @@ def write(
 ) -> Path:
     """Simulate and save: the atlas and one h5ad of single cells per line (`kgpert simulate -o DIR`)."""
     return simulate(seed, size, lines, workers).write(folder)
+
+
+@cache
+def _version() -> str:
+    """Digest of what a simulation depends on besides its arguments: this code, the committed tables and NumPy."""
+    code = [*Path(__file__).parent.glob("*.py"), Path(__file__).parents[1] / "pseudobulk.py"]
+    tables = [*(DATA / "simulated").iterdir(), *(DATA / "knowledge").glob("go_*"), DATA / "knowledge" / "genes.tsv.gz"]
+    return digest(np.__version__, platform.machine(), *sorted(code), *sorted(p for p in tables if p.is_file()))
 
 
 def _scperturb_obs(obs: pd.DataFrame, counts: sp.csr_matrix, line: str, seed: int) -> pd.DataFrame:
