@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from kgpert_lib.files import atomic
 from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray
+
+if TYPE_CHECKING:
+    from kgpert_lib.predictors.neighbours import Neighbourhoods
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,8 @@ class Predictions:
     genes : (m,) readout genes.
     delta : (n, m) float32, finite.
     n_neighbours : (n,) training perturbations that were averaged; 0 where none was.
-    fallback : (n,) True where the prediction is the mean training delta because there is no neighbour to average.
+    fallback : (n,) True where the prediction is the mean training delta because there is no neighbour.
+    neighbourhoods : of the perturbations, in their order; None where the predictor averages none.
     """
 
     perturbations: NameArray
@@ -39,6 +43,7 @@ class Predictions:
     delta: FloatArray
     n_neighbours: NDArray[np.int64]
     fallback: NDArray[np.bool_]
+    neighbourhoods: Neighbourhoods | None = None
 
     def select(self, perturbations: Sequence[str], genes: NameArray) -> Predictions:
         """The named perturbations and readout genes in that order; InputError counts what is missing."""
@@ -51,6 +56,7 @@ class Predictions:
             delta=self.delta[np.ix_(rows, columns)],
             n_neighbours=self.n_neighbours[rows],
             fallback=self.fallback[rows],
+            neighbourhoods=None,
         )
 
     def save(self, path: str | Path) -> Path:
