@@ -6,15 +6,19 @@ on each level. Plain rules say which terms count (size, overlap), named as const
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 import networkx as nx
+import numpy as np
 import pandas as pd
 
+from kgpert_lib.cache import Arrays, cached_arrays
+from kgpert_lib.files import digest
 from kgpert_lib.paths import DATA
 
 COMPLEX_ROOT = "GO:0032991"
@@ -58,8 +62,24 @@ def read_hierarchy(genes: Sequence[str]) -> Hierarchy:
     """Complexes, pathways and organelles among `genes`, from GO and the committed list of submodules.
 
     A complex belongs to the pathway that holds most of its genes (at least 60 % of them), a pathway to the
-    organelle that holds most of its genes; a gene in no such part belongs to the larger whole directly.
+    organelle that holds most of its genes; a gene in no such part belongs to the larger whole directly. The tables
+    are kept in the cache, under a digest of the genes, of GO's tables and of this module.
     """
+    screened = sorted(set(genes))
+    sources = [Path(__file__), *sorted((DATA / "knowledge").glob("go_*")), DATA / "simulated" / "modules.tsv"]
+    key = digest(json.dumps(screened), *sources)
+
+    def build() -> Arrays:
+        return {"tables": np.array(json.dumps(asdict(_build(screened))))}
+
+    arrays = cached_arrays(
+        "simulated", f"hierarchy-{key[:16]}", build, lambda arrays: json.loads(str(arrays["tables"]))
+    )
+    tables = json.loads(str(arrays["tables"]))
+    return Hierarchy(**{level: {name: tuple(p) for name, p in table.items()} for level, table in tables.items()})
+
+
+def _build(genes: Sequence[str]) -> Hierarchy:
     annotated, names = _go_members(DATA / "knowledge")
     screened = set(genes)
     members = {term: sorted(screened & group) for term, group in annotated.items()}

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
+import scipy
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kgpert_lib.cache import cached_arrays
+from kgpert_lib.cache import Arrays, cached_arrays
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import atomic, digest
 from kgpert_lib.graphs import edgelist
@@ -87,7 +88,7 @@ class Simulation:
     @cached_property
     def truth(self) -> dict[str, NDArray[np.float32]]:
         """(n, m) noise-free delta of each line: its expected value."""
-        return {name: self.world.models[name].true_deltas(TARGET_SUM) for name in self.lines}
+        return {name: self._truth(name) for name in self.lines}
 
     @cached_property
     def atlas(self) -> Atlas:
@@ -110,16 +111,28 @@ class Simulation:
         """
         total = self._empty_bulk(line, splits)
         stored_splits = max(splits, STORED_SPLITS) if replicate == 0 else splits
-        key = digest(json.dumps([self.seed, asdict(SIZES[self.size]), line, replicate]), _version())
         total.restore(
             cached_arrays(
                 "simulated",
-                f"{line}-{key[:16]}",
+                self._key(line, f"experiment {replicate}"),
                 lambda: self._draw_bulk(line, stored_splits, replicate).arrays(),
                 lambda arrays: len(arrays["cells"]) > splits and arrays["cells"].shape[1:] == total.shape,
             )
         )
         return total
+
+    def _truth(self, line: str) -> NDArray[np.float32]:
+        def build() -> Arrays:
+            return {"delta": self.world.models[line].true_deltas(TARGET_SUM)}
+
+        shape = len(self.perturbations), len(self.genes)
+        return cached_arrays(
+            "simulated", self._key(line, "truth"), build, lambda arrays: arrays["delta"].shape == shape
+        )["delta"]
+
+    def _key(self, line: str, what: str) -> str:
+        """The name of a line's file in the cache: a digest of all that its content depends on."""
+        return f"{line}-{digest(json.dumps([self.seed, asdict(SIZES[self.size]), line, what]), _version())[:16]}"
 
     def _empty_bulk(self, line: str, splits: int, perturbations: NDArray[np.str_] | None = None) -> Pseudobulk:
         training = self.perturbations[self.world.splits[line] == "train"]
@@ -239,10 +252,12 @@ def write(
 
 @cache
 def _version() -> str:
-    """Digest of what a simulation depends on besides its arguments: this code, the committed tables and NumPy."""
+    """Digest of what a simulation depends on besides its arguments: this code, committed tables, NumPy and SciPy."""
     code = [*Path(__file__).parent.glob("*.py"), Path(__file__).parents[1] / "pseudobulk.py"]
     tables = [*(DATA / "simulated").iterdir(), *(DATA / "knowledge").glob("go_*"), DATA / "knowledge" / "genes.tsv.gz"]
-    return digest(np.__version__, platform.machine(), *sorted(code), *sorted(p for p in tables if p.is_file()))
+    return digest(
+        np.__version__, scipy.__version__, platform.machine(), *sorted(code), *sorted(p for p in tables if p.is_file())
+    )
 
 
 def _scperturb_obs(obs: pd.DataFrame, counts: sp.csr_matrix, line: str, seed: int) -> pd.DataFrame:

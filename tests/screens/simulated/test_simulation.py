@@ -15,7 +15,7 @@ from kgpert_lib.metrics.deltas import mae, mse, pearson_delta
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
-from kgpert_lib.screens.pseudobulk import pseudobulk
+from kgpert_lib.screens.pseudobulk import TARGET_SUM, pseudobulk
 from kgpert_lib.screens.screen import stored_split
 from kgpert_lib.screens.simulated import simulation as simulating
 from kgpert_lib.screens.simulated.world import SIZES, GraphQuality, read_names
@@ -78,6 +78,12 @@ def test_sums_from_the_cache_are_those_of_the_cells_to_the_bit(simulation, cache
     assert {path: path.stat().st_mtime_ns for path in (cache / "simulated").iterdir()} == files
 
 
+def test_the_truth_from_the_cache_is_the_computed_one_to_the_bit(simulation):
+    expected = simulation.world.models["rpe1"].true_deltas(TARGET_SUM)
+    again = simulating.simulate(seed=0, size="tiny", lines=["rpe1"])
+    assert simulation._truth("rpe1").tobytes() == again.truth["rpe1"].tobytes() == expected.tobytes()
+
+
 def test_more_halves_than_are_stored_are_drawn(simulation, cache):
     simulation.bulk("k562")
     assert sums(simulation.bulk("k562", 12)) == sums(simulation._draw_bulk("k562", 12, 0))
@@ -85,7 +91,7 @@ def test_more_halves_than_are_stored_are_drawn(simulation, cache):
 
 def test_a_damaged_file_in_the_cache_is_drawn_again(simulation, cache):
     expected = sums(simulation.bulk("k562"))
-    (path,) = (cache / "simulated").glob("*.npz")
+    (path,) = (cache / "simulated").glob("k562-*.npz")
     path.write_bytes(path.read_bytes()[:1000])
     assert sums(simulation.bulk("k562")) == expected
     np.savez(path, cells=np.zeros((3, 2, 2)))
