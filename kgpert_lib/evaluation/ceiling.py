@@ -28,7 +28,8 @@ BINS = (30, 45, 60, 80, 201)
 
 
 def _spearman_brown(r: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 2 * r / (1 + np.maximum(r, -0.99))
+    """``2r / (1 + r)``; below r = -1/3 that leaves -1..1, and no correlation is below -1."""
+    return np.maximum(2 * r / (1 + np.maximum(r, -0.99)), -1.0)
 
 
 CORRECTIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import bootstrap, wilcoxon
-from statsmodels.stats.multitest import multipletests
 
 from kgpert_lib.errors import InputError
 
@@ -111,6 +110,8 @@ def paired_wilcoxon(
         p = float(wilcoxon(x, zero_method="wilcox").pvalue) if nonzero else 1.0
         mean, low, high = bootstrap_mean(x, n, level, seed)
         rows.append((a, b, x.size, len(difference) - x.size, nonzero, float(np.median(x)), mean, low, high, p))
+    from statsmodels.stats.multitest import multipletests
+
     table = pd.DataFrame(
         rows,
         columns=[
