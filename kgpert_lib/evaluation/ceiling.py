@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.metrics.stats import percentile_interval
 from kgpert_lib.screens.load import SPLITS
 from kgpert_lib.screens.screen import Screen, split_half
 
@@ -147,7 +148,7 @@ def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2
             for target in ("truth", "replicate"):
                 for name in CORRECTIONS:
                     error = (group[name] - group[target]).to_numpy()
-                    low, high = np.quantile(error[pick].mean(axis=1), [0.025, 0.975])
+                    low, high = percentile_interval(error[pick].mean(axis=1))
                     rmse = float(np.sqrt((error**2).mean()))
                     rows.append((line, cells, target, name, error.mean(), low, high, rmse, len(group)))
     columns = ["line", "cells", "target", "correction", "bias", "low", "high", "rmse", "n"]

@@ -17,7 +17,7 @@ from kgpert_lib import paths
 from kgpert_lib.files import OutputError, atomic, digest
 from kgpert_lib.graphs.graph import KnowledgeGraph
 
-FORMAT = 1
+FORMAT = 2
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, IndexError, TypeError)
 
 
