@@ -64,6 +64,8 @@ class LinearBaseline:
 
         values = centred if line.control is None else centred + line.mean + line.control
         components = min(self.components, *(size - 1 for size in values.shape))
+        if not np.ptp(values, axis=1).any():  # genes that are all alike have no direction to vary in
+            return np.zeros((values.shape[1], components), np.float32)
         pca = PCA(components, svd_solver="arpack", random_state=self.seed)
         return pca.fit_transform(values.T).astype(np.float32)
 
