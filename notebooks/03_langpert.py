@@ -50,10 +50,10 @@ seed = 0
 
 # %%
 from IPython.display import HTML
+from kgpert_lib.llm.setting import setting
 
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.llm.proposals import open_record
-from kgpert_lib.llm.setting import setting
 from kgpert_lib.screens.load import load_atlas
 from kgpert_lib.studies import langpert
 from kgpert_lib.studies import langpert_figures as figures
