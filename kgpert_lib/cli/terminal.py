@@ -27,6 +27,7 @@ err = Console(markup=False, emoji=False, highlight=False, stderr=True, soft_wrap
 
 GAP = 2  # blanks between two columns of a table
 NARROWEST_TEXT = 16  # a column of text is folded down to this width before the table is split
+NARROWEST_NAME = 6  # the first column, on a terminal too narrow for anything else
 
 _LINES = ("k562", "rpe1", "hepg2", "jurkat")  # completed by the shell; an atlas of your own may have others
 _SPLIT_HELP = (
@@ -105,16 +106,21 @@ def print_table(frame: pd.DataFrame, title: str) -> None:
     """
     out.print(f"\n{title}", style="bold")
     cells = {str(name): _cells(frame.iloc[:, k].tolist()) for k, name in enumerate(frame.columns)}
-    for part, (columns, widths) in enumerate(_parts(cells, out.width)):
+    texts = {name for k, (name, column) in enumerate(cells.items()) if k == 0 or _is_text(column)}
+    for part, widths in enumerate(_parts(cells, texts, out.width)):
         if part:
             out.print()
-        out.print(_table(columns, widths))
+        out.print(_table({name: cells[name] for name in widths}, texts, widths))
 
 
-def _parts(cells: dict[str, list[str]], width: int) -> Iterator[tuple[dict[str, list[str]], dict[str, int]]]:
-    """The columns that stand side by side within `width`, with their widths; every part has the first column."""
+def _parts(cells: dict[str, list[str]], texts: set[str], width: int) -> Iterator[dict[str, int]]:
+    """The widths of the columns that stand side by side within `width`; every part has the first column."""
     natural = {name: max(map(len, [name, *column])) for name, column in cells.items()}
-    least = {name: min(natural[name], NARROWEST_TEXT) if _is_text(cells[name]) else natural[name] for name in cells}
+    least = {
+        # Text folds; a number does not, and its header does at the blanks.
+        name: min(natural[name], NARROWEST_TEXT) if name in texts else max(map(len, [*column, *name.split()]))
+        for name, column in cells.items()
+    }
     first, *others = cells
     parts: list[list[str]] = [[first]]
     for name in others:
@@ -124,22 +130,22 @@ def _parts(cells: dict[str, list[str]], width: int) -> Iterator[tuple[dict[str, 
     for names in parts:
         widths = {name: natural[name] for name in names}
         over = sum(widths.values()) + GAP * (len(names) - 1) - width
-        for name in sorted(names, key=lambda n: least[n] - natural[n]):  # the widest text gives way first
-            narrower = min(max(over, 0), natural[name] - least[name])
+        # The widest text gives way first; the names of the rows once more where a number would not fit else.
+        order = [(name, least[name]) for name in sorted(names, key=lambda n: least[n] - natural[n])]
+        for name, narrowest in [*order, (first, min(least[first], NARROWEST_NAME))]:
+            narrower = min(max(over, 0), widths[name] - narrowest)
             widths[name] -= narrower
             over -= narrower
-        yield {name: cells[name] for name in names}, widths
+        yield widths
 
 
-def _table(columns: dict[str, list[str]], widths: dict[str, int]) -> Any:
+def _table(columns: dict[str, list[str]], texts: set[str], widths: dict[str, int]) -> Any:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name, column in columns.items():
-        left = _is_text(column)
-        # A header wraps at its blanks; where even a number does not fit, it is folded rather than cut.
-        table.add_column(name, justify="left" if left else "right", width=widths[name], overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="left" if name in texts else "right", width=widths[name], overflow="fold")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*row)
     return table

@@ -8,12 +8,10 @@ download a file, and the others find it done.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +22,7 @@ from pooch import file_hash
 from kgpert_lib import paths
 from kgpert_lib.downloads.download import FetchError, ResumingDownloader, StorageError, UnreachableError
 from kgpert_lib.downloads.registry import Entry, Registry, default_registry
+from kgpert_lib.files import OutputError, locked, reason, write_text
 
 __all__ = ["FetchError", "Fetched", "available", "fetch", "fetch_all", "fetch_group"]
 
@@ -97,13 +96,15 @@ class _Fetcher:
             path = _local(entry)
             if path is None:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with _locked(target):
+                waiting = f"Another process is fetching {target.name}; waiting for it."
+                with locked(target, on_wait=lambda: _note(waiting)):
                     path = _local(entry) or self._download(entry, target)
             if entry.first_use and not _record_path(entry).is_file():
                 _write_record(entry, path)
-        except OSError as error:
+        except (OSError, OutputError) as error:
+            why = reason(error.__cause__ if isinstance(error, OutputError) else error)
             raise StorageError(
-                f"{entry.name} could not be kept in {target.parent}: {error.strerror or error}; "
+                f"{entry.name} could not be kept in {target.parent}: {why}; "
                 "set KGPERT_CACHE to a folder that can be written."
             ) from error
         return path
@@ -205,10 +206,7 @@ def _expected(entry: Entry) -> str | None:
 def _write_record(entry: Entry, path: Path) -> None:
     """Record the sha256 in the format of ``sha256sum``, and say so."""
     digest, record = file_hash(str(path), "sha256"), _record_path(entry)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    scratch = record.with_name(f".{record.name}.{os.getpid()}")
-    scratch.write_text(f"{digest}  {entry.name}\n", encoding="ascii")
-    os.replace(scratch, record)
+    write_text(record, f"{digest}  {entry.name}\n")
     _note(
         f"No checksum is published for {entry.name}: its sha256 {digest} is recorded in {record} and holds from now on."
     )
@@ -228,18 +226,6 @@ def _check_room(entry: Entry, part: Path) -> None:
             f"{entry.name} needs {needed:,} bytes and {part.parent} has {free:,} left; "
             "make room or set KGPERT_CACHE to another folder."
         )
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Hold the lock of one file; the kernel drops it when the process ends, however it ends."""
-    with target.with_name(f".{target.name}.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _note(f"Another process is fetching {target.name}; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _cache_path(entry: Entry) -> Path:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from kgpert_lib import paths
+from kgpert_lib.files import OutputError, atomic, digest
 from kgpert_lib.graphs.graph import KnowledgeGraph
 
 FORMAT = 1
@@ -28,18 +26,16 @@ def cached(
 ) -> KnowledgeGraph:
     """The graph that `build` makes, from ``<cache>/graphs/`` when it was made before.
 
-    The file is named after a hash of the contents of `files` and of `parameters`, written under a temporary
-    name and renamed. A damaged file is built and written again; a cache that cannot be written is done without.
+    The file is named after a hash of the contents of `files` and of `parameters`, of the version of
+    the format. A damaged file is built and written again; a cache that cannot be written is left out.
     """
-    digest = hashlib.sha256(json.dumps([FORMAT, name, parameters], sort_keys=True).encode())
-    for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    path = paths.cache_dir() / "graphs" / f"{name}-{digest.hexdigest()[:16]}.npz"
+    key = digest(json.dumps([FORMAT, name, parameters], sort_keys=True), *files)
+    path = paths.cache_dir() / "graphs" / f"{name}-{key[:16]}.npz"
     try:
         return _read(path)
     except _DAMAGED:
         graph = build()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OutputError):
         _write(graph, path)
     return graph
 
@@ -54,19 +50,13 @@ def _read(path: Path) -> KnowledgeGraph:
 
 
 def _write(graph: KnowledgeGraph, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=".graph-", suffix=".npz", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(
-                file,
-                name=np.array(graph.name),
-                weighted=np.array(graph.weighted),
-                symbols=graph.symbols,
-                data=graph.adjacency.data,
-                indices=graph.adjacency.indices,
-                indptr=graph.adjacency.indptr,
-            )
-        Path(scratch).replace(path)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    with atomic(path) as scratch:
+        np.savez(
+            scratch,
+            name=np.array(graph.name),
+            weighted=np.array(graph.weighted),
+            symbols=graph.symbols,
+            data=graph.adjacency.data,
+            indices=graph.adjacency.indices,
+            indptr=graph.adjacency.indptr,
+        )

@@ -5,8 +5,6 @@ Predictions made elsewhere are read from ``.h5ad``, ``.npz`` or ``.csv`` and sco
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import atomic
 from kgpert_lib.screens.atlas import TrainingView
+from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray
 
 
@@ -61,18 +61,8 @@ class Predictions:
         """
         target = Path(path)
         check_ending(target)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
-            os.close(handle)
-            try:
-                _WRITERS[target.suffix](self, Path(scratch))
-                os.chmod(scratch, 0o644)
-                os.replace(scratch, target)
-            finally:
-                Path(scratch).unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(f"{target} cannot be written ({error.strerror or error}); choose another path.") from error
+        with atomic(target) as scratch:
+            _WRITERS[target.suffix](self, scratch)
         return target
 
     @classmethod
@@ -176,7 +166,7 @@ def _write_h5ad(predictions: Predictions, path: Path) -> None:
         index=predictions.perturbations.astype(object),
     )
     data = ad.AnnData(X=predictions.delta, obs=obs, var=pd.DataFrame(index=predictions.genes.astype(object)))
-    data.write_h5ad(path, compression="gzip")
+    write_h5ad(data, path, "gzip")
 
 
 def _write_npz(predictions: Predictions, path: Path) -> None:

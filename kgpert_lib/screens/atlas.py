@@ -8,8 +8,6 @@ it, and that view holds no delta of a test or validation perturbation.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.files import commit, free_names, is_empty
+from kgpert_lib.files import commit_folder, free_names, is_empty, scratch_folder
+from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray, Split
 
 SPLITS = ("train", "val", "test")
@@ -236,13 +235,14 @@ class Atlas:
         one rename; in an existing atlas the new line files take free names (``<line>-2.h5ad``) and the rename
         of ``atlas.json``, which names the files, makes the switch. A save that is interrupted at any
         point, also by the loss of power, leaves the previous atlas, if any, whole.
+
+        Raises InputError for a directory that holds something else, and where `path` cannot be written.
         """
-        target = Path(path)
-        if target.exists() and not (target / "atlas.json").is_file() and not is_empty(target):
-            raise InputError(f"{target} exists and is not an atlas; choose another directory.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
+        with scratch_folder(path) as (folder, target):
+            if target.exists() and not (target / "atlas.json").is_file() and not is_empty(target):
+                raise InputError(f"{path} exists and is not an atlas; choose another directory.")
+            scratch = folder / "atlas"
+            scratch.mkdir()
             files = free_names(self.lines, ".h5ad", target)
             for name, file in files.items():
                 _write_line(self.lines[name], scratch / file)
@@ -256,11 +256,8 @@ class Atlas:
             }
             text = json.dumps(head, indent=2, default=str) + "\n"
             (scratch / "atlas.json").write_text(text, encoding="utf-8")
-            scratch.chmod(0o755)
-            commit(scratch, target, "atlas.json", files, _files_of(target))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return target
+            commit_folder(scratch, target, "atlas.json", files, _files_of(target))
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Atlas:
@@ -360,7 +357,7 @@ def _write_line(line: CellLine, path: Path) -> None:
     data = ad.AnnData(
         X=np.asarray(line.delta), obs=obs, var=pd.DataFrame(index=line.genes.astype(object)), layers=layers
     )
-    data.write_h5ad(path, compression="gzip")
+    write_h5ad(data, path, "gzip")
 
 
 def _read_line(name: str, path: Path) -> CellLine:

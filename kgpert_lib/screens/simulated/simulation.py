@@ -8,8 +8,6 @@ True
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,9 +22,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import atomic
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.screens.pseudobulk import TARGET_SUM, Pseudobulk, assign_halves
 from kgpert_lib.screens.simulated.causal import HierarchicalSCM
 from kgpert_lib.screens.simulated.world import LINES, SIZES, Knowledge, World, build_world, number, stream
@@ -128,21 +128,14 @@ class Simulation:
 
     def write(self, folder: str | Path) -> Path:
         """Save the atlas (``atlas/``) and the cells of each line (``cells/<line>.h5ad``) into a new folder."""
-        target = Path(folder)
-        if target.exists():
-            raise InputError(f"{target} exists already; name a new folder.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
+        with atomic(folder) as scratch:
+            if Path(folder).exists():
+                raise InputError(f"{folder} exists already; name a new folder.")
             self.atlas.save(scratch / "atlas")
             (scratch / "cells").mkdir()
             for line in self.lines:
-                self.cells(line).write_h5ad(scratch / "cells" / f"{line}.h5ad", compression="lzf")
-            scratch.chmod(0o755)
-            scratch.rename(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return target
+                write_h5ad(self.cells(line), scratch / "cells" / f"{line}.h5ad", "lzf")
+        return Path(folder)
 
     def _obs(self, line: str) -> pd.DataFrame:
         if line not in self.world.cells:

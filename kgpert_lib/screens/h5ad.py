@@ -1,0 +1,28 @@
+"""Writing h5ad files so that a disk that fills up is an error and not a crash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import h5py
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+GROWTH = 1 << 24  # bytes by which the image in memory grows
+
+
+def write_h5ad(data: AnnData, path: Path, compression: Literal["gzip", "lzf"]) -> None:
+    """Write an annotated matrix; OSError where the disk refuses.
+
+    HDF5 ends the process with a segmentation fault when it closes a file on a full disk. The file is therefore
+    put together in memory, where closing cannot fail, and its bytes are written at once.
+    """
+    from anndata.io import write_elem
+
+    with h5py.File(path.name, "w", driver="core", backing_store=False, block_size=GROWTH) as file:
+        write_elem(file, "/", data, dataset_kwargs={"compression": compression})
+        file.flush()
+        image = file.id.get_file_image()
+    path.write_bytes(image)
