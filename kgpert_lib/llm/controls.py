@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from kgpert_lib.files import digest
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.llm.proposals import Proposal, ProposalSource
 from kgpert_lib.llm.questions import NeighbourhoodSource
@@ -144,5 +144,4 @@ def _sample(rng: np.random.Generator, pool: Sequence[str], count: int) -> list[s
 
 
 def _generator(seed: int, gene: str) -> np.random.Generator:
-    digest = hashlib.sha256(f"{seed} {gene}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    return np.random.default_rng(int(digest(f"{seed} {gene}")[:16], 16))

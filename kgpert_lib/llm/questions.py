@@ -5,7 +5,6 @@ Who is asked decides the form: a model without room for thoughts gets a short qu
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from kgpert_lib import paths
+from kgpert_lib.files import digest
 from kgpert_lib.graphs.go import annotate
 from kgpert_lib.graphs.symbols import full_name, gene_names
 from kgpert_lib.llm.answers import resolver
@@ -100,7 +100,7 @@ def sample_genes(names: Iterable[str], count: int, seed: int = 0) -> list[str]:
     >>> sample_genes(["PSMB5", "MED1", "INTS1"], 2)
     ['MED1', 'PSMB5']
     """
-    ranked = sorted(set(names), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).hexdigest())
+    ranked = sorted(set(names), key=lambda name: digest(f"{seed} {name}"))
     return sorted(ranked[:count])
 
 

@@ -8,12 +8,10 @@ prompts: a prompt is rendered again from graphs and gene names when its answer i
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
 import re
 import sqlite3
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +22,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
-from kgpert_lib import paths
+from kgpert_lib import files, paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.llm.models import ModelSpec
 
@@ -240,8 +238,9 @@ def local_record() -> Record:
     folder = paths.cache_dir() / "answers"
     record = open_record(folder / "record.sqlite")
     older = folder / "record.jsonl"
-    if older.exists():
-        record.take_over(older)
+    with files.locked(older):
+        if older.exists():
+            record.take_over(older)
     return record
 
 
@@ -250,20 +249,9 @@ def export(answers: Iterable[Answer], path: str | Path) -> int:
 
     Sorted by key and without times of day, so that the same answers give the same bytes.
     """
-    target = Path(path)
     lines = {answer.key: _line(answer._replace(messages=None)) for answer in answers}
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        try:
-            with open(handle, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed:
-                packed.writelines(f"{lines[key]}\n".encode() for key in sorted(lines))
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, target)
-        finally:
-            Path(scratch).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror or error}); choose another folder.") from None
+    with files.atomic(path) as scratch, scratch.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed:
+        packed.writelines(f"{lines[key]}\n".encode() for key in sorted(lines))
     return len(lines)
 
 
@@ -333,4 +321,4 @@ def _line(answer: Answer) -> str:
 
 def _sha256(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return files.digest(text)
