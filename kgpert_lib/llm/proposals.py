@@ -122,6 +122,10 @@ class RecordedSets:
     model_name: str
     by_gene: Mapping[tuple[str, str], Proposal]
 
+    def in_line(self, line: str) -> list[Proposal]:
+        """What was read for one line, in the order of its genes."""
+        return [proposal for (name, _), proposal in self.by_gene.items() if name == line]
+
     def proposals(self, view: TrainingView, perturbations: Sequence[str]) -> list[Proposal]:
         """What was read; InputError for a gene that was not."""
         unread = [str(p) for p in perturbations if (view.line, str(p)) not in self.by_gene]

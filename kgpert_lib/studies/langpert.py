@@ -21,6 +21,12 @@ from kgpert_lib.predictors.predictions import Predictor
 PUBLISHED = {"Gemini 2.5 Pro": 0.5, "Claude Sonnet 4": 0.3}
 """Share of LangPert's genes inside the paper's union of four graphs, about, as published (appendix C)."""
 
+PUBLISHED_SCORES = (
+    ("LLM RL + KG (trained with rewards)", "0.625 (0.014)", "0.672 (0.014)", "0.486 (0.016)", "0.510 (0.014)"),
+    ("TxPert", "0.626 (0.005)", "0.670 (0.003)", "0.485 (0.014)", "0.506 (0.010)"),
+)
+"""Pearson delta and its standard error in K562, RPE1, HepG2 and Jurkat, from the paper's Table 1."""
+
 KINDS = {
     "duplicate": "named before",
     "unknown": "no human gene",
@@ -150,14 +156,20 @@ def prompt(data: QuestionData, task: str, model: str, record: Record, line: str,
     return f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{text}</pre>'
 
 
-def quotations(items: Sequence[Proposal], most: int = 6) -> str:
+def published_scores() -> pd.DataFrame:
+    """Pearson delta with its standard error as the paper publishes it: one row per method, one column per line."""
+    return pd.DataFrame(PUBLISHED_SCORES, columns=["method", "K562", "RPE1", "HepG2", "Jurkat"])
+
+
+def quotations(items: Sequence[Proposal], most: int = 6, caption: str = "") -> str:
     """Some answers word for word as an HTML table, model text escaped: gene, answer, what counts of it."""
     rows = "".join(
         f"<tr><td>{html(p.gene)}</td><td><code>{html(' '.join(p.text.split()))}</code></td>"
         f"<td>{html(', '.join((*p.added, *(f'without {gene}' for gene in p.removed))) or 'nothing')}</td></tr>"
         for p in [p for p in items if p.answered][:most]
     )
-    return f"<table><thead><tr><th>gene</th><th>answer</th><th>counts</th></tr></thead><tbody>{rows}</tbody></table>"
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr><th>gene</th><th>answer</th><th>counts</th></tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _evaluated(
