@@ -55,14 +55,12 @@ size = "default"
 # %%
 from kgpert_lib.evaluation import ceiling, summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
-from kgpert_lib.graphs import go, load_graphs, string
+from kgpert_lib.graphs import go
 from kgpert_lib.graphs.symbols import align
-from kgpert_lib.predictors import neighbours
-from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
-from kgpert_lib.predictors.completion import Filled
-from kgpert_lib.predictors.neighbours import GraphNeighbour
-from kgpert_lib.screens.load import load_atlas
-from kgpert_lib.studies import expression, expression_screens, findings, graph_neighbours
+from kgpert_lib.predictors.named import Options, build
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood
+from kgpert_lib.screens.load import load_screen
+from kgpert_lib.studies import expression, findings, graph_neighbours
 from kgpert_lib.studies import expression_figures as dense_figures
 from kgpert_lib.studies import graph_neighbours_figures as figures
 from kgpert_lib.studies.style import style
@@ -78,7 +76,7 @@ style()
 # All deltas are complete, so no prior is needed: the prediction is the plain mean over the neighbours.
 
 # %% tags=["dense"]
-screens = expression_screens.load(atlas, lines, graph, seed, size)
+screens = expression.screens(atlas, lines, graph, seed, size)
 expression.described(screens)
 
 # %% [markdown] tags=["dense"]
@@ -97,7 +95,7 @@ expression.described(screens)
 # The simulation knows both targets: the noise-free delta, and a second experiment with new cells.
 
 # %% mystnb={"image": {"alt": "Bias of five corrections of the split-half correlation by number of cells, against the truth and against a second experiment, a row of panels for each of K562 and RPE1."}} tags=["simulated"]
-measured = expression_screens.measured(screens)
+measured = ceiling.measure_simulated(screens)
 calibrated = ceiling.calibrate(measured, seed=seed)
 dense_figures.correction_bias(calibrated)
 
@@ -118,7 +116,7 @@ expression.bias_table(calibrated)
 
 # %% tags=["simulated"]
 inflation = ceiling.shared_control_inflation(measured, seed=seed)
-summaries.shown(
+summaries.formatted(
     inflation[inflation["cells"] == "all"].rename(columns={"low": "inflation_low", "high": "inflation_high"})
 )
 
@@ -144,21 +142,21 @@ dense_figures.scores_under_ceiling(overall, ceiling)
 # All four lines are in the [appendix](A1_cell_lines.ipynb).
 
 # %% tags=["dense"]
-summaries.shown(overall.drop(columns=["atlas", "kind", "split"]))
+summaries.formatted(overall.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: mean scores with 95 % bootstrap intervals over test perturbations, simulated atlas.**
 # Shuffled names do worse than the training mean: a mean of few foreign deltas carries more noise than the mean of all.
 
 # %% tags=["dense"]
-summaries.shown(summaries.paired_tests(scored, reference="training mean", seed=seed))
+summaries.formatted(summaries.paired_tests(scored, reference="training mean", seed=seed))
 
 # %% [markdown] tags=["dense"]
 # **Table: gain in Pearson delta over the training mean, simulated atlas, paired over the same test perturbations.**
 # Two-sided Wilcoxon signed-rank tests, Holm-corrected within a line.
 
 # %% tags=["dense"]
-summaries.shown(expression.ceiling_choices(screens, scored))
+summaries.formatted(expression.ceiling_choices(screens, scored))
 
 # %% [markdown] tags=["dense"]
 # **Table: mean ceiling, mean gap of the union to it, and share of test genes predicted above their ceiling, for each correction, simulated atlas.**
@@ -179,7 +177,7 @@ dense_figures.gap_by_quantile(expression.in_parts(scored), shares)
 # One bar is one test gene; the ceiling is the one under `correction`; percentages are shares of the shortfall, the sum of all gaps above 0.
 
 # %% tags=["dense"]
-summaries.shown(shares.drop(columns=["kind"]))
+summaries.formatted(shares.drop(columns=["kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the gap by part of the genes with 95 % bootstrap intervals, simulated atlas.**
@@ -189,7 +187,7 @@ summaries.shown(shares.drop(columns=["kind"]))
 
 # %% tags=["dense"]
 unbiased = expression.gap_shares(expression.under(screens, scored, "noise-free"), seed=seed)
-summaries.shown(unbiased.drop(columns=["kind", "share of net gap"]))
+summaries.formatted(unbiased.drop(columns=["kind", "share of net gap"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the same against the unbiased ceiling `noise-free`, simulated atlas.**
@@ -211,7 +209,7 @@ dense_figures.part_traits(ranked)
 # Control-likeness is $\rho(x_p, c_p)$, the correlation of the perturbed profile with its controls; drawn is 1 less that, on a logarithmic scale.
 
 # %% tags=["dense"]
-summaries.shown(expression.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
+summaries.formatted(expression.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: means of the same with 95 % bootstrap intervals, simulated atlas.**
@@ -233,7 +231,7 @@ dense_figures.score_correlations(correlations)
 # Bars are 95 % bootstrap intervals over genes; a high Pearson delta is good, a high MSE or MAE is bad.
 
 # %% tags=["dense"]
-summaries.shown(correlations.drop(columns=["atlas", "kind"]))
+summaries.formatted(correlations.drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the same with the plain correlation (`pearson`) and the genes for which the score looks better, simulated atlas.**
@@ -254,7 +252,7 @@ dense_figures.neighbour_correlations(pairs)
 # Each pair counts once; dotted lines are the means over test genes of the best training gene and of the best neighbour.
 
 # %% tags=["dense"]
-summaries.shown(expression.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
+summaries.formatted(expression.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: quality of the neighbours of test genes that have one, simulated atlas, means over genes; brackets are 95 % bootstrap intervals.**
@@ -267,7 +265,7 @@ summaries.shown(expression.neighbour_quality(pairs, seed=seed).drop(columns=["at
 # **Claim.** The simulation reproduces the signs of all the paper's findings about genes, and not all of its proportions.
 
 # %% tags=["dense"]
-summaries.shown(findings.compared(scored, pairs, seed=seed))
+summaries.formatted(findings.compared(scored, pairs, seed=seed))
 
 # %% [markdown] tags=["dense"]
 # **Table: findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated atlas, test perturbations.**
@@ -290,10 +288,10 @@ summaries.shown(findings.compared(scored, pairs, seed=seed))
 # There are no magnitudes, controls or replicates, so there is no ceiling, and nothing of the above can be asked again except the first question: do neighbours beat the mean?
 
 # %% tags=["needs-data"]
-screen = load_atlas("perturbqa", lines)
-names = screen.perturbations()
-graphs = load_graphs(graph, names)
-union = GraphNeighbour(graphs, limit, cut, prior, seed)
+calls = load_screen("perturbqa", lines, graph)
+screen, graphs = calls.atlas, calls.graphs
+options = Options(limit, cut, prior, seed)
+union = build("union", calls, options)
 
 # %% [markdown] tags=["needs-data"]
 # ### Most screened genes are in the graphs, and most of those have a measured neighbour
@@ -322,17 +320,8 @@ graph_neighbours.coverage(screen, graphs)
 # - `weighted`: no equal vote, but GO similarity squared plus the two-step walk on STRING (ours).
 
 # %% tags=["needs-data"]
-similarity = align(go.load(keep=None, among=names), names)[0]
-walk = align(string.two_step(string.load()), names)[0]
-shuffled = [g.shuffled(names, seed) for g in graphs]
-predictors = [
-    TrainingMean(),
-    LinearBaseline(seed=seed),
-    GraphNeighbour(shuffled, limit, cut, prior, seed, label="shuffled"),
-    *(GraphNeighbour([g], limit, cut, prior, seed) for g in graphs),
-    union,
-    neighbours.weighted(similarity, walk, prior=prior),
-]
+named = ["mean", "linear", "shuffled", *(g.name for g in graphs), "union", "weighted"]
+predictors = [build(name, calls, options) for name in named]
 scores = evaluate_lines(screen, lines, predictors, split)
 summary = summaries.scores(scores, seed=seed)
 
@@ -346,7 +335,7 @@ figures.predictor_scores(summary)
 # The intervals are wide because genes differ, not because methods do: the paired tests below compare methods on the same genes.
 
 # %% tags=["needs-data"]
-summaries.shown(summary.drop(columns=["atlas", "kind", "split"]))
+summaries.formatted(summary.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown] tags=["needs-data"]
 # `fallback` counts the test perturbations without any neighbour, which get the training mean.
@@ -354,7 +343,7 @@ summaries.shown(summary.drop(columns=["atlas", "kind", "split"]))
 # In retrieval a prediction is ranked by how well it fits its own gene's measured delta among those of all test genes; 0.5 is chance.
 
 # %% tags=["needs-data"]
-summaries.shown(summaries.paired_tests(scores, reference="training mean", seed=seed))
+summaries.formatted(summaries.paired_tests(scores, reference="training mean", seed=seed))
 
 # %% [markdown] tags=["needs-data"]
 # **Table: gain in Pearson delta over the training mean, PerturbQA (real), paired over the same test perturbations.**
@@ -368,7 +357,7 @@ summaries.shown(summaries.paired_tests(scores, reference="training mean", seed=s
 # Its two settings, how many of the most similar genes count and how much the STRING walk weighs against GO, are judged by leaving one training perturbation out at a time; test genes play no part.
 
 # %% tags=["needs-data"]
-choices = graph_neighbours.weight_choices(screen, similarity, walk, limits=[20, 50, 100], scales=[10, 30])
+choices = graph_neighbours.weight_choices(screen, calls.affinity, limits=[20, 50, 100], scales=[10, 30])
 choices.pivot(index=["line", "n", "limit"], columns="scale", values="pearson").round(4)
 
 # %% [markdown] tags=["needs-data"]
@@ -406,7 +395,7 @@ figures.oracle_gap(reached)
 # Lines on the bars are 95 % bootstrap intervals.
 
 # %% tags=["needs-data"]
-summaries.shown(graph_neighbours.oracle_shares(searched))
+summaries.formatted(graph_neighbours.oracle_shares(searched))
 
 # %% [markdown] tags=["needs-data"]
 # **Table: how the gap between the graphs' neighbourhoods and the edited sets is made up, PerturbQA (real).**
@@ -439,19 +428,21 @@ figures.sensitivity(swept, means.to_dict())
 # **Claim.** With training deltas completed by a low-rank model, neighbourhoods of any size score higher in K562; in RPE1 none does.
 #
 # Only two of a hundred pairs were tested, so most of a neighbour's delta is missing.
-# `Filled` completes the training deltas (rank 16, perturbation factors pulled towards their graph neighbours) before they are averaged; no test delta enters ([Methods](methods-filled)).
+# `fill="lowrank"` completes the training deltas (rank 16, perturbation factors pulled towards their graph neighbours) before they are averaged; no test delta enters ([Methods](methods-filled)).
 # Beside the union stand the training genes most similar in GO, 5, 10 or 20 of them.
 
 # %% tags=["needs-data"]
-sizes = [GraphNeighbour([similarity], k, "after", prior, seed, label=f"{k} most similar") for k in (5, 10, 20)]
-filled = evaluate_lines(screen, lines, [union, *sizes, *map(Filled, [union, *sizes])], split)
-summaries.shown(summaries.scores(filled, ["pearson"], seed=seed).drop(columns=["atlas", "kind", "split"]))
+names = calls.perturbations()
+similarity = align(go.load(keep=None, among=names), names)[0]
+similar = {f"{k} most similar": GraphNeighbourhood([similarity], k, "after", seed) for k in (5, 10, 20)}
+completed = evaluate_lines(screen, lines, graph_neighbours.with_and_without_fill(union, similar, prior), split)
+summaries.formatted(summaries.scores(completed, ["pearson"], seed=seed).drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown] tags=["needs-data"]
 # **Table: mean Pearson delta with and without filled gaps, PerturbQA (real), test perturbations, with 95 % bootstrap intervals.**
 
 # %% tags=["needs-data"]
-summaries.shown(summaries.paired_tests(filled, reference=union.name, seed=seed))
+summaries.formatted(summaries.paired_tests(completed, reference=union.name, seed=seed))
 
 # %% [markdown] tags=["needs-data"]
 # **Table: gain in Pearson delta over the union without filling, PerturbQA (real), paired over the same test perturbations.**
@@ -475,7 +466,7 @@ figures.neighbourhoods(panels, graphs[0], f"{screen.name} ({screen.kind}), {line
 # Black: the knocked-down gene; blue: training neighbours from STRING, orange: from GO, green: from both; grey lines are STRING links.
 
 # %% tags=["needs-data"]
-summaries.shown(chosen)
+summaries.formatted(chosen)
 
 # %% [markdown]
 # ## What to take from this chapter

@@ -54,10 +54,9 @@ from IPython.display import HTML
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.llm.question_data import question_data
 from kgpert_lib.llm.record import open_record
-from kgpert_lib.screens.load import load_atlas
-from kgpert_lib.studies import langpert
+from kgpert_lib.screens.load import load_screen
+from kgpert_lib.studies import langpert, tables
 from kgpert_lib.studies import langpert_figures as figures
-from kgpert_lib.studies import tables
 from kgpert_lib.studies.graph_neighbours_figures import predictor_scores
 from kgpert_lib.studies.style import style
 
@@ -74,7 +73,7 @@ record = open_record()
 # No measured effect is in any prompt: a test reverses every delta and finds each prompt unchanged.
 
 # %% tags=["needs-data"]
-data = question_data(load_atlas("perturbqa", lines), genes, graph, limit, cut, seed)
+data = question_data(load_screen("perturbqa", lines, graph), genes, limit, cut, seed)
 recorded = langpert.read(data, models, record)
 HTML(langpert.prompt(data, "edits", models[0], record, lines[0], 2))
 
@@ -104,7 +103,7 @@ caption = (
 tables.shown(langpert.counts(recorded), caption, digits=1)
 
 # %% mystnb={"figure": {"caption": "What became of every proposal, by task and line, PerturbQA (real); n is the number of proposals. Green counts; the other colours are the reasons for which a proposal is ignored. A gene is `not a training gene` if its knock-down was not measured in that line or is held out.", "name": "fig-langpert-fates"}, "image": {"alt": "Stacked bars of the share of proposals by what became of them, in K562 and RPE1. For LangPert about three quarters count and most of the others are no human gene; for edits about a quarter counts and nearly half are no human gene."}} tags=["needs-data", "hide-input"]
-figures.fates(langpert.fates(recorded), data.atlas.name, data.atlas.kind)
+figures.fates(langpert.fates(recorded), data.screen.name, data.screen.kind)
 
 # %% [markdown]
 # ## Proposals inside the graphs
@@ -201,7 +200,7 @@ tables.shown(summaries.paired_tests(edited, reference="string+go", seed=seed), c
 # Its two graphs are the simulation's own, incomplete and partly false, and every readout gene is measured, so the prior is 0: the paper's plain mean.
 
 # %% tags=["hide-input"]
-simulated = question_data(load_atlas("simulated", lines[:1]), genes, graph, limit, cut, seed)
+simulated = question_data(load_screen("simulated", lines[:1]), genes, limit, cut, seed)
 answers = langpert.read(simulated, models, record)
 tables.shown(langpert.counts(answers), "How the answers turned out, simulated K562, 100 test genes.", digits=1)
 

@@ -60,7 +60,7 @@ def record(
     from kgpert_lib.llm.local import serve as serving
     from kgpert_lib.llm.models import find_model
     from kgpert_lib.llm.question_data import TASKS, question_data
-    from kgpert_lib.screens.load import ATLASES, load_atlas
+    from kgpert_lib.screens.load import ATLASES, load_screen
 
     spec = find_model(model, models)
     if served and base_url:
@@ -73,8 +73,9 @@ def record(
     folder = output or _source_folder()
     lines = line or list(BOOK_LINES)
     # Spellings depend on all lines loaded: with those of the book, the questions are those of the book.
-    screen = load_atlas(atlas, list(dict.fromkeys([*BOOK_LINES, *lines])) if atlas in ATLASES else lines)
-    data = question_data(screen, genes, graph, limit, seed=seed)
+    with_book = list(dict.fromkeys([*BOOK_LINES, *lines]))
+    screen = load_screen(atlas, with_book if atlas in ATLASES else lines, graph)
+    data = question_data(screen, genes, limit, seed=seed)
     with (
         answers.local_record() as local,
         serving(context=spec.context, threads=threads) if served else nullcontext() as server,

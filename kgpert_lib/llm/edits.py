@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from kgpert_lib.llm import prompts
 from kgpert_lib.llm.proposals import ModelSets
-from kgpert_lib.llm.questions import NeighbourhoodSource, Question, candidates, closest, go_terms, lengths, names_of
-from kgpert_lib.predictors.neighbours import Neighbourhoods
+from kgpert_lib.llm.questions import Question, candidates, closest, go_terms, lengths, names_of
+from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource
 from kgpert_lib.screens.atlas import TrainingView
 
 
@@ -29,7 +29,7 @@ class NeighbourhoodEdits(ModelSets):
     def questions(self, view: TrainingView, perturbations: Sequence[str]) -> list[Question]:
         """Each neighbourhood with the genes that may be added: all, or those closest in the graphs."""
         spec, near = self.spec, closest(self.wider, view, perturbations)
-        base = self._base.neighbourhoods(view, perturbations)
+        base = self.base_neighbourhoods(view, perturbations)
         questions = []
         for gene, wider in zip(map(str, perturbations), near, strict=True):
             neighbours = {n.gene: tuple(n.graphs) for n in base.of(gene)}
@@ -50,12 +50,6 @@ class NeighbourhoodEdits(ModelSets):
             questions.append(Question(self.task, gene, view.line, prompt, tuple(neighbours)))
         return questions
 
-    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """The edited sets."""
-        proposals = self.proposals(view, perturbations)
-        base = self._base.neighbourhoods(view, perturbations)
-        return base.edited([p.added for p in proposals], [p.removed for p in proposals])
-
-    @property
-    def _base(self) -> NeighbourhoodSource:
-        return self.base or self.wider
+    def base_neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """The graphs' own neighbourhoods."""
+        return (self.base or self.wider).neighbourhoods(view, perturbations)

@@ -49,7 +49,6 @@ class LangPert(ModelSets):
             for gene, wider in zip(map(str, perturbations), near, strict=True)
         ]
 
-    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """The named training genes."""
-        sets = [p.added for p in self.proposals(view, perturbations)]
-        return from_sets(perturbations, view.target.perturbations, sets)
+    def base_neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """Empty sets: the model names all of the genes."""
+        return from_sets(perturbations, view.target.perturbations, [()] * len(perturbations))

@@ -6,6 +6,7 @@ is marked ``answered=False`` and counted by whoever shows the result. `kgpert re
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
@@ -17,10 +18,9 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.symbols import gene_names
 from kgpert_lib.llm.answers import Dropped, parse
 from kgpert_lib.llm.models import ModelSpec, find_model
-from kgpert_lib.llm.questions import NeighbourhoodSource, Question, spellings
+from kgpert_lib.llm.questions import Question, spellings
 from kgpert_lib.llm.record import Answer, Record, Request, request_key
-from kgpert_lib.predictors.neighbours import Neighbourhoods, from_sets, predict
-from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, from_sets
 from kgpert_lib.screens.atlas import TrainingView
 
 
@@ -176,9 +176,23 @@ class ModelSets(ABC):
     def questions(self, view: TrainingView, perturbations: Sequence[str]) -> list[Question]:
         """The question about each perturbation; no delta goes into it."""
 
-    @abstractmethod
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """The model's sets."""
+        """The model's sets; a warning counts the genes without a recorded answer."""
+        proposals = self.proposals(view, perturbations)
+        unanswered = sum(not p.answered for p in proposals)
+        if unanswered:
+            warnings.warn(
+                f"{self.model_name} has no recorded answer ({self.task}) about {unanswered} of {len(proposals)} genes "
+                f"in {view.line}; 'kgpert record' asks.",
+                stacklevel=2,
+            )
+        return self.base_neighbourhoods(view, perturbations).edited(
+            [p.added for p in proposals], [p.removed for p in proposals]
+        )
+
+    @abstractmethod
+    def base_neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """What additions and removals start from, and what a gene without a readable answer keeps."""
 
     def requests(self, view: TrainingView, perturbations: Sequence[str]) -> list[Request]:
         """What would be sent to the model."""
@@ -191,28 +205,3 @@ class ModelSets(ABC):
             read_answer(question, self.record.get(request_key(question.request, self.spec)), training, spelling)
             for question in self.questions(view, perturbations)
         ]
-
-
-class NamedSource(NeighbourhoodSource, Protocol):
-    """Neighbourhoods with a name."""
-
-    @property
-    def name(self) -> str:
-        """Short name, shown in tables."""
-
-
-@dataclass(frozen=True)
-class NeighbourPredictor:
-    """The mean training delta over neighbourhoods, whoever chose them; `prior` as in `neighbours.average`."""
-
-    neighbourhood: NamedSource
-    prior: float | None = None
-
-    @property
-    def name(self) -> str:
-        """The neighbourhoods' name."""
-        return self.neighbourhood.name
-
-    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
-        return predict(self.neighbourhood.neighbourhoods(view, perturbations), view.target, self.prior)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,17 +21,10 @@ from kgpert_lib.llm.answers import resolver
 from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.prompts import Prompt
 from kgpert_lib.llm.record import Request
-from kgpert_lib.predictors.neighbours import Neighbourhoods
+from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.screens.atlas import CellLine, TrainingView
 
 TERMS = 2  # GO terms that a question names
-
-
-class NeighbourhoodSource(Protocol):
-    """Whatever gives neighbourhoods among the training perturbations: graphs, affinities."""
-
-    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """Neighbours among the target line's training perturbations."""
 
 
 class Lengths(NamedTuple):

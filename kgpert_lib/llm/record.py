@@ -28,6 +28,8 @@ from kgpert_lib.llm.models import ModelSpec
 
 Messages = Sequence[Mapping[str, str]]
 
+LOCAL, OLDER = "record.sqlite", "record.jsonl"  # files in the cache folder; the second is of earlier versions
+
 # One row per answer: its key, and the answer as the line of JSON that an export would hold.
 _TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
 _ADD = "INSERT INTO answers VALUES (?, ?) ON CONFLICT (key) DO NOTHING"
@@ -233,15 +235,29 @@ def open_record(path: str | Path | None = None) -> Record:
     return Record(path, [committed] if committed.is_dir() else [])
 
 
+def read_only_record() -> Record:
+    """The committed answers and those of this machine, in memory; nothing is written and no file stays open."""
+    record = open_record()
+    folder = _local_folder()
+    if (folder / LOCAL).exists() or (folder / OLDER).exists():
+        with local_record() as local:
+            record._committed.update((answer.key, answer) for answer in local)
+    return record
+
+
 def local_record() -> Record:
     """The record of this machine in the cache folder, over the committed answers; an older one is taken over once."""
-    folder = paths.cache_dir() / "answers"
-    record = open_record(folder / "record.sqlite")
-    older = folder / "record.jsonl"
+    folder = _local_folder()
+    record = open_record(folder / LOCAL)
+    older = folder / OLDER
     with files.locked(older):
         if older.exists():
             record.take_over(older)
     return record
+
+
+def _local_folder() -> Path:
+    return paths.cache_dir() / "answers"
 
 
 def export(answers: Iterable[Answer], path: str | Path) -> int:

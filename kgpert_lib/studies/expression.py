@@ -13,18 +13,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.ceiling import CORRECTIONS, ceiling
 from kgpert_lib.evaluation.evaluate import evaluate
+from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.metrics.gram import Gram
 from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
-from kgpert_lib.predictors.neighbours import Cut, GraphNeighbour
+from kgpert_lib.predictors.neighbours import Cut, GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens.atlas import CellLine
-from kgpert_lib.studies.expression_screens import DenseScreen
+from kgpert_lib.screens.load import SIMULATED, load_screens
+from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
+CALLS = "perturbqa"
 UNION = "union"
 PARTS = ("best 60 %", "60-90 %", "worst 10 %")
 EDGES = (0.6, 0.9)
@@ -34,7 +38,27 @@ DRAWS = 2_000
 HEAD = ["atlas", "kind", "line"]
 
 
-def described(screens: Sequence[DenseScreen]) -> pd.DataFrame:
+def screens(
+    atlas: str, lines: Sequence[str], graph: str = "string+go", seed: int = 0, size: str = "default"
+) -> list[Screen]:
+    """Every expression screen that a chapter's parameter `atlas` names (`load_screens`); PerturbQA's calls are skipped.
+
+    The simulated screen where it names none. InputError for a screen with gaps or without controls.
+    """
+    names = [name.strip() for name in atlas.split(",") if name.strip() not in ("", CALLS)]
+    loaded = load_screens(",".join(names) or SIMULATED, lines, graph, seed, size)
+    for screen in loaded:
+        for line in screen.lines.values():
+            if not line.dense or line.control is None:
+                raise InputError(
+                    f"{screen.name}: {line.name} has gaps or no controls; "
+                    "this part of the chapter needs expression deltas."
+                )
+        _ = screen.halves  # so that a screen without half-sample deltas is refused here and not after the scores
+    return loaded
+
+
+def described(screens: Sequence[Screen]) -> pd.DataFrame:
     """Size of each screen and of what is known about it: a row a line.
 
     Columns: atlas, line, train, test, genes (read out), cells (median a perturbation), a column for each graph with its
@@ -42,7 +66,7 @@ def described(screens: Sequence[DenseScreen]) -> pd.DataFrame:
     """
     rows = []
     for screen, (name, line) in _lines(screens):
-        found = GraphNeighbour(list(screen.graphs), None).neighbourhoods(screen.atlas.view(name), line.names("test"))
+        found = GraphNeighbourhood(screen.graphs, None).neighbourhoods(screen.atlas.view(name), line.names("test"))
         rows.append(
             {
                 **{"atlas": screen.atlas.name, "line": name},
@@ -59,7 +83,7 @@ def described(screens: Sequence[DenseScreen]) -> pd.DataFrame:
 
 
 def evaluated(
-    screens: Sequence[DenseScreen],
+    screens: Sequence[Screen],
     limit: int | None = 20,
     cut: Cut = "before",
     seed: int = 0,
@@ -73,6 +97,10 @@ def evaluated(
     ``ceiling`` (reproducibility under `correction`), ``gap`` (ceiling minus Pearson delta), ``magnitude`` (root mean
     square of the delta, log units) and ``control_likeness`` (``rho(x_p, c_p)``).
     """
+
+    def mean_over(graphs: Sequence[KnowledgeGraph], label: str | None = None) -> NeighbourPredictor:
+        return NeighbourPredictor(GraphNeighbourhood(graphs, limit, cut, seed), label=label)
+
     tables = []
     for screen in screens:
         names = screen.atlas.perturbations()
@@ -80,9 +108,9 @@ def evaluated(
         predictors: list[Predictor] = [
             TrainingMean(),
             LinearBaseline(seed=seed),
-            GraphNeighbour([g.shuffled(names, seed) for g in graphs], limit, cut, seed=seed, label="shuffled"),
-            *(GraphNeighbour([g], limit, cut, seed=seed) for g in graphs),
-            GraphNeighbour(graphs, limit, cut, seed=seed, label=UNION),
+            mean_over([g.shuffled(names, seed) for g in graphs], "shuffled"),
+            *(mean_over([g]) for g in graphs),
+            mean_over(graphs, UNION),
         ]
         for name, line in screen.atlas.lines.items():
             halves = screen.halves[screen.halves["line"] == name]
@@ -127,7 +155,7 @@ def ceilings(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.D
     return pd.DataFrame(rows, columns=[*HEAD, "n", *names, "above"])
 
 
-def under(screens: Sequence[DenseScreen], table: pd.DataFrame, correction: str) -> pd.DataFrame:
+def under(screens: Sequence[Screen], table: pd.DataFrame, correction: str) -> pd.DataFrame:
     """The rows of `evaluated` with ceiling and gap under another correction."""
     parts = []
     for screen, (name, _) in _lines(screens):
@@ -139,7 +167,7 @@ def under(screens: Sequence[DenseScreen], table: pd.DataFrame, correction: str) 
 
 
 def ceiling_choices(
-    screens: Sequence[DenseScreen], table: pd.DataFrame, predictor: str = UNION, seed: int = 0
+    screens: Sequence[Screen], table: pd.DataFrame, predictor: str = UNION, seed: int = 0
 ) -> pd.DataFrame:
     """`ceilings` under every correction: a row a line and correction, with the share of genes predicted above it."""
     own = table[table["predictor"] == predictor]
@@ -208,7 +236,7 @@ def part_traits(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> p
 
 
 def neighbour_correlations(
-    screens: Sequence[DenseScreen],
+    screens: Sequence[Screen],
     limit: int | None = 20,
     cut: Cut = "before",
     seed: int = 0,
@@ -226,7 +254,7 @@ def neighbour_correlations(
         gram = Gram.of(view.target.delta, line.delta[line.rows(names)])
         length = np.sqrt(np.diag(gram.inner))
         pearson = np.divide(gram.cross, length, out=np.zeros_like(gram.cross), where=length > 0)
-        found = GraphNeighbour(list(screen.graphs), limit, cut, seed=seed).neighbourhoods(view, names)
+        found = GraphNeighbourhood(screen.graphs, limit, cut, seed).neighbourhoods(view, names)
         place = np.argsort(np.argsort(-pearson, axis=1, kind="stable"), axis=1, kind="stable")
         tables.append(
             pd.DataFrame(
@@ -293,7 +321,7 @@ def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int =
     return result.assign(**{"better for": sign.map({1.0: "large", -1.0: "small", 0.0: "neither"})})
 
 
-def _lines(screens: Sequence[DenseScreen]) -> Iterator[tuple[DenseScreen, tuple[str, CellLine]]]:
+def _lines(screens: Sequence[Screen]) -> Iterator[tuple[Screen, tuple[str, CellLine]]]:
     return ((screen, item) for screen in screens for item in screen.atlas.lines.items())
 
 

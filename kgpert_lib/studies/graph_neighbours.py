@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -12,9 +13,17 @@ import pandas as pd
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.evaluation.oracle import Moves, greedy_oracles
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import pearson_delta
-from kgpert_lib.predictors.neighbours import GraphNeighbour, Neighbour, leave_one_out, weighted
+from kgpert_lib.predictors.neighbours import (
+    AffinityNeighbourhood,
+    GraphNeighbourhood,
+    Neighbour,
+    NeighbourhoodSource,
+    NeighbourPredictor,
+    leave_one_out,
+)
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.types import Split
 
@@ -56,7 +65,7 @@ def sweep(
     """
     settings = {f"{k}": s for k, s in enumerate(product(limits, cuts, priors))}
     predictors = [
-        GraphNeighbour(graphs, limit, cut, prior, seed, label=key)  # type: ignore[arg-type]
+        NeighbourPredictor(GraphNeighbourhood(graphs, limit, cut, seed), prior, label=key)  # type: ignore[arg-type]
         for key, (limit, cut, prior) in settings.items()
     ]
     evaluated = evaluate_lines(atlas, list(atlas.lines), predictors, split)
@@ -69,9 +78,17 @@ def sweep(
     )
 
 
+def with_and_without_fill(
+    union: NeighbourPredictor, others: Mapping[str, NeighbourhoodSource], prior: float
+) -> list[NeighbourPredictor]:
+    """The union and plain means over other neighbourhoods by label, then all of them on low-rank completed deltas."""
+    plain = [union, *(NeighbourPredictor(near, prior, label=label) for label, near in others.items())]
+    return [*plain, *(replace(p, fill="lowrank", label=f"{p.name}, filled") for p in plain)]
+
+
 def oracle_sets(
     atlas: Atlas,
-    predictor: GraphNeighbour,
+    predictor: NeighbourPredictor,
     prior: float = 1.0,
     steps: int = 20,
     split: Split = "per-line",
@@ -98,21 +115,20 @@ def oracle_sets(
     return pd.DataFrame(rows, columns=columns)
 
 
-def weight_choices(
-    atlas: Atlas, similarity: KnowledgeGraph, walk: KnowledgeGraph, limits: Sequence[int], scales: Sequence[float]
-) -> pd.DataFrame:
+def weight_choices(atlas: Atlas, affinity: Affinity, limits: Sequence[int], scales: Sequence[float]) -> pd.DataFrame:
     """Leave-one-out Pearson delta on training perturbations for settings of the weighted predictor.
 
     The weight of a neighbour is ``similarity ** 2`` over the `limit` most similar training genes plus ``scale``
-    times the `walk`. Columns: atlas, line, limit, scale, n, pearson. No test perturbation is looked at.
+    times the two-step links (`Affinity`). Columns: atlas, line, limit, scale, n, pearson. No test perturbation is
+    looked at.
     """
     rows = []
     for line in atlas.lines.values():
         view = atlas.view(line.name)
         target = view.target
         for limit, scale in product(limits, scales):
-            predictor = weighted(similarity, walk, limit, scale)
-            made = leave_one_out(predictor.neighbourhoods(view, [str(p) for p in target.perturbations]), target)
+            near = AffinityNeighbourhood(affinity, string=scale, limit=limit)
+            made = leave_one_out(near.neighbourhoods(view, [str(p) for p in target.perturbations]), target)
             score = float(pearson_delta(made.delta, target.delta).mean())
             rows.append((atlas.name, line.name, limit, scale, len(target.perturbations), score))
     return pd.DataFrame(rows, columns=["atlas", "line", "limit", "scale", "n", "pearson"])
@@ -153,7 +169,7 @@ def extremes(evaluated: pd.DataFrame, predictor: str, line: str, at_least: int =
 
 
 def panel(
-    atlas: Atlas, line: str, row: Any, predictor: GraphNeighbour, split: Split = "per-line"
+    atlas: Atlas, line: str, row: Any, predictor: NeighbourPredictor, split: Split = "per-line"
 ) -> tuple[str, list[Neighbour], str]:
     """Gene, members and title of one drawing of `figures.neighbourhoods`, for a row of `extremes`."""
     members = predictor.neighbourhoods(atlas.view(line, split), [row.perturbation]).of(row.perturbation)

@@ -12,10 +12,11 @@ from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate
 from kgpert_lib.llm.answers import html
 from kgpert_lib.llm.controls import FirstOffered, InsideGraphs, NamePrefix, Pool, RandomSets, union_edges
-from kgpert_lib.llm.proposals import NamedSource, NeighbourPredictor, Proposal, RecordedSets
+from kgpert_lib.llm.proposals import Proposal, RecordedSets
 from kgpert_lib.llm.question_data import TASKS, QuestionData
 from kgpert_lib.llm.record import Record
 from kgpert_lib.predictors.baselines import TrainingMean
+from kgpert_lib.predictors.neighbours import NeighbourhoodSource, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
 
 PUBLISHED = {"Gemini 2.5 Pro": 0.5, "Claude Sonnet 4": 0.3}
@@ -52,7 +53,7 @@ def read(
         by_gene = {
             (line, p.gene): p
             for line, genes in data.genes.items()
-            for p in sets.proposals(data.atlas.view(line), genes)
+            for p in sets.proposals(data.screen.view(line), genes)
         }
         recorded[task, model] = RecordedSets(sets.name, model, by_gene)
     return recorded
@@ -102,7 +103,7 @@ def inside_graphs(data: QuestionData, recorded: RecordedByTask) -> pd.DataFrame:
     """
     rows: list[tuple[str, str, int, float, bool]] = []
     for line, genes in data.genes.items():
-        edges = {gene: union_edges(data.graphs, gene) for gene in genes}
+        edges = {gene: union_edges(data.screen.graphs, gene) for gene in genes}
         models = {
             model: items
             for (name, task, model), items in _by_line(recorded).items()
@@ -116,7 +117,7 @@ def inside_graphs(data: QuestionData, recorded: RecordedByTask) -> pd.DataFrame:
             rows.append((line, who, len(hits), sum(hits) / len(hits) if hits else float("nan"), False))
         rows += [(line, who, 0, share, True) for who, share in PUBLISHED.items()]
     table = pd.DataFrame(rows, columns=["line", "who", "n", "share", "published"])
-    return table.assign(atlas=data.atlas.name, kind=data.atlas.kind)
+    return table.assign(atlas=data.screen.name, kind=data.screen.kind)
 
 
 def langpert_scores(
@@ -130,7 +131,7 @@ def langpert_scores(
     parts = [_evaluated(data, [data.union, NamePrefix()], prior, TrainingMean())]
     for (task, _), sets in recorded.items():
         if task == "langpert":
-            alone = _evaluated(data, [sets, InsideGraphs(sets, data.graphs), FirstOffered(sets)], prior)
+            alone = _evaluated(data, [sets, InsideGraphs(sets, data.screen.graphs), FirstOffered(sets)], prior)
             parts.append(_answered(sets, pd.concat([alone, _random(data, sets, prior, draws, "random")])))
     return _in_order(parts)
 
@@ -151,7 +152,7 @@ def edit_scores(
 def prompt(data: QuestionData, task: str, model: str, record: Record, line: str, place: int) -> str:
     """The question about the test gene at `place` of a line, as HTML that wraps long lines."""
     gene = data.genes[line][place]
-    question = data.sets(task, model, record).questions(data.atlas.view(line), [gene])[0]
+    question = data.sets(task, model, record).questions(data.screen.view(line), [gene])[0]
     text = escape(question.prompt.messages[1]["content"])
     return f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{text}</pre>'
 
@@ -169,15 +170,16 @@ def quotations(items: Sequence[Proposal], most: int = 6, caption: str = "") -> s
         for p in [p for p in items if p.answered][:most]
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr><th>gene</th><th>answer</th><th>counts</th></tr></thead><tbody>{rows}</tbody></table>"
+    heads = "<thead><tr><th>gene</th><th>answer</th><th>counts</th></tr></thead>"
+    return f"<table>{title}{heads}<tbody>{rows}</tbody></table>"
 
 
 def _evaluated(
-    data: QuestionData, sources: Sequence[NamedSource], prior: float | None, *first: Predictor
+    data: QuestionData, sources: Sequence[NeighbourhoodSource], prior: float | None, *first: Predictor
 ) -> pd.DataFrame:
     predictors = [*first, *(NeighbourPredictor(source, prior) for source in sources)]
     return pd.concat(
-        [evaluate(data.atlas, line, predictors, perturbations=genes) for line, genes in data.genes.items()],
+        [evaluate(data.screen.atlas, line, predictors, perturbations=genes) for line, genes in data.genes.items()],
         ignore_index=True,
     )
 

@@ -15,6 +15,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.llm.question_data import question_data
 from kgpert_lib.llm.record import Record, read_export
 from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.load import load_screen
 from kgpert_lib.studies import langpert
 from tests.llm.conftest import Chat, completion
 
@@ -65,7 +66,7 @@ def test_answers_are_recorded_exported_and_not_asked_again(chat, screen, tmp_pat
     assert record(tmp_path, *to).count("3 of 3 answered (3 of them from the record)") == 2
     assert len(chat.bodies) == 6
 
-    data = question_data(screen, limit=5)
+    data = question_data(load_screen(tmp_path / "mine"), limit=5)
     recorded = langpert.read(data, ["smollm2"], Record(None, [tmp_path / "answers"]))
     counts = langpert.counts(recorded).set_index("task")
     assert (counts["missing"] == 0).all()
@@ -74,13 +75,13 @@ def test_answers_are_recorded_exported_and_not_asked_again(chat, screen, tmp_pat
         assert (scores.groupby("predictor").size() == len(TEST)).all()
 
 
-def test_asking_about_few_genes_leaves_the_screen_as_it_is(screen):
+def test_asking_about_few_genes_leaves_the_screen_as_it_is(screen, tmp_path):
     """Test genes that were not asked about were relabelled as validation genes, on a screen without any."""
-    data = question_data(screen, 2, limit=5)
+    data = question_data(load_screen(tmp_path / "mine"), 2, limit=5)
     assert len(data.genes["k562"]) == 2
     assert set(data.genes["k562"]) < set(TEST)
-    assert data.atlas["k562"].names("test") == TEST
-    assert data.atlas["k562"].names("val") == []
+    assert data.screen["k562"].names("test") == TEST
+    assert data.screen["k562"].names("val") == []
 
 
 def test_words_of_a_server_are_no_markup(chat, screen, tmp_path, monkeypatch):

@@ -15,13 +15,14 @@ from kgpert_lib.llm.controls import FirstOffered, InsideGraphs, NamePrefix, Rand
 from kgpert_lib.llm.edits import NeighbourhoodEdits
 from kgpert_lib.llm.langpert import LangPert
 from kgpert_lib.llm.models import ModelSpec, Sampling
-from kgpert_lib.llm.proposals import ModelSets, NeighbourPredictor, RecordedSets, read_answer
+from kgpert_lib.llm.proposals import ModelSets, RecordedSets, read_answer
 from kgpert_lib.llm.question_data import QuestionData
 from kgpert_lib.llm.questions import sample_genes, sample_test_genes, spellings
 from kgpert_lib.llm.record import Answer, Record, prompt_hash, request_key
-from kgpert_lib.predictors.neighbours import GraphNeighbour, WeightedNeighbour, WeightPart
+from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import Atlas, TrainingView
+from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import langpert as studies
 from tests import worlds
 
@@ -30,8 +31,8 @@ TEST = ATLAS["k562"].names("test")
 VIEW = ATLAS.view("k562")
 TRAIN = [str(p) for p in VIEW.target.perturbations]
 GRAPH = worlds.graph()
-UNION = GraphNeighbour([GRAPH])
-WIDER = WeightedNeighbour([WeightPart(GRAPH)])
+UNION = GraphNeighbourhood([GRAPH])
+WIDER = AffinityNeighbourhood(worlds.affinity({}, GRAPH))
 SPEC = ModelSpec(
     base_url="http://127.0.0.1:1/v1", model="m", context=4096, reasoning=False, sampling=Sampling(max_tokens=64)
 )
@@ -56,7 +57,8 @@ def recorded(sets: ModelSets, atlas: Atlas) -> RecordedSets:
 
 
 def data_of(atlas: Atlas) -> QuestionData:
-    return QuestionData(atlas, [GRAPH], UNION, WIDER, {line.name: line.names("test") for line in atlas.lines.values()})
+    screen = Screen(atlas, (GRAPH,))
+    return QuestionData(screen, UNION, WIDER, {line.name: line.names("test") for line in atlas.lines.values()})
 
 
 def say(record: Record, sets: ModelSets, texts: dict[str, str], line: str = "k562") -> None:
@@ -289,7 +291,7 @@ def test_scores_are_of_the_genes_that_were_asked_about(record):
     genes = sample_genes(TEST, 2)
     say(record, langpert, dict.fromkeys(genes, json.dumps({"genes": TRAIN[:2]})))
     data = replace(data_of(ATLAS.select(["k562"])), genes={"k562": genes})
-    by_task = studies.read(data, ["m"], record, tasks=()) | {("langpert", "m"): recorded(langpert, data.atlas)}
+    by_task = studies.read(data, ["m"], record, tasks=()) | {("langpert", "m"): recorded(langpert, data.screen.atlas)}
     scores = studies.langpert_scores(data, by_task, 0.0, draws=1)
     assert set(scores["perturbation"]) == set(genes)
 
@@ -311,7 +313,7 @@ def test_shares_and_fates_add_up(record):
     langpert, _ = both_tasks(record)
     say(record, langpert, dict.fromkeys(TEST, json.dumps({"genes": [TRAIN[0], TRAIN[0], "NONSENSE"]})))
     data = data_of(ATLAS.select(["k562"]))
-    by_task = {("langpert", "m"): recorded(langpert, data.atlas)}
+    by_task = {("langpert", "m"): recorded(langpert, data.screen.atlas)}
     fates = studies.fates(by_task).set_index("fate")
     assert fates.loc["used", "n"] == len(TEST)
     assert fates["share"].sum() == pytest.approx(1)
