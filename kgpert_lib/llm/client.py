@@ -49,7 +49,7 @@ class Retry(BaseModel):
 
 
 @dataclass
-class Asked:
+class Outcome:
     """What became of a list of requests.
 
     `answers` has one entry for each request, in order, None where there is no answer; `failed` says
@@ -96,7 +96,7 @@ def ask(
     fresh: bool = False,
     progress: bool | None = None,
     count: Callable[[Sequence[Mapping[str, str]]], int] | None = None,
-) -> Asked:
+) -> Outcome:
     """Ask every request that the record does not hold, and record each answer as it comes.
 
     Parameters
@@ -112,7 +112,7 @@ def ask(
 
     Returns
     -------
-    Asked, in the order of the requests. A request that fails for good is listed there with its reason.
+    Outcome, in the order of the requests. A request that fails for good is listed there with its reason.
 
     Raises
     ------
@@ -134,10 +134,10 @@ def ask(
             try:
                 run_to_end(run.all())
             finally:
-                run.asked.seconds = time.monotonic() - start
+                run.outcome.seconds = time.monotonic() - start
     if run.fatal is not None:
         raise InputError(run.fatal)
-    return run.asked
+    return run.outcome
 
 
 class Transient(Exception):
@@ -287,19 +287,19 @@ def _completion(body: bytes) -> _Completion:
 def _status_problem(error: Any, patience: float, secrets: Secrets) -> Exception:
     status, body = error.status_code, error.body if isinstance(error.body, dict) else {}
     message = " ".join(str(printable(str(body.get("message") or error.message))).split())
-    said = scrub(message, secrets)[:LONGEST_ERROR]  # in this order: a cut inside a key would hide it from `scrub`
+    words = scrub(message, secrets)[:LONGEST_ERROR]  # in this order: a cut inside a key would hide it from `scrub`
     if status in (401, 403):
-        return Fatal(f"The server refused the key ({status}: {said}).")
+        return Fatal(f"The server refused the key ({status}: {words}).")
     if status == 404:
-        return Fatal(f"The server knows no such model or address ({status}: {said}).")
+        return Fatal(f"The server knows no such model or address ({status}: {words}).")
     if status == 429 and body.get("code") == "insufficient_quota":
-        return Fatal(f"The account has no credit left ({said}).")
+        return Fatal(f"The account has no credit left ({words}).")
     if status in (408, 409, 425, 429) or status >= 500:
         after = _retry_after(error.response.headers)
         if after > patience:
-            return Fatal(f"The server asks to wait {after:.0f} s ({status}: {said}); run again later.")
+            return Fatal(f"The server asks to wait {after:.0f} s ({status}: {words}); run again later.")
         return Transient(f"the server answered {status}", after)
-    return Refused(f"the server refused the request ({status}: {said})")
+    return Refused(f"the server refused the request ({status}: {words})")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
@@ -364,7 +364,7 @@ class _Run:
     bar: Any = None
 
     def __post_init__(self) -> None:
-        self.asked = Asked([None] * len(self.requests))
+        self.outcome = Outcome([None] * len(self.requests))
         self.todo: list[tuple[int, str, str]] = []
         self.reserved = 0.0
         self.not_before = 0.0
@@ -380,7 +380,7 @@ class _Run:
             key = request_key(request, self.spec)
             known = None if self.fresh else self.record.get(key)
             if known is not None:
-                self.asked.answers[i] = known
+                self.outcome.answers[i] = known
                 continue
             self.copies.setdefault(key, []).append(i)
             if len(self.copies[key]) == 1 and self.fits(i, request):
@@ -393,11 +393,11 @@ class _Run:
             return True
         tokens = (self.count or count_tokens)(request.messages)
         if tokens + allowed > self.spec.context:
-            self.asked.failed[i] = (
+            self.outcome.failed[i] = (
                 f"{request.question}: {tokens} tokens and {allowed} for the answer "
                 f"do not fit the context of {self.spec.context} tokens"
             )
-        return i not in self.asked.failed
+        return i not in self.outcome.failed
 
     async def all(self) -> None:
         """A fixed number of workers take request after request until none is left or the run is over."""
@@ -418,32 +418,32 @@ class _Run:
 
     async def work(self, client: AsyncOpenAI, queue: Iterable[tuple[int, str, str]]) -> None:
         for i, key, hashed in queue:
-            if self.over.is_set() or self.asked.stopped:
+            if self.over.is_set() or self.outcome.stopped:
                 return
             try:
                 answer = await self.one(client, self.requests[i], key, hashed)
             except _OverBudget:
-                self.asked.stopped = f"stopped before the budget of ${self.budget:g} was exceeded"
+                self.outcome.stopped = f"stopped before the budget of ${self.budget:g} was exceeded"
                 return
             except Fatal as error:
                 self.end(str(error))
                 return
             except (Refused, Transient) as error:
-                self.asked.failed[i] = str(error)
+                self.outcome.failed[i] = str(error)
                 self.give_up_if_hopeless(error)
                 continue
             for copy in self.copies[key]:
-                self.asked.answers[copy] = answer
-                self.asked.recorded += 1
+                self.outcome.answers[copy] = answer
+                self.outcome.recorded += 1
             self.bar.update()
-            tokens = self.asked.prompt_tokens + self.asked.completion_tokens
-            self.bar.set_postfix_str(f"{tokens:,} tokens, ${self.asked.cost:.4f}", refresh=False)
+            tokens = self.outcome.prompt_tokens + self.outcome.completion_tokens
+            self.bar.set_postfix_str(f"{tokens:,} tokens, ${self.outcome.cost:.4f}", refresh=False)
 
     def give_up_if_hopeless(self, error: Exception) -> None:
         """End the run when a server has never answered, or has stopped answering everyone."""
         if isinstance(error, Transient) and not isinstance(error, Malformed):
             self.lost_in_a_row += 1
-            if self.lost_in_a_row >= (max(3, self.concurrency) if self.asked.recorded else 3):
+            if self.lost_in_a_row >= (max(3, self.concurrency) if self.outcome.recorded else 3):
                 self.end(f"{self.spec.base_url} does not answer ({error}); what was answered before is recorded.")
 
     def end(self, sentence: str) -> None:
@@ -465,7 +465,7 @@ class _Run:
         backoff = wait_random_exponential(self.retry.first_wait, self.retry.longest_wait)
 
         def wait(state: RetryCallState) -> float:
-            self.asked.retried += 1
+            self.outcome.retried += 1
             error = state.outcome.exception() if state.outcome else None
             return max(backoff(state), error.after if isinstance(error, Transient) else 0.0)
 
@@ -495,11 +495,11 @@ class _Run:
             while (wait := self.not_before - time.monotonic()) > 0:
                 await self.pause(wait)
             start = time.monotonic()
-            self.asked.sent += 1
+            self.outcome.sent += 1
             reply = await send(client, self.body(request), self.retry.timeout, self.retry.patience, [self.key])
             prompt, completion = reply.tokens
-            self.asked.prompt_tokens += prompt
-            self.asked.completion_tokens += completion
+            self.outcome.prompt_tokens += prompt
+            self.outcome.completion_tokens += completion
             spent = self.cost(prompt, completion) if reply.usage else worst
             return start, reply
         except Transient as error:
@@ -508,12 +508,12 @@ class _Run:
             raise
         finally:
             self.reserved -= worst
-            self.asked.cost += spent
+            self.outcome.cost += spent
 
     async def reserve(self, worst: float) -> None:
         """Set money aside; wait for others to finish where that could make room."""
-        while self.budget is not None and self.asked.cost + self.reserved + worst > self.budget:
-            if self.reserved <= 1e-12 or self.asked.stopped:
+        while self.budget is not None and self.outcome.cost + self.reserved + worst > self.budget:
+            if self.reserved <= 1e-12 or self.outcome.stopped:
                 raise _OverBudget
             await asyncio.sleep(0.01)
         self.reserved += worst

@@ -73,15 +73,15 @@ def read_answer(
     added: list[str] = []
     removed: list[str] = []
     dropped = list(parsed.dropped)
-    shown = set(question.neighbours)
+    neighbours = set(question.neighbours)
     for name in question.prompt.fields:
         for gene in parsed[name]:
             if name == "remove":
-                if gene in shown:
+                if gene in neighbours:
                     removed.append(gene)
                 else:
                     dropped.append(Dropped(name, gene, "absent"))
-            elif gene in shown:
+            elif gene in neighbours:
                 dropped.append(Dropped(name, gene, "present"))
             elif gene not in training:
                 dropped.append(Dropped(name, gene, "not measured"))

@@ -73,14 +73,14 @@ def test_a_failure_loses_nothing_and_records_nothing_twice(chat, tmp_path, failu
     chat.script = lambda n, body: failure if n in (1, 3) else answer(n, body)
     retry = Retry(attempts=6, first_wait=0.001, longest_wait=0.01, timeout=0.5 if failure == "stall" else 5.0)
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(i) for i in range(8)], chat.spec(), record, retry=retry, concurrency=3)
-    assert [a.text for a in asked.answers] == [f"echo question {i}" for i in range(8)]
+        outcome = ask([question(i) for i in range(8)], chat.spec(), record, retry=retry, concurrency=3)
+    assert [a.text for a in outcome.answers] == [f"echo question {i}" for i in range(8)]
     keys = keys_in(tmp_path / "r.sqlite")
     assert len(keys) == len(set(keys)) == 8
     assert len(chat.bodies) == 10
-    assert asked.retried == 2
-    assert asked.summary.count("\n") == 0
-    assert asked.summary.endswith(".")
+    assert outcome.retried == 2
+    assert outcome.summary.count("\n") == 0
+    assert outcome.summary.endswith(".")
 
 
 def test_retry_after_is_waited_out_by_every_request(chat, quick, tmp_path):
@@ -127,9 +127,9 @@ def test_concurrency_is_bounded_and_used(chat, quick, tmp_path):
 
     chat.script = script
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(i) for i in range(12)], chat.spec(), record, retry=Retry(timeout=20), concurrency=4)
+        outcome = ask([question(i) for i in range(12)], chat.spec(), record, retry=Retry(timeout=20), concurrency=4)
     assert chat.most_under_way == 4
-    assert None not in asked.answers
+    assert None not in outcome.answers
 
 
 def test_a_bad_request_fails_alone(chat, quick, tmp_path):
@@ -137,19 +137,19 @@ def test_a_bad_request_fails_alone(chat, quick, tmp_path):
     refused = (400, {}, '{"error": {"message": "too long"}}')
     chat.script = lambda n, body: refused if "question 2" in str(body) else answer(n, body)
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(i) for i in range(5)], chat.spec(), record, retry=quick)
-    assert asked.answers[2] is None
-    assert sum(a is not None for a in asked.answers) == 4
-    assert list(asked.failed) == [2]
-    assert "400: too long" in asked.failed[2]
+        outcome = ask([question(i) for i in range(5)], chat.spec(), record, retry=quick)
+    assert outcome.answers[2] is None
+    assert sum(a is not None for a in outcome.answers) == 4
+    assert list(outcome.failed) == [2]
+    assert "400: too long" in outcome.failed[2]
     assert len(chat.bodies) == 5
 
 
 def test_a_prompt_beyond_the_context_is_not_sent(chat, quick, tmp_path):
     long = Request("long", [{"role": "user", "content": "PSMB5, " * 2000}])
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([long, question(1)], chat.spec(), record, retry=quick)
-    assert "do not fit the context of 4096 tokens" in asked.failed[0]
+        outcome = ask([long, question(1)], chat.spec(), record, retry=quick)
+    assert "do not fit the context of 4096 tokens" in outcome.failed[0]
     assert len(chat.bodies) == 1
 
 
@@ -167,9 +167,9 @@ def test_a_server_that_dies_midway_ends_the_run_and_keeps_what_came(chat, quick,
             ask([question(i) for i in range(200)], chat.spec(), record, retry=quick, concurrency=4)
         assert len(record) == 10
         chat.script = answer
-        asked = ask([question(i) for i in range(200)], chat.spec(), record, retry=quick, concurrency=4)
-    assert None not in asked.answers
-    assert asked.sent == 190
+        outcome = ask([question(i) for i in range(200)], chat.spec(), record, retry=quick, concurrency=4)
+    assert None not in outcome.answers
+    assert outcome.sent == 190
     keys = keys_in(tmp_path / "r.sqlite")
     assert len(keys) == len(set(keys)) == 200
 
@@ -186,12 +186,12 @@ def test_samples_schema_and_logprobs_reach_the_server_and_the_record(chat, quick
     spec = chat.spec(json_schema=True, logprobs=True, sampling=sampling)
     schema = {"type": "object", "properties": {}}
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(0, sample=k, schema=schema) for k in range(3)], spec, record, retry=quick)
+        outcome = ask([question(0, sample=k, schema=schema) for k in range(3)], spec, record, retry=quick)
     assert sorted(body["seed"] for body in chat.bodies) == [7, 8, 9]
     assert all(body["response_format"]["json_schema"]["schema"] == schema for body in chat.bodies)
     assert all(body["top_k"] == 20 and body["top_logprobs"] == 2 for body in chat.bodies)
-    assert asked.answers[0].logprobs == [["a", -0.1, {"a": -0.1, "b": -2.5}]]
-    assert len({a.key for a in asked.answers}) == 3
+    assert outcome.answers[0].logprobs == [["a", -0.1, {"a": -0.1, "b": -2.5}]]
+    assert len({a.key for a in outcome.answers}) == 3
 
 
 def test_what_a_server_cannot_do_is_not_sent(chat, quick, tmp_path):
@@ -203,9 +203,9 @@ def test_what_a_server_cannot_do_is_not_sent(chat, quick, tmp_path):
 
 def test_the_same_question_twice_is_sent_once(chat, quick, tmp_path):
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(0), question(1), question(0)], chat.spec(), record, retry=quick)
+        outcome = ask([question(0), question(1), question(0)], chat.spec(), record, retry=quick)
     assert len(chat.bodies) == 2
-    assert asked.answers[0] == asked.answers[2]
+    assert outcome.answers[0] == outcome.answers[2]
 
 
 def test_fresh_asks_again_and_the_new_answer_counts(chat, quick, tmp_path):
@@ -223,49 +223,49 @@ def test_the_budget_is_never_exceeded_and_nearly_used(chat, quick, tmp_path, con
     chat.script = lambda n, body: (500, {}, "{}") if n % 5 == 0 else good(prompt_tokens=10, completion_tokens=5)
     spec = chat.spec(price_out=1000.0)
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(i) for i in range(100)], spec, record, retry=quick, budget=0.2, concurrency=concurrency)
-    answered = sum(a is not None for a in asked.answers)
-    assert asked.cost == pytest.approx(answered * 0.005)
-    assert 0.2 - 0.064 - 0.005 <= asked.cost <= 0.2
-    assert "stopped before the budget of $0.2 was exceeded" in asked.summary
+        outcome = ask([question(i) for i in range(100)], spec, record, retry=quick, budget=0.2, concurrency=concurrency)
+    answered = sum(a is not None for a in outcome.answers)
+    assert outcome.cost == pytest.approx(answered * 0.005)
+    assert 0.2 - 0.064 - 0.005 <= outcome.cost <= 0.2
+    assert "stopped before the budget of $0.2 was exceeded" in outcome.summary
 
 
 def test_what_may_have_been_billed_counts_against_the_budget(chat, quick, tmp_path):
     chat.script = lambda n, body: "cut"
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(0)], chat.spec(price_out=1000.0), record, retry=quick, budget=0.2)
+        outcome = ask([question(0)], chat.spec(price_out=1000.0), record, retry=quick, budget=0.2)
     assert len(chat.bodies) == 3
-    assert asked.cost == pytest.approx(3 * 0.064)
+    assert outcome.cost == pytest.approx(3 * 0.064)
 
 
 def test_hidden_reasoning_is_paid_for(chat, quick, tmp_path):
     chat.script = lambda n, body: good(prompt_tokens=10, completion_tokens=5, total_tokens=55)
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(0)], chat.spec(price_out=1000.0), record, retry=quick)
-    assert asked.answers[0].completion_tokens == 45
-    assert asked.cost == pytest.approx(0.045)
+        outcome = ask([question(0)], chat.spec(price_out=1000.0), record, retry=quick)
+    assert outcome.answers[0].completion_tokens == 45
+    assert outcome.cost == pytest.approx(0.045)
 
 
 def test_no_key_in_any_file_error_or_answer(chat, quick, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("KGPERT_TEST_KEY", KEY)
     spec = chat.spec(key_env="KGPERT_TEST_KEY")
-    said = json.dumps({"error": {"message": f"bad key {KEY}, header Bearer {KEY}"}})
+    words = json.dumps({"error": {"message": f"bad key {KEY}, header Bearer {KEY}"}})
     answer = chat.script
     for status in (400, 401, 403, 404, 429, 500):
-        chat.script = lambda n, body, status=status: (status, {"Retry-After": "999999"}, said)
+        chat.script = lambda n, body, status=status: (status, {"Retry-After": "999999"}, words)
         with Record(tmp_path / f"{status}.sqlite") as record:
             try:
-                asked = ask([question(0)], spec, record, retry=quick, progress=True)
-                shown = asked.summary + repr(asked)
+                outcome = ask([question(0)], spec, record, retry=quick, progress=True)
+                shown = outcome.summary + repr(outcome)
             except InputError as error:
                 shown = "".join(traceback.format_exception(error)) + repr(_chain(error))
         assert KEY not in shown
         assert "[key]" in shown or status == 500
     chat.script = lambda n, body: good(f"my headers were Authorization: Bearer {KEY}")
     with Record(tmp_path / "echo.sqlite") as record:
-        asked = ask([question(0)], spec, record, retry=quick, progress=True)
+        outcome = ask([question(0)], spec, record, retry=quick, progress=True)
     chat.script = answer
-    assert KEY not in repr(asked)
+    assert KEY not in repr(outcome)
     assert chat.headers[-1]["authorization"] == f"Bearer {KEY}"
     for file in tmp_path.rglob("*"):
         assert KEY.encode() not in file.read_bytes()
@@ -343,10 +343,10 @@ def test_a_malformed_reply_fails_its_own_question_and_the_others_go_on(chat, tmp
     chat.script = lambda n, body: reply if body["messages"][-1]["content"] in bad else answer(n, body)
     retry = Retry(attempts=2, first_wait=0.001, longest_wait=0.01)
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(i) for i in range(8)], chat.spec(), record, retry=retry, concurrency=1)
-    assert [a is None for a in asked.answers] == [True] * 4 + [False] * 4
+        outcome = ask([question(i) for i in range(8)], chat.spec(), record, retry=retry, concurrency=1)
+    assert [a is None for a in outcome.answers] == [True] * 4 + [False] * 4
     assert len(keys_in(tmp_path / "r.sqlite")) == 4
-    assert "4 failed: the server sent a reply that is no" in asked.summary
+    assert "4 failed: the server sent a reply that is no" in outcome.summary
 
 
 @pytest.mark.parametrize("status", [400, 404])
@@ -363,9 +363,9 @@ def test_an_error_text_with_half_a_character_can_be_printed(chat, quick, tmp_pat
 def test_an_answer_with_half_a_character_is_recorded_without_it(chat, quick, tmp_path):
     chat.script = lambda n, body: good("PSMB5 \ud800")
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask([question(0)], chat.spec(), record, retry=quick)
-        assert asked.answers[0].text == "PSMB5 \ufffd"
-        assert record.get(asked.answers[0].key) == asked.answers[0]
+        outcome = ask([question(0)], chat.spec(), record, retry=quick)
+        assert outcome.answers[0].text == "PSMB5 \ufffd"
+        assert record.get(outcome.answers[0].key) == outcome.answers[0]
 
 
 def _chain(error: BaseException | None) -> list[str]:
@@ -440,7 +440,7 @@ def test_a_killed_run_loses_at_most_what_was_in_flight(chat, quick, tmp_path, nu
     with Record(tmp_path / "r.sqlite") as record:
         assert len(record) >= answered - 8
         kept = len(record)
-        asked = ask([question(i) for i in range(500)], chat.spec(sampling={}), record, retry=quick)
-    assert asked.sent == 500 - kept
+        outcome = ask([question(i) for i in range(500)], chat.spec(sampling={}), record, retry=quick)
+    assert outcome.sent == 500 - kept
     keys = keys_in(tmp_path / "r.sqlite")
     assert len(keys) == len(set(keys)) == 500

@@ -42,12 +42,12 @@ def questions(count: int) -> list[Request]:
 def test_eight_questions_at_once_with_a_schema_and_logprobs(server, tmp_path):
     spec = server.spec(max_tokens=40, top_logprobs=2)
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask(questions(8), spec, record, count=server.count)
+        outcome = ask(questions(8), spec, record, count=server.count)
         again = ask(questions(8), spec, record, count=server.count)
-    assert asked.failed == {}
-    assert asked.sent == 8
+    assert outcome.failed == {}
+    assert outcome.sent == 8
     assert again.sent == 0
-    for answer in asked.answers:
+    for answer in outcome.answers:
         assert len(answer.logprobs) == answer.completion_tokens
         assert all(value <= 0 and len(others) == 2 for _, value, others in answer.logprobs)
         if answer.finish == "stop":
@@ -67,11 +67,11 @@ def test_the_server_is_what_it_says(server):
 def test_a_prompt_beyond_the_context_is_caught_before_and_by_the_server(server, tmp_path):
     long = [Request("long", [{"role": "user", "content": "PSMB5, " * 900}])]
     with Record(tmp_path / "r.sqlite") as record:
-        asked = ask(long, server.spec(max_tokens=8), record, count=server.count)
-        assert "do not fit the context of 1024" in asked.failed[0]
-        assert asked.sent == 0
-        asked = ask(long, server.spec(max_tokens=8), record, count=lambda messages: 0)
-        assert "exceed" in asked.failed[0]
+        outcome = ask(long, server.spec(max_tokens=8), record, count=server.count)
+        assert "do not fit the context of 1024" in outcome.failed[0]
+        assert outcome.sent == 0
+        outcome = ask(long, server.spec(max_tokens=8), record, count=lambda messages: 0)
+        assert "exceed" in outcome.failed[0]
     assert len(record) == 0
 
 
@@ -102,9 +102,9 @@ def test_a_server_killed_midway_loses_no_answer_and_another_goes_on(tmp_path):
     had = len(record)
     assert 2 <= had < 7
     with serve(context=512, parallel=2) as second:
-        asked = ask(questions(7), second.spec(max_tokens=12), record, retry=retry)
-    assert asked.sent == 7 - had
-    assert None not in asked.answers
+        outcome = ask(questions(7), second.spec(max_tokens=12), record, retry=retry)
+    assert outcome.sent == 7 - had
+    assert None not in outcome.answers
     assert len(record) == 7
     record.close()
 
