@@ -90,7 +90,8 @@ def paired_gains(tests: pd.DataFrame, atlas: str, kind: str) -> Figure:
             colour = BLUE if low > 0 or high < 0 else GREY
             axis.plot([low, high], [row, row], color=colour, linewidth=2)
             axis.plot(gain, row, "o", color=colour, markersize=6)
-            axis.annotate(f"{gain:+.3f}", (gain, row), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+            text = f"{round(gain, 3) + 0:+.3f}".replace("-", "−")
+            axis.annotate(text, (gain, row), (0, 6), textcoords="offset points", ha="center", fontsize=8, bbox=WHITE)
         axis.axvline(0, color=GREY, linestyle="--", linewidth=1)
         axis.set_yticks(rows, part["method_a"])
         axis.set_ylim(-0.6, len(part) - 0.3)
