@@ -10,8 +10,7 @@ from kgpert_lib.evaluation.evaluate import evaluate
 from kgpert_lib.graphs import string
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import pearson_delta
-from kgpert_lib.predictors import neighbours
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.studies import graph_neighbours
 from tests import worlds
 
@@ -37,7 +36,7 @@ def test_a_sweep_scores_every_setting_like_its_own_evaluation():
     assert len(table) == 2 * 2 * 2 * 2
     for row in table.to_dict("records"):
         limit = None if np.isnan(row["limit"]) else int(row["limit"])
-        predictor = GraphNeighbour([GRAPH], limit, row["cut"], row["prior"])
+        predictor = NeighbourPredictor(GraphNeighbourhood([GRAPH], limit, row["cut"], row["prior"]))
         scores = evaluate(ATLAS, row["line"], [predictor])["pearson"]
         assert row["pearson"] == pytest.approx(scores.mean())
         assert row["low"] <= row["pearson"] <= row["high"]
@@ -45,7 +44,7 @@ def test_a_sweep_scores_every_setting_like_its_own_evaluation():
 
 
 def test_oracle_sets_start_from_the_graph_and_only_improve():
-    predictor = GraphNeighbour([GRAPH], 5)
+    predictor = NeighbourPredictor(GraphNeighbourhood([GRAPH], 5))
     table = graph_neighbours.oracle_sets(ATLAS, predictor, prior=1.0, steps=3)
     assert table["moves"].unique().tolist() == ["none", *graph_neighbours.MOVES]
     wide = table.pivot(index=["line", "perturbation"], columns="moves", values="pearson")
@@ -62,18 +61,20 @@ def test_oracle_sets_start_from_the_graph_and_only_improve():
 
 
 def test_weights_are_chosen_without_a_look_at_the_test():
-    walk = string.two_step(worlds.graph(5, weighted=False, name="links"))
+    terms = np.random.default_rng(2).random((40, 6)) * np.eye(6)[np.arange(40) % 6]
+    terms = {gene: list(row / np.linalg.norm(row)) for gene, row in zip(worlds.symbols(40), terms + 0.1, strict=True)}
+    affinity = worlds.affinity(terms, string.two_step(worlds.graph(5, weighted=False, name="links")))
     poisoned = {
         name: replace(line, delta=np.where((line.split == "test")[:, None], 1e6, line.delta))
         for name, line in ATLAS.lines.items()
     }
     table, again = (
-        graph_neighbours.weight_choices(atlas, GRAPH, walk, [2, 8], [0.0, 30.0])
+        graph_neighbours.weight_choices(atlas, affinity, [2, 8], [0.0, 30.0])
         for atlas in (ATLAS, replace(ATLAS, lines=poisoned))
     )
     pd.testing.assert_frame_equal(table, again)
     view = ATLAS.view("rpe1")
-    predictor = neighbours.weighted(GRAPH, walk, 8, 30.0)
+    predictor = NeighbourPredictor(AffinityNeighbourhood(affinity, string=30.0, limit=8))
     alone = [predictor.predict(view.without([str(p)]), [str(p)]).delta[0] for p in view.target.perturbations]
     row = table[(table["line"] == "rpe1") & (table["limit"] == 8) & (table["scale"] == 30)].iloc[0]
     assert row["pearson"] == pytest.approx(pearson_delta(np.stack(alone), view.target.delta).mean(), abs=1e-5)
@@ -117,7 +118,7 @@ def test_extremes_leave_out_small_neighbourhoods_constant_answers_and_other_line
 
 
 def test_a_panel_names_the_perturbation_its_scores_and_its_genes():
-    predictor = GraphNeighbour([GRAPH], 5)
+    predictor = NeighbourPredictor(GraphNeighbourhood([GRAPH], 5))
     rows = graph_neighbours.extremes(evaluate(ATLAS, "k562", [predictor]), "toy", "k562", at_least=1, top=1)
     best = next(rows.itertuples())
     gene, members, title = graph_neighbours.panel(ATLAS, "k562", best, predictor)

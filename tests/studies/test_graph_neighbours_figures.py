@@ -9,7 +9,7 @@ from matplotlib.text import Text
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.predictors.baselines import TrainingMean
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.studies import graph_neighbours
 from kgpert_lib.studies import graph_neighbours_figures as figures
 from kgpert_lib.studies.style import style
@@ -17,7 +17,7 @@ from tests import worlds
 
 ATLAS = worlds.atlas(4, gaps=0.2)
 GRAPH = worlds.graph(4, edges=150)
-PREDICTOR = GraphNeighbour([GRAPH], 6)
+PREDICTOR = NeighbourPredictor(GraphNeighbourhood([GRAPH], 6))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,9 +10,9 @@ from scipy.stats import pearsonr, spearmanr
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import ceiling
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
-from kgpert_lib.studies import expression, expression_screens, findings
+from kgpert_lib.studies import expression, findings
 from tests import worlds
 
 LINES = ["k562", "rpe1"]
@@ -20,7 +20,7 @@ LINES = ["k562", "rpe1"]
 
 @pytest.fixture(scope="module")
 def screens():
-    return expression_screens.load("simulated,perturbqa", LINES, seed=5, size="tiny")
+    return expression.screens("simulated,perturbqa", LINES, seed=5, size="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_pairs_agree_with_scipy_and_with_the_neighbourhoods(screens, pairs):
     gene = own.loc[own["neighbour"], "perturbation"].iloc[0]
     one = own[own["perturbation"] == gene]
     view = screen.atlas.view("rpe1")
-    members = GraphNeighbour(screen.graphs).neighbourhoods(view, [gene]).of(gene)
+    members = NeighbourPredictor(GraphNeighbourhood(screen.graphs)).neighbourhoods(view, [gene]).of(gene)
     assert set(one.loc[one["neighbour"], "training"]) == {member.gene for member in members}
     assert one.sort_values("place")["pearson"].is_monotonic_decreasing
 
@@ -145,7 +145,7 @@ def test_one_pass_over_the_cells_gives_the_simulation_s_own_atlas(screens):
 
 
 def test_what_was_measured_is_what_the_simulation_measures(screens):
-    found = expression_screens.measured(screens)
+    found = ceiling.measure_simulated(screens)
     expected = pd.concat([ceiling.measure(screens[0].simulation, name) for name in LINES], ignore_index=True)
     pd.testing.assert_frame_equal(found, expected)
 
@@ -155,26 +155,26 @@ def test_a_saved_atlas_gives_a_panel_of_its_own(screens, tmp_path):
     edges = tmp_path / "edges.csv"
     genes = screens[0].atlas.perturbations()
     edges.write_text("gene1,gene2\n" + "\n".join(f"{a},{b}" for a, b in pairwise(genes)))
-    (loaded,) = expression_screens.load(f"perturbqa,{path}", ["k562"], graph=str(edges))
+    (loaded,) = expression.screens(f"perturbqa,{path}", ["k562"], graph=str(edges))
     assert list(loaded.atlas.lines) == ["k562"]
     assert loaded.simulation is None
     scores = expression.evaluated([loaded])
     assert list(dict.fromkeys(scores["predictor"])) == ["training mean", "linear", "shuffled", "edges", "union"]
     assert scores[["ceiling", "magnitude", "control_likeness"]].notna().all(axis=None)
     with pytest.raises(InputError, match="truth is known of a simulation only"):
-        expression_screens.measured([loaded])
+        ceiling.measure_simulated([loaded])
 
 
 def test_an_atlas_with_gaps_is_refused(tmp_path):
     path = worlds.atlas(gaps=0.5).save(tmp_path / "calls")
     with pytest.raises(InputError, match="k562 has gaps or no controls"):
-        expression_screens.load(str(path), ["k562"])
+        expression.screens(str(path), ["k562"])
 
 
 def test_an_atlas_without_replicates_is_refused(tmp_path):
     path = Atlas("toy", "simulated", {"k562": worlds.line()}).save(tmp_path / "single")
     with pytest.raises(InputError, match="no half-sample deltas"):
-        expression_screens.load(str(path), ["k562"])
+        expression.screens(str(path), ["k562"])
 
 
 def test_ceilings_under_every_correction(screens, scored):

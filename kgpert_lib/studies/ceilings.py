@@ -1,6 +1,7 @@
-"""What Section 4.3 and Appendix B ask of the graph neighbour predictor, on complete expression deltas.
+"""How far the graph neighbour predictor is from the ceiling of the experiment (paper, section 4.3 and appendix B).
 
-Each study takes screens or their scores and returns a tidy data frame.
+Everything here needs complete expression deltas with controls and replicates. Each study takes screens or their
+scores and returns a tidy data frame.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.ceiling import CORRECTIONS, ceiling
 from kgpert_lib.evaluation.evaluate import evaluate
+from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.metrics.gram import Gram
 from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
-from kgpert_lib.predictors.neighbours import Cut, GraphNeighbour
+from kgpert_lib.predictors.neighbours import Cut, GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens.atlas import CellLine
-from kgpert_lib.studies.expression_screens import DenseScreen
+from kgpert_lib.screens.load import SIMULATED, load_screens
+from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
+CALLS = "perturbqa"
 UNION = "union"
 PARTS = ("best 60 %", "60-90 %", "worst 10 %")
 EDGES = (0.6, 0.9)
@@ -34,15 +39,34 @@ DRAWS = 2_000
 HEAD = ["atlas", "kind", "line"]
 
 
-def described(screens: Sequence[DenseScreen]) -> pd.DataFrame:
-    """Size of each screen and of what is known about it: a row a line.
+def screens(
+    atlas: str, lines: Sequence[str], graph: str = "string+go", seed: int = 0, size: str = "default"
+) -> list[Screen]:
+    """Every expression screen that a chapter's parameter `atlas` names (`load_screens`); PerturbQA's calls are skipped.
 
-    Columns: atlas, line, train, test, genes (read out), cells (median a perturbation), a column for each graph with its
-    number of edges, and ``test with a neighbour`` (test perturbations that a graph joins to a training perturbation).
+    The simulated screen where it names none. InputError for a screen with gaps or without controls.
+    """
+    names = [name.strip() for name in atlas.split(",") if name.strip() not in ("", CALLS)]
+    loaded = load_screens(",".join(names) or SIMULATED, lines, graph, seed, size)
+    for screen in loaded:
+        for line in screen.lines.values():
+            if not line.dense or line.control is None:
+                raise InputError(
+                    f"{screen.name}: {line.name} has gaps or no controls; "
+                    "this part of the chapter needs expression deltas."
+                )
+    return loaded
+
+
+def sizes(screens: Sequence[Screen]) -> pd.DataFrame:
+    """Size of each screen and of what is known about it: one row per line.
+
+    Columns: atlas, line, train, test, genes (read out), cells (median per perturbation), a column for each graph with
+    its number of edges, and ``test with a neighbour`` (test perturbations that a graph joins to training ones).
     """
     rows = []
     for screen, (name, line) in _lines(screens):
-        found = GraphNeighbour(list(screen.graphs), None).neighbourhoods(screen.atlas.view(name), line.names("test"))
+        near = GraphNeighbourhood(screen.graphs, None).neighbourhoods(screen.atlas.view(name), line.names("test"))
         rows.append(
             {
                 **{"atlas": screen.atlas.name, "line": name},
@@ -52,14 +76,14 @@ def described(screens: Sequence[DenseScreen]) -> pd.DataFrame:
                     "cells": screen.halves.loc[screen.halves["line"] == name, "n_cells"].median(),
                 },
                 **{graph.name: graph.n_edges for graph in screen.graphs},
-                "test with a neighbour": int((found.sizes > 0).sum()),
+                "test with a neighbour": int((near.sizes > 0).sum()),
             }
         )
     return pd.DataFrame(rows)
 
 
-def evaluated(
-    screens: Sequence[DenseScreen],
+def scores(
+    screens: Sequence[Screen],
     limit: int | None = 20,
     cut: Cut = "before",
     seed: int = 0,
@@ -69,10 +93,14 @@ def evaluated(
     """Scores of Figure 3's predictors on every test perturbation, with what else is known of it.
 
     Predictors: training mean, linear baseline, the graphs with shuffled names, each graph, their ``union``; deltas
-    have no gaps, so there is no prior (the paper's formula). Columns: those of `evaluation.evaluate`, ``n_cells``,
+    have no gaps, so there is no prior (the paper's formula). Columns: those of `evaluate.evaluate`, ``n_cells``,
     ``ceiling`` (reproducibility under `correction`), ``gap`` (ceiling minus Pearson delta), ``magnitude`` (root mean
     square of the delta, log units) and ``control_likeness`` (``rho(x_p, c_p)``).
     """
+
+    def mean_over(graphs: Sequence[KnowledgeGraph], label: str | None = None) -> NeighbourPredictor:
+        return NeighbourPredictor(GraphNeighbourhood(graphs, limit, cut, seed), label=label)
+
     tables = []
     for screen in screens:
         names = screen.atlas.perturbations()
@@ -80,9 +108,9 @@ def evaluated(
         predictors: list[Predictor] = [
             TrainingMean(),
             LinearBaseline(seed=seed),
-            GraphNeighbour([g.shuffled(names, seed) for g in graphs], limit, cut, seed=seed, label="shuffled"),
-            *(GraphNeighbour([g], limit, cut, seed=seed) for g in graphs),
-            GraphNeighbour(graphs, limit, cut, seed=seed, label=UNION),
+            mean_over([g.shuffled(names, seed) for g in graphs], "shuffled"),
+            *(mean_over([g]) for g in graphs),
+            mean_over(graphs, UNION),
         ]
         for name, line in screen.atlas.lines.items():
             halves = screen.halves[screen.halves["line"] == name]
@@ -113,7 +141,7 @@ def traits(line: CellLine, halves: pd.DataFrame, correction: str = "sqrt") -> pd
 def ceilings(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
     """Mean ceiling and mean gap over the test perturbations of each line, with intervals.
 
-    `table` is `evaluated`. Columns: atlas, kind, line, n, ``ceiling``, ``gap`` (each with ``_low`` and ``_high``) and
+    `table` is `scores`. Columns: atlas, kind, line, n, ``ceiling``, ``gap`` (each with ``_low`` and ``_high``) and
     ``above``, the share of perturbations that are predicted better than their ceiling.
     """
     part = table[table["predictor"] == predictor]
@@ -127,8 +155,8 @@ def ceilings(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.D
     return pd.DataFrame(rows, columns=[*HEAD, "n", *names, "above"])
 
 
-def under(screens: Sequence[DenseScreen], table: pd.DataFrame, correction: str) -> pd.DataFrame:
-    """The rows of `evaluated` with ceiling and gap under another correction."""
+def with_correction(screens: Sequence[Screen], table: pd.DataFrame, correction: str) -> pd.DataFrame:
+    """The rows of `scores` with ceiling and gap under another correction."""
     parts = []
     for screen, (name, _) in _lines(screens):
         own = table[(table["atlas"] == screen.atlas.name) & (table["line"] == name)].drop(columns=["ceiling", "gap"])
@@ -139,11 +167,13 @@ def under(screens: Sequence[DenseScreen], table: pd.DataFrame, correction: str) 
 
 
 def ceiling_choices(
-    screens: Sequence[DenseScreen], table: pd.DataFrame, predictor: str = UNION, seed: int = 0
+    screens: Sequence[Screen], table: pd.DataFrame, predictor: str = UNION, seed: int = 0
 ) -> pd.DataFrame:
-    """`ceilings` under every correction: a row a line and correction, with the share of genes predicted above it."""
+    """`ceilings` under every correction: one row per line and correction."""
     own = table[table["predictor"] == predictor]
-    tables = [ceilings(under(screens, own, name), predictor, seed).assign(correction=name) for name in CORRECTIONS]
+    tables = [
+        ceilings(with_correction(screens, own, name), predictor, seed).assign(correction=name) for name in CORRECTIONS
+    ]
     order = {line: k for k, line in enumerate(dict.fromkeys(zip(own["atlas"], own["line"], strict=True)))}
     every = pd.concat(tables, ignore_index=True)
     place = [order[pair] for pair in zip(every["atlas"], every["line"], strict=True)]
@@ -152,18 +182,18 @@ def ceiling_choices(
     return every.assign(place=place).sort_values("place", kind="stable")[["atlas", *columns]].reset_index(drop=True)
 
 
-def bias_table(calibrated: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
-    """Bias of each correction over all cell numbers, as text with its interval: a row a line and target."""
-    chosen = calibrated[calibrated["cells"] == "all"]
-    text = [
-        f"{m:.{digits}f} [{a:.{digits}f}, {b:.{digits}f}]" for m, a, b in chosen[["bias", "low", "high"]].to_numpy()
-    ]
-    wide = chosen.assign(text=text).pivot(index=["line", "target", "n"], columns="correction", values="text")
-    order = pd.MultiIndex.from_frame(chosen[["line", "target", "n"]].drop_duplicates())
-    return wide.loc[order, list(CORRECTIONS)].rename_axis(columns=None).reset_index()
+def bias_table(calibration: pd.DataFrame) -> pd.DataFrame:
+    """Bias of each correction over all cell numbers: one row per line and target.
+
+    `calibration` is `ceiling.calibrate`. Columns: line, target, n, and for each correction its mean bias with interval.
+    """
+    wide = calibration[calibration["cells"] == "all"].rename(columns={"bias": ""})
+    wide = wide.pivot(index=["line", "target", "n"], columns="correction", values=["", "low", "high"])
+    wide.columns = [f"{name}_{end}" if end else name for end, name in wide.columns]
+    return wide[[f"{name}{end}" for name in CORRECTIONS for end in ("", "_low", "_high")]].reset_index()
 
 
-def in_parts(table: pd.DataFrame, predictor: str = UNION, by: str = "gap") -> pd.DataFrame:
+def parts(table: pd.DataFrame, predictor: str = UNION, by: str = "gap") -> pd.DataFrame:
     """Rows of one predictor with the ``part`` of the line's genes that each falls in (paper, Figure 4 i).
 
     The genes of a line are ranked by the column `by`, smallest first: the best 60 %, the next 30 %, the worst 10 %.
@@ -184,7 +214,7 @@ def gap_shares(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd
     ceiling count as having no gap) and ``share of net gap`` (they count as negative; the parts add up to 1).
     """
     rows = []
-    for head, group in in_parts(table, predictor).groupby(HEAD, sort=False):
+    for head, group in parts(table, predictor).groupby(HEAD, sort=False):
         short = group["gap"].clip(lower=0)
         for part, own in group.groupby("part", observed=True):
             shares = short[own.index].sum() / short.sum(), own["gap"].sum() / group["gap"].sum()
@@ -193,12 +223,14 @@ def gap_shares(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd
     return pd.DataFrame(rows, columns=columns)
 
 
-def part_traits(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
+def part_traits(table: pd.DataFrame, by: str = "error", predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
     """Magnitude, control-likeness and number of neighbours of well and poorly predicted genes (Figures 4 ii, 11).
 
-    Genes are ranked by Pearson delta here. Columns: atlas, kind, line, part, n, the three means with intervals.
+    Genes are ranked by `by`: ``error`` (Pearson delta, highest first) or ``gap`` (to the ceiling, smallest first); the
+    two rankings differ, because weak effects have a low ceiling as well. Columns: atlas, kind, line, part, n, the three
+    means with intervals.
     """
-    ranked = in_parts(table.assign(error=-table["pearson"]), predictor, by="error")
+    ranked = parts(table.assign(error=-table["pearson"]), predictor, by)
     rows = []
     for head, own in ranked.groupby([*HEAD, "part"], sort=False, observed=True):
         means = [m for value in (*TRAITS, "n_neighbours") for m in stats.bootstrap_mean(own[value], seed=seed)]
@@ -207,8 +239,32 @@ def part_traits(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> p
     return pd.DataFrame(rows, columns=[*HEAD, "part", "n", *names])
 
 
+def gap_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+    """What goes with the gap to the ceiling: the size of the effect or the number of neighbours?
+
+    One row per line: atlas, kind, line, n, Spearman correlation of the gap with ``magnitude`` and with ``neighbours``,
+    and ``difference`` of their absolute values (above 0: the magnitude matters more), each with the 95 % percentile
+    bootstrap interval over genes.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for head, own in table[table["predictor"] == predictor].groupby(HEAD, sort=False):
+        whole = np.arange(len(own))[None]
+        pick = np.concatenate([whole, rng.integers(len(own), size=(draws, len(own)))])
+        gap, magnitude, neighbours = (
+            rankdata(own[c].to_numpy()[pick], axis=1) for c in ("gap", "magnitude", "n_neighbours")
+        )
+        first, second = pearson_delta(gap, magnitude), pearson_delta(gap, neighbours)
+        row: list[object] = [*head, len(own)]
+        for values in (first, second, np.abs(first) - np.abs(second)):
+            row += [values[0], *np.quantile(values[1:], [0.025, 0.975])]
+        rows.append(row)
+    names = [f"{v}{end}" for v in ("magnitude", "neighbours", "difference") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*HEAD, "n", *names])
+
+
 def neighbour_correlations(
-    screens: Sequence[DenseScreen],
+    screens: Sequence[Screen],
     limit: int | None = 20,
     cut: Cut = "before",
     seed: int = 0,
@@ -216,7 +272,7 @@ def neighbour_correlations(
 ) -> pd.DataFrame:
     """Pearson between the delta of each test gene and that of each training gene (paper, Figure 4 iii).
 
-    One row a pair, from inner products alone (`Gram`): atlas, kind, line, perturbation, training, pearson, neighbour
+    One row per pair, from inner products alone (`Gram`): atlas, kind, line, perturbation, training, pearson, neighbour
     (True where the union of the graphs joins the two) and ``place`` (0 for the most similar training gene).
     """
     tables = []
@@ -226,7 +282,7 @@ def neighbour_correlations(
         gram = Gram.of(view.target.delta, line.delta[line.rows(names)])
         length = np.sqrt(np.diag(gram.inner))
         pearson = np.divide(gram.cross, length, out=np.zeros_like(gram.cross), where=length > 0)
-        found = GraphNeighbour(list(screen.graphs), limit, cut, seed=seed).neighbourhoods(view, names)
+        near = GraphNeighbourhood(screen.graphs, limit, cut, seed).neighbourhoods(view, names)
         place = np.argsort(np.argsort(-pearson, axis=1, kind="stable"), axis=1, kind="stable")
         tables.append(
             pd.DataFrame(
@@ -235,7 +291,7 @@ def neighbour_correlations(
                     "perturbation": np.repeat(names, pearson.shape[1]),
                     "training": np.tile(view.target.perturbations, len(names)),
                     "pearson": pearson.ravel(),
-                    "neighbour": found.weights.toarray().ravel() > 0,
+                    "neighbour": near.weights.toarray().ravel() > 0,
                     "place": place.ravel(),
                 }
             )
@@ -293,7 +349,7 @@ def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int =
     return result.assign(**{"better for": sign.map({1.0: "large", -1.0: "small", 0.0: "neither"})})
 
 
-def _lines(screens: Sequence[DenseScreen]) -> Iterator[tuple[DenseScreen, tuple[str, CellLine]]]:
+def _lines(screens: Sequence[Screen]) -> Iterator[tuple[Screen, tuple[str, CellLine]]]:
     return ((screen, item) for screen in screens for item in screen.atlas.lines.items())
 
 

@@ -6,13 +6,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from kgpert_lib.evaluation import ceiling, summaries
-from kgpert_lib.studies import expression, expression_screens
+from kgpert_lib.studies import expression
 from kgpert_lib.studies import expression_figures as figures
 
 
 @pytest.fixture(scope="module")
 def screens():
-    return expression_screens.load("simulated", ["k562", "rpe1", "hepg2"], seed=5, size="tiny")
+    return expression.screens("simulated", ["k562", "rpe1", "hepg2"], seed=5, size="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_scores_against_a_trait_show_every_gene(scored):
 
 
 def test_bias_has_a_row_of_panels_a_line_and_a_curve_a_correction(screens):
-    measured = expression_screens.measured(screens)
+    measured = ceiling.measure_simulated(screens)
     figure = figures.correction_bias(ceiling.calibrate(measured, bins=(10, 20, 30, 41), draws=50))
     assert len(figure.axes) == 6
     assert titles(figure)[:2] == ["K562, against noise-free truth", "K562, against a second experiment"]
