@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ratios import check, ratio
-from kgpert_lib.graphs.affinity import Knowledge
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.string import two_step
 from kgpert_lib.metrics.auroc import auroc
@@ -35,7 +35,7 @@ def names(n: int, prefix: str) -> np.ndarray:
     return np.array([f"{prefix}{i:05d}" for i in range(n)])
 
 
-def make_knowledge() -> Knowledge:
+def make_knowledge() -> Affinity:
     rng = np.random.default_rng(0)
     genes = names(PERTURBATIONS, "G")
     rows = np.repeat(np.arange(PERTURBATIONS), CARRIED)
@@ -45,7 +45,7 @@ def make_knowledge() -> Knowledge:
     edges = rng.choice(genes, (2, 10_000))
     string = KnowledgeGraph.from_edges("string", *edges)
     unit = (sp.diags((1 / length).astype(np.float32)) @ carried).tocsr()
-    return Knowledge(genes, unit, two_step(string), (string,))
+    return Affinity(genes, unit, (two_step(string),), (string,))
 
 
 def make_atlas(wanted: tuple[str, ...] = LINES) -> Atlas:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from kgpert_lib.evaluation import summaries
-from kgpert_lib.evaluation.evaluate import evaluate_lines, standard_predictors
-from kgpert_lib.screens.load import load_atlas
+from kgpert_lib.evaluation.evaluate import evaluate_lines
+from kgpert_lib.predictors.named import Options, build
+from kgpert_lib.screens.load import load_screen
 from kgpert_lib.studies.graph_neighbours_figures import predictor_scores
 from kgpert_lib.studies.style import style
 
@@ -17,9 +18,9 @@ LABELS = {
 
 if __name__ == "__main__":
     style()
-    screen = load_atlas("perturbqa", ["k562", "rpe1"])
-    predictors = standard_predictors(["string", "go", "string+go"], screen.perturbations(), prior=1.0)
-    scores = evaluate_lines(screen, list(screen.lines), [p for p in predictors if p.name in LABELS])
+    screen = load_screen("perturbqa", ["k562", "rpe1"])
+    predictors = [build(name, screen, Options(prior=1.0)) for name in ("mean", "string", "go", "union")]
+    scores = evaluate_lines(screen.atlas, list(screen.lines), predictors)
     scores["predictor"] = scores["predictor"].map(LABELS)
     figure = predictor_scores(summaries.scores(scores, ["pearson"]), reference=LABELS["training mean"])
     figure.savefig(Path(__file__).parent / "_static" / "finding.png", dpi=150, metadata={"Software": None})

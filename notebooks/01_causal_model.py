@@ -157,7 +157,7 @@ figures.bound(every_pair)
 # There is no interval because these are all pairs of one known world, not a sample.
 
 # %%
-summaries.shown(studies.tightness(every_pair))
+summaries.formatted(studies.tightness(every_pair))
 
 # %% [markdown]
 # **Table: bound and distance by the level at which two knock-downs first meet, simulated atlas.**
@@ -189,7 +189,7 @@ figures.similarity_by_level(similar)
 
 # %%
 wide = similar.rename(columns={"low": "similarity_low", "high": "similarity_high"})
-shown = summaries.shown(wide.drop(columns=["atlas", "kind"]))
+shown = summaries.formatted(wide.drop(columns=["atlas", "kind"]))
 shown = shown.pivot(index=["line", "level", "n"], columns="profile", values="similarity [95 %]")
 shown.reindex(lines, level="line").reindex(studies.MEETING, level="level")[["model", "noise-free", "measured"]]
 
@@ -228,7 +228,7 @@ for screen in studies.screens(atlas, world):
 # **Figure: the same map of measured deltas, simulated atlas, K562 and RPE1, 14 subunits, 91 pairs.**
 
 # %%
-summaries.shown(studies.blocks_side_by_side(crosses, seed=seed))
+summaries.formatted(studies.blocks_side_by_side(crosses, seed=seed))
 
 # %% [markdown]
 # **Table: mean correlation across lines by kind of pair, simulated atlas, with 95 % bootstrap intervals over genes; n counts pairs.**
@@ -292,7 +292,7 @@ figures.assumptions(broken)
 # %%
 shares = broken[broken["level"] == "complex"].drop(columns=["atlas", "kind", "level"])
 shares = shares.rename(columns={"low": "similarity_low", "high": "similarity_high"})
-summaries.shown(shares.groupby("assumption", sort=False).nth([0, 2, 4]))
+summaries.formatted(shares.groupby("assumption", sort=False).nth([0, 2, 4]))
 
 # %% [markdown]
 # **Table: pairs that share a complex, at the first, middle and last step of each column; `over` is the share of them above the bound.**
@@ -302,7 +302,7 @@ summaries.shown(shares.groupby("assumption", sort=False).nth([0, 2, 4]))
 # Its pairs with equal descendants, which the model says respond alike, show what that costs:
 
 # %%
-summaries.shown(studies.equal_descendants(world.scms[lines[0]], world.world.penetrance))
+summaries.formatted(studies.equal_descendants(world.scms[lines[0]], world.world.penetrance))
 
 # %% [markdown]
 # **Table: pairs of genes with the same descendants from complexes up, simulated atlas, first line, no noise.**

@@ -54,7 +54,7 @@ from IPython.display import HTML
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.llm.proposals import open_record
 from kgpert_lib.llm.setting import setting
-from kgpert_lib.screens.load import load_atlas
+from kgpert_lib.screens.load import load_screen
 from kgpert_lib.studies import langpert
 from kgpert_lib.studies import langpert_figures as figures
 from kgpert_lib.studies.graph_neighbours_figures import predictor_scores
@@ -73,8 +73,8 @@ record = open_record()
 # No measured effect is in any prompt: a test turns every delta around and finds each prompt unchanged.
 
 # %% tags=["needs-data"]
-screen = load_atlas("perturbqa", lines)
-asked = setting(screen, genes, graph, limit, cut, prior, seed)
+screen = load_screen("perturbqa", lines, graph)
+asked = setting(screen, genes, limit, cut, prior, seed)
 told = langpert.read(asked, models, record)
 view, shown = asked.atlas.view(lines[0]), asked.atlas[lines[0]].names("test")
 print(asked.predictor("edits", models[0], record).questions(view, shown)[2].prompt.messages[1]["content"])
@@ -97,7 +97,7 @@ HTML(langpert.quotations(told["langpert", models[0]].proposals(view, shown), mos
 # `counts` is what is left after names are resolved, and repetitions, the gene itself, invented names and genes without a training knock-down are dropped.
 
 # %% tags=["needs-data"]
-summaries.shown(langpert.counts(told), digits=1)
+summaries.formatted(langpert.counts(told), digits=1)
 
 # %% [markdown]
 # **Table: how the answers turned out, PerturbQA (real), 100 test genes a line.**
@@ -148,14 +148,14 @@ predictor_scores(summary)
 # Points are means over the test genes, bars 95 % bootstrap intervals over them, the dashed line is the training mean.
 
 # %% tags=["needs-data"]
-summaries.shown(summary.drop(columns=["atlas", "kind", "split"]))
+summaries.formatted(summary.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown]
 # **Table: the same scores with centred Pearson delta and retrieval, PerturbQA (real).**
 # `fallback` counts genes that got the training mean; intervals are 95 % bootstrap intervals over genes.
 
 # %% tags=["needs-data"]
-summaries.shown(summaries.paired_tests(scores, reference="training mean", seed=seed))
+summaries.formatted(summaries.paired_tests(scores, reference="training mean", seed=seed))
 
 # %% [markdown]
 # **Table: gain in Pearson delta over the training mean, PerturbQA (real), paired over the same genes.**
@@ -163,7 +163,7 @@ summaries.shown(summaries.paired_tests(scores, reference="training mean", seed=s
 
 # %% tags=["needs-data"]
 mine = scores[scores["predictor"].str.contains("LangPert|offered|string")]
-summaries.shown(summaries.paired_tests(mine, reference=f"LangPert ({models[0]})", seed=seed))
+summaries.formatted(summaries.paired_tests(mine, reference=f"LangPert ({models[0]})", seed=seed))
 
 # %% [markdown]
 # **Table: the graphs and LangPert's controls against LangPert itself, PerturbQA (real), paired over the same genes.**
@@ -194,7 +194,7 @@ predictor_scores(edits, reference="string+go")
 # Points are means over the test genes, bars 95 % bootstrap intervals over them; the dashed line is the unedited union of STRING and GO.
 
 # %% tags=["needs-data"]
-summaries.shown(summaries.paired_tests(edited, reference="string+go", seed=seed))
+summaries.formatted(summaries.paired_tests(edited, reference="string+go", seed=seed))
 
 # %% [markdown]
 # **Table: edits against the graphs' own neighbourhoods, Pearson delta, PerturbQA (real), paired over the same genes.**
@@ -213,23 +213,23 @@ summaries.shown(summaries.paired_tests(edited, reference="string+go", seed=seed)
 # Its two graphs are the simulation's own, incomplete and partly false, and every readout gene is measured, so the prior is 0: the paper's plain mean.
 
 # %%
-simulated = load_atlas("simulated", lines[:1])
-asked_simulated = setting(simulated, genes, graph, limit, cut, None, seed)
+simulated = load_screen("simulated", lines[:1])
+asked_simulated = setting(simulated, genes, limit, cut, None, seed)
 told_simulated = langpert.read(asked_simulated, models, record)
-summaries.shown(langpert.counts(told_simulated), digits=1)
+summaries.formatted(langpert.counts(told_simulated), digits=1)
 
 # %% [markdown]
 # **Table: how the answers turned out, simulated K562, 100 test genes.**
 
 # %%
 scores_simulated = langpert.langpert_scores(asked_simulated, told_simulated, draws)
-summaries.shown(summaries.scores(scores_simulated, seed=seed).drop(columns=["kind", "split"]))
+summaries.formatted(summaries.scores(scores_simulated, seed=seed).drop(columns=["kind", "split"]))
 
 # %% [markdown]
 # **Table: LangPert, its controls and the graphs on held-out genes, simulated K562; 95 % bootstrap intervals over genes.**
 
 # %%
-summaries.shown(summaries.paired_tests(scores_simulated, reference="training mean", seed=seed))
+summaries.formatted(summaries.paired_tests(scores_simulated, reference="training mean", seed=seed))
 
 # %% [markdown]
 # **Table: gain in Pearson delta over the training mean, simulated K562, paired over the same genes.**
@@ -237,7 +237,7 @@ summaries.shown(summaries.paired_tests(scores_simulated, reference="training mea
 
 # %%
 edited_simulated = langpert.edit_scores(asked_simulated, told_simulated, draws)
-summaries.shown(summaries.scores(edited_simulated, seed=seed).drop(columns=["kind", "split"]))
+summaries.formatted(summaries.scores(edited_simulated, seed=seed).drop(columns=["kind", "split"]))
 
 # %% [markdown]
 # **Table: edited neighbourhoods on held-out genes, simulated K562; 95 % bootstrap intervals over genes.**

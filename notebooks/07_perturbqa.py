@@ -42,11 +42,11 @@ seed = 0
 
 # %%
 from kgpert_lib.evaluation import summaries
-from kgpert_lib.graphs.affinity import Knowledge
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.perturbqa.ask import Asker
 from kgpert_lib.perturbqa.evaluate import published
 from kgpert_lib.perturbqa.tuning import load as choices
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.load import load_atlas
 from kgpert_lib.studies import perturbqa
 from kgpert_lib.studies import perturbqa_figures as figures
@@ -72,7 +72,7 @@ style()
 
 # %% tags=["needs-data"]
 screen = load_atlas(atlas, lines)
-knowledge = Knowledge.load(screen.perturbations())
+knowledge = Affinity.load(screen.perturbations())
 made = perturbqa.ladders(screen, ["strict", "per-line"], knowledge, seed)
 steps = perturbqa.steps(made, split)
 
@@ -85,7 +85,7 @@ figures.ladder(steps, published(), f"{screen.name} ({screen.kind}), {split} spli
 # Orange lines are published: SUMMER (dashed) and PerturbQA's retrieval without a language model (dotted), on PerturbQA's own split, which hides a test gene in its own line only.
 
 # %% tags=["needs-data", "nbval-check-output"]
-summaries.shown(steps.drop(columns=["split"]))
+summaries.formatted(steps.drop(columns=["split"]))
 
 # %% [markdown]
 # **Table: the ladder in numbers, PerturbQA (real).**
@@ -100,7 +100,7 @@ summaries.shown(steps.drop(columns=["split"]))
 # Under the strict split no line's test genes were left in any line while choosing.
 
 # %% tags=["nbval-check-output"]
-summaries.shown(perturbqa.chosen(split))
+summaries.formatted(perturbqa.chosen(split))
 
 # %% [markdown]
 # **Table: settings of the rules in the order they were chosen, PerturbQA (real), five folds of the training perturbations of K562 and RPE1.**
@@ -154,7 +154,7 @@ figures.reliability(
 # The scale from votes to probabilities was fitted on training perturbations out of fold.
 
 # %% tags=["needs-data", "nbval-check-output"]
-summaries.shown(perturbqa.calibrated(made, split))
+summaries.formatted(perturbqa.calibrated(made, split))
 
 # %% [markdown]
 # **Table: Brier score and expected calibration error (`error`) of every rule, PerturbQA (real).**
@@ -183,14 +183,15 @@ perturbqa.by_neighbours(made, knowledge, screen).round(3)
 # `kgpert predict` prints both.
 
 # %% mystnb={"image": {"alt": "Expected Pearson delta with 80 % intervals and reached Pearson delta for test perturbations of K562 and RPE1, sorted by the expected score; reached scores rise with the expected ones."}} tags=["needs-data"]
-told = perturbqa.trusted(screen, GraphNeighbour(knowledge.graphs, limit, "before", prior, seed), seed)
+near = GraphNeighbourhood(knowledge.graphs, limit, "before", seed)
+told = perturbqa.trusted(screen, NeighbourPredictor(near, prior), seed)
 figures.trust(told, f"{screen.name} ({screen.kind}), per-line split")
 
 # %% [markdown]
 # **Figure: expected (line), interval (band) and reached (points) Pearson delta of the union of STRING and GO, PerturbQA (real), test perturbations.**
 
 # %% tags=["needs-data", "nbval-check-output"]
-summaries.shown(perturbqa.covered(told))
+summaries.formatted(perturbqa.covered(told))
 
 # %% [markdown]
 # **Table: share of test perturbations inside their nominal 80 % interval, mean width of the interval, and correlation of expected with reached score, PerturbQA (real).**
@@ -213,7 +214,7 @@ figures.trust(votes_told, f"{screen.name} ({screen.kind}), {split} split, rule m
 # **Figure: expected (line), interval (band) and reached (points) probability that a vote of the mixed rule is right, PerturbQA (real), test perturbations.**
 
 # %% tags=["needs-data", "nbval-check-output"]
-summaries.shown(perturbqa.covered(votes_told))
+summaries.formatted(perturbqa.covered(votes_told))
 
 # %% [markdown]
 # **Table: share of test perturbations inside their nominal 80 % interval, its mean width, and correlation of expected with reached probability, PerturbQA (real).**

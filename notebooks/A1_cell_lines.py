@@ -40,14 +40,14 @@ size = "default"
 
 # %%
 from kgpert_lib.evaluation import summaries
-from kgpert_lib.studies import expression, expression_screens, findings
+from kgpert_lib.studies import expression, findings
 from kgpert_lib.studies import expression_figures as figures
 from kgpert_lib.studies.style import style
 
 style()
 
 # %% tags=["dense"]
-screens = expression_screens.load(atlas, lines, graph, seed, size)
+screens = expression.screens(atlas, lines, graph, seed, size)
 expression.described(screens)
 
 # %% [markdown] tags=["dense"]
@@ -68,13 +68,13 @@ figures.scores_under_ceiling(overall, expression.ceilings(scored, seed=seed))
 # Points are means over test perturbations, bars 95 % bootstrap intervals, orange the mean ceiling under `correction` with its interval, dashed the training mean.
 
 # %% tags=["dense"]
-summaries.shown(overall.drop(columns=["atlas", "kind", "split"]))
+summaries.formatted(overall.drop(columns=["atlas", "kind", "split"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: mean scores with 95 % bootstrap intervals over test perturbations, simulated atlas.**
 
 # %% tags=["dense"]
-summaries.shown(expression.ceiling_choices(screens, scored))
+summaries.formatted(expression.ceiling_choices(screens, scored))
 
 # %% [markdown] tags=["dense"]
 # **Table: mean ceiling, mean gap of the union and share of test genes above their ceiling under each correction, simulated atlas.**
@@ -92,7 +92,7 @@ figures.gap_by_quantile(expression.in_parts(scored), shares)
 # **Figure: gap between the ceiling and the Pearson delta of the union, test genes sorted by it, simulated atlas (the paper's Figure 4 i for every line).**
 
 # %% tags=["dense"]
-summaries.shown(shares.drop(columns=["kind"]))
+summaries.formatted(shares.drop(columns=["kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the gap by part of the genes with 95 % bootstrap intervals, simulated atlas.**
@@ -110,7 +110,7 @@ figures.part_traits(ranked)
 # Test genes are ranked by Pearson delta of the union; boxes show median and quartiles.
 
 # %% tags=["dense"]
-summaries.shown(expression.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
+summaries.formatted(expression.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: means of the same with 95 % bootstrap intervals, simulated atlas.**
@@ -140,7 +140,7 @@ figures.score_correlations(correlations)
 # **Figure: Spearman correlation of three scores with delta magnitude and control-likeness over test genes, with 95 % bootstrap intervals, simulated atlas.**
 
 # %% tags=["dense"]
-summaries.shown(correlations.drop(columns=["atlas", "kind"]))
+summaries.formatted(correlations.drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: the same in numbers, with the plain correlation (`pearson`) beside, simulated atlas.**
@@ -158,7 +158,7 @@ figures.neighbour_correlations(pairs)
 # Dotted lines are the means over test genes of the best training gene and of the best neighbour.
 
 # %% tags=["dense"]
-summaries.shown(expression.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
+summaries.formatted(expression.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
 
 # %% [markdown] tags=["dense"]
 # **Table: quality of the neighbours, means over test genes that have one, brackets 95 % bootstrap intervals, simulated atlas.**
@@ -168,7 +168,7 @@ summaries.shown(expression.neighbour_quality(pairs, seed=seed).drop(columns=["at
 # **Claim.** The signs hold in all four lines, the proportions of the gap in some.
 
 # %% tags=["dense"]
-summaries.shown(findings.compared(scored, pairs, seed=seed))
+summaries.formatted(findings.compared(scored, pairs, seed=seed))
 
 # %% [markdown] tags=["dense"]
 # **Table: findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated atlas, test perturbations.**

@@ -1,7 +1,9 @@
 """Small random atlases and graphs for tests: real shapes, made-up numbers."""
 
 import numpy as np
+import scipy.sparse as sp
 
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.screens.atlas import Atlas, CellLine
 
@@ -32,3 +34,10 @@ def graph(seed: int = 0, n: int = 40, edges: int = 200, weighted: bool = True, n
     names = symbols(n)
     weight = rng.choice([0.25, 0.5, 0.75, 1.0], edges) if weighted else None
     return KnowledgeGraph.from_edges(name, rng.choice(names, edges), rng.choice(names, edges), weight)
+
+
+def affinity(annotations: dict[str, list[float]], *walks: KnowledgeGraph) -> Affinity:
+    """The affinity of genes with these annotation vectors (of length 1) and these two-step links."""
+    genes = np.array(sorted(annotations), dtype=str)
+    rows = np.array([annotations[g] for g in genes], np.float32) if annotations else np.zeros((0, 0), np.float32)
+    return Affinity(genes, sp.csr_matrix(rows), walks, walks)

@@ -32,15 +32,18 @@ def evaluate(
 ) -> None:
     """Score predictors on test perturbations: means with intervals, and paired tests."""
     from kgpert_lib.evaluation import summaries
-    from kgpert_lib.evaluation.evaluate import evaluate_lines, standard_predictors
-    from kgpert_lib.screens.load import load_atlas
+    from kgpert_lib.evaluation.evaluate import evaluate_lines
+    from kgpert_lib.predictors.named import Options, build
+    from kgpert_lib.screens.load import load_screen
 
-    screen = load_atlas(atlas, line)
-    specs = graph or ["string", "go", "string+go"]
-    predictors = standard_predictors(
-        specs, screen.perturbations(), limit=limit, cut=cut, prior=prior, seed=seed, fill=fill
-    )
-    scores = evaluate_lines(screen, list(screen.lines), predictors, split, _by_line(outside or []), reference)
+    screen = load_screen(atlas, line, seed=seed)
+    specs = graph or [*(g.name for g in screen.graphs), "union"]
+    options = [Options(limit, cut, prior, seed)]
+    if fill != "none":
+        options.append(Options(limit, cut, prior, seed, fill))
+    predictors = [build(name, screen) for name in ("mean", "linear")]
+    predictors += [build(name, screen, choice) for choice in options for name in specs]
+    scores = evaluate_lines(screen.atlas, list(screen.lines), predictors, split, _by_line(outside or []), reference)
     summary = summaries.scores(scores, seed=seed)
     tests = summaries.paired_tests(scores, reference="training mean", seed=seed)
     if as_json:
@@ -57,7 +60,7 @@ def evaluate(
         )
         for name, part in tests.groupby("line", sort=False):
             terminal.print_table(_test_rows(part), str(name))
-    for name, why in screen.missing.items():
+    for name, why in screen.atlas.missing.items():
         terminal.err.print(f"{name} is missing: {why}")
 
 
@@ -75,7 +78,7 @@ def _score_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """The columns of `summaries.scores` that fit into 80 characters."""
     from kgpert_lib.evaluation import summaries
 
-    rows = summaries.shown(summary.drop(columns=["atlas", "kind", "line", "split", "n"]))
+    rows = summaries.formatted(summary.drop(columns=["atlas", "kind", "line", "split", "n"]))
     return rows.rename(columns=lambda c: c.removesuffix(" [95 %]").replace("_", " "))
 
 
@@ -83,6 +86,6 @@ def _test_rows(tests: pd.DataFrame) -> pd.DataFrame:
     """The columns of `summaries.paired_tests` that fit into 80 characters."""
     from kgpert_lib.evaluation import summaries
 
-    rows = summaries.shown(tests.drop(columns=["line", "method_b"]))
+    rows = summaries.formatted(tests.drop(columns=["line", "method_b"]))
     names = {"method_a": "predictor", "n_pairs": "pairs", "n_nonzero": "differ", "p_holm": "p (Holm)"}
     return rows.rename(columns={**names, "mean_difference [95 %]": "mean difference"})

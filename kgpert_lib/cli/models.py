@@ -60,7 +60,7 @@ def record(
     from kgpert_lib.llm.local import serve as serving
     from kgpert_lib.llm.models import find_model
     from kgpert_lib.llm.setting import TASKS, setting
-    from kgpert_lib.screens.load import ATLASES, load_atlas
+    from kgpert_lib.screens.load import ATLASES, load_screen
 
     spec = find_model(model, models)
     if served and base_url:
@@ -70,8 +70,9 @@ def record(
             raise InputError(f"Unknown task {wanted!r}; it is {' or '.join(TASKS)}.")
     lines = line or list(BOOK_LINES)
     # Spellings depend on all lines loaded: with those of the book, the questions are those of the book.
-    screen = load_atlas(atlas, list(dict.fromkeys([*BOOK_LINES, *lines])) if atlas in ATLASES else lines)
-    chosen = setting(screen, genes, graph, limit, seed=seed)
+    with_book = list(dict.fromkeys([*BOOK_LINES, *lines]))
+    screen = load_screen(atlas, with_book if atlas in ATLASES else lines, graph)
+    chosen = setting(screen, genes, limit, seed=seed)
     folder = output or paths.DATA / "answers"
     with (
         recording.local_record() as answers,

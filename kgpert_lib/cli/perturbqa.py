@@ -32,12 +32,12 @@ def vote(
     """Score a voting rule on a line's test questions: mean AUROC per readout gene, beside published figures."""
     import pandas as pd
 
-    from kgpert_lib.graphs.affinity import Knowledge
+    from kgpert_lib.graphs.affinity import Affinity
     from kgpert_lib.perturbqa.evaluate import climb, published
     from kgpert_lib.screens.load import load_atlas
 
     screen = load_atlas(atlas)
-    made = climb(screen, line, split, Knowledge.load(screen.perturbations()), [rule], [task])[0]
+    made = climb(screen, line, split, Affinity.load(screen.perturbations()), [rule], [task])[0]
     others = published()
     others = others[(others["task"] == task) & (others["line"] == line)].drop(columns=["task", "line"])
     told = _vote(made, rule, screen)
@@ -98,7 +98,7 @@ def ask(
     as_json: terminal.JsonOption = False,
 ) -> None:
     """Would knocking down one gene change another? One pair, or a csv table of pairs (resumes where it stopped)."""
-    from kgpert_lib.graphs.affinity import Knowledge
+    from kgpert_lib.graphs.affinity import Affinity
     from kgpert_lib.perturbqa import ask as asking
     from kgpert_lib.perturbqa import tuning
     from kgpert_lib.screens.load import load_atlas
@@ -108,7 +108,7 @@ def ask(
         raise InputError("Give --perturb and --readout, or --csv TABLE together with -o FILE.")
     screen = load_atlas(atlas)
     choices = {task: tuning.load(split, task) for task in ("de", "dir")}
-    knowledge = Knowledge.load(screen.perturbations())
+    knowledge = Affinity.load(screen.perturbations())
     asker = asking.Asker.fit(screen, line, knowledge, choices, split, rule)
     if questions is not None and output is not None:
         report = asking.ask_csv(asker, questions, output)

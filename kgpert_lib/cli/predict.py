@@ -30,21 +30,19 @@ def predict(
 ) -> None:
     """What knocking down a gene would do: the neighbours, the readout genes that move, what was measured."""
     from kgpert_lib.evaluation import explain
-    from kgpert_lib.graphs import load_graphs
-    from kgpert_lib.predictors.neighbours import GraphNeighbour
+    from kgpert_lib.predictors.named import Options, build
     from kgpert_lib.predictors.predictions import check_ending
-    from kgpert_lib.screens.load import load_atlas
+    from kgpert_lib.screens.load import load_screen
 
     if every == (gene is not None) or every != (output is not None):
         raise InputError("Give one gene, or --all together with -o FILE.")
     if output is not None:
         check_ending(output)
-    screen = load_atlas(atlas, [line])
-    graphs = load_graphs(graph, screen.perturbations())
-    predictor = GraphNeighbour(graphs, limit, cut, prior, seed)
+    screen = load_screen(atlas, [line], graph, seed)
+    predictor = build("union", screen, Options(limit, cut, prior, seed))
     if gene is None:
         assert output is not None
-        names = sorted({str(s) for g in graphs for s in g.symbols})
+        names = sorted({str(s) for g in screen.graphs for s in g.symbols})
         made = predictor.predict(screen.view(line, split), names)
         terminal.out.print(
             f"{made.save(output)}: {len(names)} genes x {len(made.genes)} readout genes in {line} of {screen.name} "
@@ -52,7 +50,8 @@ def predict(
             soft_wrap=True,
         )
         return
-    told = explain.explain(screen, line, explain.known_gene(gene, graphs, screen[line]), predictor, split, trust)
+    gene = explain.known_gene(gene, screen.graphs, screen[line])
+    told = explain.explain(screen.atlas, line, gene, predictor, split, trust)
     if as_json:
         terminal.print_json(told.to_dict(top) | {"split": split, "graph": predictor.name})
     elif as_csv:

@@ -1,6 +1,6 @@
 """How well an experiment repeats itself: split-half ceilings, their corrections, and how biased those are.
 
-SPEC section 3. The cells of a perturbation are cut at random into halves and the two half deltas
+Paper, section 4.2. The cells of a perturbation are cut at random into halves and the two half deltas
 correlated; as each half has half the cells, the correlation is then corrected upwards. The published
 equation is missing, so the correction is a parameter (reconstructed). On a simulation the truth is
 known, and `calibrate` measures which correction is least biased.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
-from kgpert_lib.screens.atlas import CellLine
-from kgpert_lib.screens.pseudobulk import Pseudobulk
+from kgpert_lib.screens.load import SPLITS
+from kgpert_lib.screens.screen import Screen, split_half
 
 if TYPE_CHECKING:
     from kgpert_lib.screens.simulated.simulation import Simulation
 
-SPLITS = 10
 BINS = (30, 45, 60, 80, 201)
 
 
@@ -54,29 +53,6 @@ def correct(r: ArrayLike, correction: str = "sqrt") -> NDArray[np.float64]:
     if correction not in CORRECTIONS:
         raise InputError(f"Unknown correction {correction!r}; it is one of {', '.join(CORRECTIONS)}.")
     return CORRECTIONS[correction](np.asarray(r, dtype=np.float64))
-
-
-def split_half(bulk: Pseudobulk, controls: Literal["split", "shared"] = "split") -> pd.DataFrame:
-    """Split-half correlation of every perturbation in every split that `bulk` accumulated.
-
-    Columns ``perturbation``, ``n_cells``, ``split`` and ``r``, one row for each perturbation and split.
-    """
-    frames = []
-    for split in range(bulk.splits):
-        r = pearson_delta(*bulk.halves(split, controls))
-        names = {"perturbation": bulk.perturbations, "n_cells": bulk.n_cells, "split": split, "r": r}
-        frames.append(pd.DataFrame(names))
-    if not frames:
-        raise InputError("Reproducibility needs at least one random split; accumulate the cells with splits=10.")
-    return pd.concat(frames, ignore_index=True)
-
-
-def stored_split(line: CellLine) -> pd.DataFrame:
-    """The same table from the one pair of half-sample deltas that an atlas stores."""
-    if line.half_a is None or line.half_b is None:
-        raise InputError(f"{line.name} has no half-sample deltas, so its reproducibility cannot be told.")
-    r = pearson_delta(line.half_a, line.half_b)
-    return pd.DataFrame({"perturbation": line.perturbations, "n_cells": line.n_cells, "split": 0, "r": r})
 
 
 def ceiling(table: pd.DataFrame, correction: str = "sqrt") -> pd.DataFrame:
@@ -127,6 +103,22 @@ def compare(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
             "replicate": pearson_delta(again, observed),
         }
     )
+
+
+def measure_simulated(screens: Sequence[Screen]) -> pd.DataFrame:
+    """`measure` for every line of the simulations among `screens`, from the halves that they hold already.
+
+    InputError where none of them is a simulation.
+    """
+    tables = [
+        compare(screen.simulation, name, screen.halves[screen.halves["line"] == name], line.delta)
+        for screen in screens
+        if screen.simulation is not None
+        for name, line in screen.lines.items()
+    ]
+    if not tables:
+        raise InputError("The truth is known of a simulation only; name `simulated` among the atlases.")
+    return pd.concat(tables, ignore_index=True)
 
 
 def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2_000, seed: int = 0) -> pd.DataFrame:

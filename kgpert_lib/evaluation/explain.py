@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kgpert_lib.evaluation.trust import FEWEST, Trust
+from kgpert_lib.evaluation.trust import FEWEST, Trust, describe
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.symbols import full_name, resolve
 from kgpert_lib.metrics import deltas
-from kgpert_lib.predictors.neighbours import GraphNeighbour, Neighbour, measured_neighbours, neighbourhoods, predict
+from kgpert_lib.predictors.neighbours import Neighbour, measured_neighbours, neighbourhoods
+from kgpert_lib.predictors.predictions import Predictions, Predictor
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
 from kgpert_lib.types import Split
 
@@ -24,15 +25,15 @@ class Explanation:
 
     Attributes
     ----------
-    gene, line, atlas, kind : what was asked, and of which atlas (real or simulated).
+    gene, line, atlas, kind : the question, and the atlas (real or simulated) that answers it.
     status : ``"test"``, ``"val"``, ``"train"`` (its own delta was left out) or ``"not screened"``.
     neighbours : members of the neighbourhood, largest share first.
-    readout : a row a readout gene: gene, predicted, neighbours_measured, measured (NaN where it was not).
-    fallback : True when no neighbour was found and the mean training delta stands in.
+    readout : one row per readout gene: gene, predicted, neighbours_measured, measured (NaN where it was not).
+    fallback : True when there is no neighbour and the mean training delta stands in.
     score : Pearson delta, centred Pearson and number of measured genes; None for a gene not screened.
     expected : Pearson delta to expect from such a neighbourhood, with the `low` and `high` end of an interval that
-        holds the share `level` of genes (`trust.Trust`); None where it was not asked for or the line has too few
-        training perturbations to tell.
+        holds the share `level` of genes (`trust.Trust`); None without a wish for it, and where the line has too few
+        training perturbations.
     """
 
     gene: str
@@ -56,7 +57,7 @@ class Explanation:
         }.get(self.status, "not screened in this line")
 
     def neighbour_table(self) -> pd.DataFrame:
-        """A row a neighbour: gene, share of the mean, and its edge weight in each graph (NaN: no edge)."""
+        """One row per neighbour: gene, share of the mean, and its edge weight in each graph (NaN: no edge)."""
         rows = [{"gene": n.gene, "share": n.share, **n.graphs} for n in self.neighbours]
         return pd.DataFrame(rows)
 
@@ -82,7 +83,7 @@ class Explanation:
             "kind": self.kind,
             "status": self.status,
             "fallback": self.fallback,
-            "neighbours": [{"gene": n.gene, "weight": n.share, "graphs": n.graphs} for n in self.neighbours],
+            "neighbours": [{"gene": n.gene, "share": n.share, "graphs": n.graphs} for n in self.neighbours],
             **rows,
             "measured": self.score,
             "expected": self.expected,
@@ -93,7 +94,7 @@ def explain(
     atlas: Atlas,
     line: str,
     gene: str,
-    predictor: GraphNeighbour,
+    predictor: Predictor,
     split: Split = "per-line",
     trust: bool = False,
 ) -> Explanation:
@@ -104,15 +105,14 @@ def explain(
     """
     cells = atlas[line]
     view = atlas.view(line, split).without([gene])
-    found = predictor.neighbourhoods(view, [gene])
-    made = predict(found, view.target, predictor.prior)
-    enough = len(view.target.perturbations) >= FEWEST
+    predictions = predictor.predict(view, [gene])
+    near = predictions.neighbourhoods
     measured = _measured(cells, gene)
     readout = pd.DataFrame(
         {
             "gene": cells.genes,
-            "predicted": made.delta[0].astype(float),
-            "neighbours_measured": measured_neighbours(found, view.target)[0],
+            "predicted": predictions.delta[0].astype(float),
+            "neighbours_measured": 0 if near is None else measured_neighbours(near, view.target)[0],
             "measured": measured,
         }
     )
@@ -122,11 +122,11 @@ def explain(
         atlas=atlas.name,
         kind=atlas.kind,
         status=str(cells.split[cells.index[gene]]) if gene in cells.index else "not screened",
-        neighbours=found.of(gene),
+        neighbours=[] if near is None else near.of(gene),
         readout=readout,
-        fallback=bool(made.fallback[0]),
-        score=_score(view, made.delta, measured) if gene in cells.index else None,
-        expected=_expected(Trust.fit(view, predictor), gene) if trust and enough else None,
+        fallback=bool(predictions.fallback[0]),
+        score=_score(view, predictions.delta, measured) if gene in cells.index else None,
+        expected=_expected(view, predictor, predictions) if trust else None,
     )
 
 
@@ -145,14 +145,18 @@ def known_gene(symbol: str, graphs: Sequence[KnowledgeGraph], screen: CellLine |
 
 def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | None = 20) -> pd.DataFrame:
     """The strongest neighbours of a gene over all genes: gene, full name, and the edge weight in each graph."""
-    found = neighbourhoods(graphs, [gene], np.unique(np.concatenate([g.symbols for g in graphs])), limit).of(gene)
-    rows = [{"gene": n.gene, "name": full_name(n.gene) or "", **n.graphs} for n in found]
+    near = neighbourhoods(graphs, [gene], np.unique(np.concatenate([g.symbols for g in graphs])), limit).of(gene)
+    rows = [{"gene": n.gene, "name": full_name(n.gene) or "", **n.graphs} for n in near]
     return pd.DataFrame(rows, columns=["gene", "name", *(g.name for g in graphs)])
 
 
-def _expected(trust: Trust, gene: str) -> dict[str, float]:
-    told = trust.expect([gene]).first()
-    return {"pearson": told.pop("expected"), **told, "level": trust.level}
+def _expected(view: TrainingView, predictor: Predictor, predictions: Predictions) -> dict[str, float] | None:
+    """Trust in `predictions` of one gene; None for too few training perturbations and without neighbourhoods."""
+    if predictions.neighbourhoods is None or len(view.target.perturbations) < FEWEST:
+        return None
+    trust = Trust.fit(view, predictor)
+    expected = trust.expect_from(describe(view, predictions)).first()
+    return {"pearson": expected.pop("expected"), **expected, "level": trust.level}
 
 
 def _measured(cells: CellLine, gene: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One function per table: scores in, a data frame of numbers out; `shown` makes it readable."""
+"""Tables of scores: one row per perturbation in, a data frame of means or tests out; `formatted` makes it text."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HEAD = ["atlas", "kind", "line", "split", "predictor"]
 def scores(
     evaluated: pd.DataFrame, values: Sequence[str] = SCORES[:3], by: Sequence[str] = HEAD, seed: int = 0
 ) -> pd.DataFrame:
-    """Mean of each score with its 95 % bootstrap interval over perturbations, one group a row.
+    """Mean of each score with its 95 % bootstrap interval over perturbations, one row per group.
 
-    Columns: those of `by`, ``n`` perturbations, ``fallback`` (how many got the training mean for want of a
+    Columns: those of `by`, ``n`` perturbations, ``fallback`` (how many got the training mean because there is no
     neighbour; where `evaluated` says so), and for each score ``<score>``, ``<score>_low``, ``<score>_high``.
     """
     keys = list(by)
@@ -46,7 +46,7 @@ def paired_tests(
     return table[keep]
 
 
-def shown(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+def formatted(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     """The table as text: every ``x, x_low, x_high`` becomes one column ``x [95 %]``, p values two digits."""
     text = pd.DataFrame(index=table.index)
     for column in table.columns:

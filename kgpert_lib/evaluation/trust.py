@@ -12,20 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.linear_model import QuantileRegressor, RidgeCV
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.completion import folds
-from kgpert_lib.predictors.neighbours import Neighbourhoods
-from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.predictors.predictions import Predictions, Predictor
 from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.types import NameArray
 
@@ -33,16 +29,6 @@ FEATURES = ("neighbours", "support", "graphs", "agreement", "measured", "spread"
 PREDICTION_FOLDS = 10
 FEWEST = 50  # training perturbations
 CONFORMAL_FOLDS = 5
-
-
-class NeighbourPredictor(Protocol):
-    """A predictor that can show its neighbourhoods, such as `neighbours.GraphNeighbour`."""
-
-    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """Neighbours among the target line's training perturbations."""
-
-    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
 
 
 class Expected(NamedTuple):
@@ -57,23 +43,27 @@ class Expected(NamedTuple):
         return {name: float(values[0]) for name, values in self._asdict().items()}
 
 
-def describe(view: TrainingView, found: Neighbourhoods, made: Predictions) -> pd.DataFrame:
-    """What can be seen of each neighbourhood before any answer is known, one perturbation a row.
+def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
+    """What can be seen of each neighbourhood before any answer is known, one row per perturbation.
 
     ``neighbours`` log(1 + number); ``support`` log(1 + summed edge weights over the graphs); ``graphs`` mean number
     of graphs that give a neighbour; ``agreement`` |sum of the neighbours' deltas| over the sum of their sizes, 0..1;
     ``measured`` log(1 + mean number of measured neighbour deltas a readout gene); ``spread`` standard deviation of
     the predicted delta; ``like_mean`` its Pearson correlation with the mean training delta.
     """
-    line = view.target
-    member = found.weights.astype(bool).astype(np.float32)
+    line, near = view.target, predictions.neighbourhoods
+    if near is None:
+        raise InputError(
+            "Trust is learnt from neighbourhoods, and this predictor has none; name a neighbour predictor."
+        )
+    member = near.weights.astype(bool).astype(np.float32)
     size = np.asarray(member.sum(axis=1)).ravel()
-    edges = [np.asarray(m.sum(axis=1)).ravel() for m in found.by_graph.values()]
-    given = [np.diff(m.indptr) for m in found.by_graph.values()]
+    edges = [np.asarray(m.sum(axis=1)).ravel() for m in near.by_graph.values()]
+    given = [np.diff(m.indptr) for m in near.by_graph.values()]
     together = np.abs(member @ line.filled).sum(axis=1)
     apart = (member @ np.abs(line.filled)).sum(axis=1)
     count = (member @ line.measured.astype(np.float32)).mean(axis=1)
-    mean = np.broadcast_to(line.mean, made.delta.shape)
+    mean = np.broadcast_to(line.mean, predictions.delta.shape)
     return pd.DataFrame(
         {
             "neighbours": np.log1p(size),
@@ -81,16 +71,14 @@ def describe(view: TrainingView, found: Neighbourhoods, made: Predictions) -> pd
             "graphs": np.sum(given, axis=0) / np.maximum(size, 1),
             "agreement": np.divide(together, apart, out=np.zeros_like(apart), where=apart > 0),
             "measured": np.log1p(count),
-            "spread": made.delta.std(axis=1),
-            "like_mean": deltas.pearson_delta(made.delta, mean),
+            "spread": predictions.delta.std(axis=1),
+            "like_mean": deltas.pearson_delta(predictions.delta, mean),
         },
-        index=pd.Index(found.perturbations, name="perturbation"),
+        index=pd.Index(near.perturbations, name="perturbation"),
     )[list(FEATURES)]
 
 
-def out_of_fold(
-    view: TrainingView, predictor: NeighbourPredictor, k: int = PREDICTION_FOLDS, seed: int = 0
-) -> pd.DataFrame:
+def out_of_fold(view: TrainingView, predictor: Predictor, k: int = PREDICTION_FOLDS, seed: int = 0) -> pd.DataFrame:
     """`describe` and the reached ``score`` (Pearson delta) of every training perturbation.
 
     Each is predicted from training rows that do not hold its own fold.
@@ -99,11 +87,11 @@ def out_of_fold(
     fold = folds(len(line.perturbations), min(k, len(line.perturbations)), seed)
     tables = []
     for f in np.unique(fold):
-        held = line.perturbations[fold == f]
+        held = [str(p) for p in line.perturbations[fold == f]]
         rest = view.without(held)
-        made = predictor.predict(rest, held)
-        table = describe(rest, predictor.neighbourhoods(rest, held), made)
-        tables.append(table.assign(score=deltas.pearson_delta(made.delta, line.delta[fold == f])))
+        predictions = predictor.predict(rest, held)
+        score = deltas.pearson_delta(predictions.delta, line.delta[fold == f])
+        tables.append(describe(rest, predictions).assign(score=score))
     return pd.concat(tables).reindex(pd.Index(line.perturbations, name="perturbation"))
 
 
@@ -111,35 +99,37 @@ def out_of_fold(
 class Trust:
     """An expected score with an interval for any gene; fitted on training perturbations only.
 
-    `seen` gives the features of genes by name (`describe`), `bounds` the range of the score, `level` the nominal
-    coverage, `widen` what the interval was moved by on either side, `table` the features and ``score`` of the
-    training perturbations that it was fitted on.
+    Attributes
+    ----------
+    features : gives the features of genes by name (`describe`).
+    bounds : range of the score.
+    level : nominal coverage of the interval.
+    widen : what either end of the interval was moved outwards by, so that it covers `level` of held-out genes.
+    coefficients : (3, 8) of the expected score and of the interval's ends, over `FEATURES` and a constant.
     """
 
-    seen: Callable[[Sequence[str]], pd.DataFrame]
+    features: Callable[[Sequence[str]], pd.DataFrame]
     bounds: tuple[float, float]
     level: float
     widen: float
-    table: pd.DataFrame
-    _centre: Pipeline
-    _low: Pipeline
-    _high: Pipeline
+    coefficients: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, view: TrainingView, predictor: NeighbourPredictor, level: float = 0.8, seed: int = 0) -> Trust:
+    def fit(cls, view: TrainingView, predictor: Predictor, level: float = 0.8, seed: int = 0) -> Trust:
         """Trust in the Pearson delta of a prediction; InputError as in `learn`."""
-        return cls.learn(out_of_fold(view, predictor, seed=seed), seer(view, predictor), (-1.0, 1.0), level, seed)
+        features = neighbourhood_features(view, predictor)
+        return cls.learn(out_of_fold(view, predictor, seed=seed), features, (-1.0, 1.0), level, seed)
 
     @classmethod
     def learn(
         cls,
         table: pd.DataFrame,
-        seen: Callable[[Sequence[str]], pd.DataFrame],
+        features: Callable[[Sequence[str]], pd.DataFrame],
         bounds: tuple[float, float],
         level: float = 0.8,
         seed: int = 0,
     ) -> Trust:
-        """Learn a score within `bounds` from a table of features and ``score``, one training perturbation a row.
+        """Learn a score within `bounds` from a table of features and ``score``, one row per training perturbation.
 
         InputError for fewer rows than `FEWEST` or a level outside 0..1.
         """
@@ -151,26 +141,27 @@ class Trust:
             )
         x, y = table[list(FEATURES)].to_numpy(), table["score"].to_numpy()
         fold = folds(len(y), CONFORMAL_FOLDS, seed)
-        miss = np.empty(len(y))
+        miss = np.empty(len(y))  # how far a held-out score lies outside its interval; negative inside
         for f in range(CONFORMAL_FOLDS):
-            low, high = _quantiles(x[fold != f], y[fold != f], level)
-            miss[fold == f] = np.maximum(
-                low.predict(x[fold == f]) - y[fold == f], y[fold == f] - high.predict(x[fold == f])
-            )
+            low, high = _ends(_quantiles(x[fold != f], y[fold != f], level), x[fold == f])
+            miss[fold == f] = np.maximum(low - y[fold == f], y[fold == f] - high)
         widen = float(np.quantile(miss, min(1.0, level * (1 + 1 / len(y))), method="higher"))
-        low, high = _quantiles(x, y, level)
-        centre = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 3, 9))).fit(x, y)
-        return cls(seen, bounds, level, widen, table, centre, low, high)
+        return cls(features, bounds, level, widen, np.vstack([_centre(x, y), _quantiles(x, y, level)]))
 
     def expect(self, perturbations: Sequence[str] | NameArray) -> Expected:
         """Expected score and interval of genes by name."""
-        x = self.seen([str(p) for p in perturbations])[list(FEATURES)].to_numpy()
-        ends = np.sort([self._low.predict(x) - self.widen, self._high.predict(x) + self.widen], axis=0)
+        return self.expect_from(self.features([str(p) for p in perturbations]))
+
+    def expect_from(self, table: pd.DataFrame) -> Expected:
+        """Expected score and interval of genes by their features (`describe`)."""
+        x = table[list(FEATURES)].to_numpy()
+        centre, low, high = _ends(self.coefficients, x)
+        ends = np.sort([low - self.widen, high + self.widen], axis=0)
         low, high = np.clip(ends, *self.bounds)
-        return Expected(np.clip(self._centre.predict(x), low, high), low, high)
+        return Expected(np.clip(centre, low, high), low, high)
 
     def against(self, reached: pd.Series) -> pd.DataFrame:
-        """What is told of the perturbations of `reached`, beside the scores that were reached.
+        """Expected scores of the perturbations of `reached`, beside the scores that were reached.
 
         Columns: perturbation, expected, low, high, reached.
         """
@@ -178,9 +169,9 @@ class Trust:
         return pd.DataFrame({"perturbation": names, **self.expect(names)._asdict(), "reached": reached.to_numpy()})
 
 
-def seer(view: TrainingView, predictor: NeighbourPredictor) -> Callable[[Sequence[str]], pd.DataFrame]:
-    """`describe` of genes by name, as the predictor sees them from the view's training rows."""
-    return lambda names: describe(view, predictor.neighbourhoods(view, names), predictor.predict(view, names))
+def neighbourhood_features(view: TrainingView, predictor: Predictor) -> Callable[[Sequence[str]], pd.DataFrame]:
+    """The function that gives `describe` of genes by name, as the predictor sees them from the view's training rows."""
+    return lambda names: describe(view, predictor.predict(view, names))
 
 
 def coverage(expected: Expected, score: NDArray[np.floating]) -> float:
@@ -188,7 +179,28 @@ def coverage(expected: Expected, score: NDArray[np.floating]) -> float:
     return float(np.mean((score >= expected.low) & (score <= expected.high)))
 
 
-def _quantiles(x: NDArray[np.floating], y: NDArray[np.floating], level: float) -> tuple[Pipeline, Pipeline]:
+def _ends(coefficients: NDArray[np.float64], x: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(k, n) values of k linear functions, the constant being the last coefficient."""
+    return coefficients[:, :-1] @ x.T + coefficients[:, -1:]
+
+
+def _centre(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
+    from sklearn.linear_model import RidgeCV
+
+    return _linear(RidgeCV(np.logspace(-1, 3, 9)), x, y)
+
+
+def _quantiles(x: NDArray[np.floating], y: NDArray[np.floating], level: float) -> NDArray[np.float64]:
+    from sklearn.linear_model import QuantileRegressor
+
     ends = ((1 - level) / 2, (1 + level) / 2)
-    low, high = (make_pipeline(StandardScaler(), QuantileRegressor(quantile=q, alpha=1e-3)).fit(x, y) for q in ends)
-    return low, high
+    return np.vstack([_linear(QuantileRegressor(quantile=q, alpha=1e-3), x, y) for q in ends])
+
+
+def _linear(model: Any, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Coefficients on the scale of `x` and the constant of a linear model fitted on standardised features."""
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    spread[spread <= 10 * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
+    model.fit((x - mean) / spread, y)
+    slope = model.coef_ / spread
+    return np.append(slope, model.intercept_ - slope @ mean)

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+import scipy.sparse as sp
+
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.graph import KnowledgeGraph
 
@@ -76,6 +79,16 @@ def read(path: str | Path, name: str | None = None) -> tuple[KnowledgeGraph, Edg
     source, target, weight = zip(*edges, strict=True)
     graph = KnowledgeGraph.from_edges(name or Path(path).stem, source, target, weight if w is not None else None)
     return graph, report
+
+
+def write(graph: KnowledgeGraph, path: str | Path) -> None:
+    """Write the edges as a csv with the columns gene1, gene2 and, if the graph has weights, weight."""
+    edges = sp.triu(graph.adjacency).tocoo()
+    table = pd.DataFrame({"gene1": graph.symbols[edges.row], "gene2": graph.symbols[edges.col]})
+    if graph.weighted:
+        table["weight"] = edges.data
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -111,12 +112,28 @@ def annotate(
     without_evidence: Collection[str] = ("ND",),
     release: tuple[str | Path, str | Path] | None = None,
 ) -> Annotations:
-    """Read the tables and carry every annotation up to its ancestors along is_a and part_of."""
+    """Read the tables and carry every annotation up to its ancestors along is_a and part_of.
+
+    The committed tables are read once per process and choice of annotations. InputError where no annotation is left.
+    """
+    choice = tuple(sorted(ontologies)), tuple(sorted(without_evidence))
     if release is None:
-        direct, edges = (pd.read_csv(p, sep="\t", dtype=str, keep_default_na=False) for p in _committed())
-    else:
-        edges, direct = read_obo(release[0]), read_gaf(release[1])
-    direct = direct[direct["ontology"].isin(list(ontologies)) & ~direct["evidence"].isin(list(without_evidence))]
+        return _annotate_committed(*choice, *_committed())
+    return _annotate(*choice, read_gaf(release[1]), read_obo(release[0]))
+
+
+@lru_cache(maxsize=4)
+def _annotate_committed(
+    ontologies: tuple[str, ...], without_evidence: tuple[str, ...], annotations: Path, edges: Path
+) -> Annotations:
+    tables = (pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in (annotations, edges))
+    return _annotate(ontologies, without_evidence, *tables)
+
+
+def _annotate(
+    ontologies: tuple[str, ...], without_evidence: tuple[str, ...], direct: pd.DataFrame, edges: pd.DataFrame
+) -> Annotations:
+    direct = direct[direct["ontology"].isin(ontologies) & ~direct["evidence"].isin(without_evidence)]
     if direct.empty:
         raise InputError("No GO annotation is left of the chosen ontologies and evidence codes.")
     return closed(direct, edges)
@@ -179,18 +196,31 @@ def similarity_graph(
     return KnowledgeGraph.from_matrix(name, genes, sp.vstack(blocks, format="csr"))
 
 
+def unit_vectors(annotated: Annotations) -> sp.csr_matrix:
+    """(g, t) CSR float32 rows of length 1, a term weighing the root of its information content.
+
+    Products of rows are cosine similarities in which a shared term counts with its information content.
+    """
+    vectors = _informative(annotated)
+    length = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
+    return (sp.diags((1 / np.maximum(length, TOLERANCE)).astype(np.float32)) @ vectors).tocsr()
+
+
+def _informative(annotated: Annotations) -> sp.csr_matrix:
+    """(g, t) CSR float32: the root of the information content of each carried term that not every gene carries."""
+    carried = annotated.carried.astype(np.float32)
+    specific = np.flatnonzero(annotated.information > 0)
+    return (carried[:, specific] @ sp.diags(np.sqrt(annotated.information[specific]).astype(np.float32))).tocsr()
+
+
 def _vectors(annotated: Annotations, measure: Measure, max_size: int) -> tuple[sp.csr_matrix, Callable]:
     """(g, t) float32 vectors, and what turns their inner products and squared lengths into the measure."""
-    carried = annotated.carried.astype(np.float32)
     if measure == "shared":
+        carried = annotated.carried.astype(np.float32)
         return carried[:, np.flatnonzero(carried.getnnz(axis=0) <= max_size)].tocsr(), lambda dot, a, b: dot
-    told = np.flatnonzero(annotated.information > 0)
-    vectors = (carried[:, told] @ sp.diags(np.sqrt(annotated.information[told]).astype(np.float32))).tocsr()
     if measure == "jaccard":
-        return vectors, lambda dot, a, b: dot / np.maximum(a + b - dot, TOLERANCE)
-    length = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
-    unit = sp.diags((1 / np.maximum(length, TOLERANCE)).astype(np.float32)) @ vectors
-    return unit.tocsr(), lambda dot, a, b: dot
+        return _informative(annotated), lambda dot, a, b: dot / np.maximum(a + b - dot, TOLERANCE)
+    return unit_vectors(annotated), lambda dot, a, b: dot
 
 
 def _limit(block: NDArray[np.float32], keep: int | None) -> NDArray[np.float32] | float:

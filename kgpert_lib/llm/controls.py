@@ -14,8 +14,7 @@ import numpy as np
 
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.llm.proposals import Proposal, Proposing
-from kgpert_lib.llm.questions import Neighbouring
-from kgpert_lib.predictors.neighbours import Neighbourhoods, from_sets, predict
+from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, NeighbourPredictor, from_sets
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingView
 
@@ -28,13 +27,18 @@ class _Beside(ABC):
 
     of: Proposing
 
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Short name, shown in tables."""
+
     @abstractmethod
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The sets that are averaged."""
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """Deltas of `perturbations` in the target line."""
-        return predict(self.neighbourhoods(view, perturbations), view.target, self.of.prior)
+        return NeighbourPredictor(self, self.of.prior).predict(view, perturbations)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class PrefixRule:
     """
 
     prior: float | None = None
-    base: Neighbouring | None = None
+    base: NeighbourhoodSource | None = None
 
     @property
     def name(self) -> str:
@@ -124,7 +128,7 @@ class PrefixRule:
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """Deltas of `perturbations` in the target line."""
-        return predict(self.neighbourhoods(view, perturbations), view.target, self.prior)
+        return NeighbourPredictor(self, self.prior).predict(view, perturbations)
 
 
 @dataclass(frozen=True)

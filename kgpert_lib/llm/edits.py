@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from kgpert_lib.llm import prompts
 from kgpert_lib.llm.proposals import ModelPredictor
-from kgpert_lib.llm.questions import Neighbouring, Question, candidates, closest, knowledge_of, lengths, names_of
-from kgpert_lib.predictors.neighbours import Neighbourhoods
+from kgpert_lib.llm.questions import Question, candidates, closest, knowledge_of, lengths, names_of
+from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource
 from kgpert_lib.screens.atlas import TrainingView
 
 
@@ -19,10 +19,10 @@ class NeighbourhoodEdits(ModelPredictor):
 
     An invalid addition or removal is ignored and the valid rest is used; an answer that cannot be read, or
     is not in the record, leaves the neighbourhood as the graphs give it. An empty set: mean training delta.
-    `base` gives the neighbourhood, such as a `GraphNeighbour` over the union of the graphs.
+    `base` gives the neighbourhood, such as a `GraphNeighbourhood` over the union of the graphs.
     """
 
-    base: Neighbouring | None = None
+    base: NeighbourhoodSource | None = None
     task: ClassVar[str] = "edits"
     title: ClassVar[str] = "LLM + KG"
 
@@ -57,5 +57,5 @@ class NeighbourhoodEdits(ModelPredictor):
         return base.edited([p.added for p in told], [p.removed for p in told])
 
     @property
-    def _base(self) -> Neighbouring:
+    def _base(self) -> NeighbourhoodSource:
         return self.base or self.wider

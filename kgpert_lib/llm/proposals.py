@@ -22,9 +22,9 @@ from kgpert_lib.graphs.symbols import gene_names
 from kgpert_lib.llm.answers import Dropped, parse
 from kgpert_lib.llm.client import Request, request_key
 from kgpert_lib.llm.models import ModelSpec, find_model
-from kgpert_lib.llm.questions import Neighbouring, Question, spellings
+from kgpert_lib.llm.questions import Question, spellings
 from kgpert_lib.llm.record import Answer, Record
-from kgpert_lib.predictors.neighbours import Neighbourhoods, from_sets, predict
+from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, NeighbourPredictor, from_sets
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingView
 
@@ -159,7 +159,7 @@ class Told:
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """Deltas of `perturbations` in the target line."""
-        return predict(self.neighbourhoods(view, perturbations), view.target, self.prior)
+        return NeighbourPredictor(self, self.prior).predict(view, perturbations)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class ModelPredictor(ABC):
 
     model: str | ModelSpec
     record: Record
-    wider: Neighbouring
+    wider: NeighbourhoodSource
     prior: float | None = None
     label: str | None = field(default=None, kw_only=True)
     task: ClassVar[str]
@@ -218,7 +218,7 @@ class ModelPredictor(ABC):
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """Deltas of `perturbations` in the target line."""
-        return predict(self.neighbourhoods(view, perturbations), view.target, self.prior)
+        return NeighbourPredictor(self, self.prior).predict(view, perturbations)
 
 
 def table(proposals: Sequence[Proposal]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,17 +21,10 @@ from kgpert_lib.llm.answers import resolver
 from kgpert_lib.llm.client import Request
 from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.prompts import Prompt
-from kgpert_lib.predictors.neighbours import Neighbourhoods
+from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.screens.atlas import Atlas, TrainingView
 
 TERMS = 2
-
-
-class Neighbouring(Protocol):
-    """Whatever tells neighbours among the training perturbations: `GraphNeighbour`, `WeightedNeighbour`."""
-
-    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """Neighbours among the target line's training perturbations."""
 
 
 class Lengths(NamedTuple):
@@ -78,7 +71,7 @@ def knowledge_of(gene: str, most: int = TERMS) -> dict[str, str]:
     return {"GO": "; ".join(found[:most])} if found else {}
 
 
-def closest(wider: Neighbouring, view: TrainingView, perturbations: Sequence[str]) -> list[list[str]]:
+def closest(wider: NeighbourhoodSource, view: TrainingView, perturbations: Sequence[str]) -> list[list[str]]:
     """Training genes of the graphs' wider neighbourhood, closest first, for each perturbation."""
     found = wider.neighbourhoods(view, perturbations)
     return [[n.gene for n in found.of(str(p))] for p in found.perturbations]

@@ -10,18 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import go, load_graphs, string
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.graphs.symbols import align
 from kgpert_lib.llm.edits import NeighbourhoodEdits
 from kgpert_lib.llm.langpert import LangPert
 from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.proposals import ModelPredictor
 from kgpert_lib.llm.questions import with_test_genes
 from kgpert_lib.llm.record import Record
-from kgpert_lib.predictors import neighbours
-from kgpert_lib.predictors.neighbours import Cut, GraphNeighbour, WeightedNeighbour, WeightPart
+from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, Cut, GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.screens.screen import Screen
 
 TASKS = ("langpert", "edits")
 
@@ -35,8 +33,8 @@ class Setting:
 
     atlas: Atlas
     graphs: Sequence[KnowledgeGraph]
-    union: GraphNeighbour
-    wider: WeightedNeighbour
+    union: NeighbourPredictor
+    wider: AffinityNeighbourhood
 
     def predictor(self, task: str, model: str | ModelSpec, record: Record) -> ModelPredictor:
         """The predictor of a task (one of `TASKS`) that reads a model's recorded answers."""
@@ -48,27 +46,14 @@ class Setting:
 
 
 def setting(
-    atlas: Atlas,
+    screen: Screen,
     genes: int = 100,
-    graph: str = "string+go",
     limit: int | None = 20,
     cut: Cut = "before",
     prior: float | None = None,
     seed: int = 0,
 ) -> Setting:
-    """The setting of an atlas, with `genes` test genes a line chosen by `questions.chosen_genes`.
-
-    On a simulated atlas the graphs are the simulation's own, incomplete and partly false; `graph` then says nothing.
-    """
-    names = atlas.perturbations()
-    if atlas.name == "simulated":
-        from kgpert_lib.screens.simulated.simulation import simulate
-
-        made = atlas.provenance
-        graphs = simulate(made["seed"], made["size"], list(atlas.lines)).graphs
-        wider = WeightedNeighbour([WeightPart(string.two_step(graph)) for graph in graphs], prior)
-    else:
-        graphs = load_graphs(graph, names)
-        similarity = align(go.load(keep=None, among=names), names)[0]
-        wider = neighbours.weighted(similarity, align(string.two_step(string.load()), names)[0], prior=prior)
-    return Setting(with_test_genes(atlas, genes, seed), graphs, GraphNeighbour(graphs, limit, cut, prior, seed), wider)
+    """The setting of a screen, with `genes` test genes a line chosen by `questions.chosen_genes`."""
+    union = NeighbourPredictor(GraphNeighbourhood(screen.graphs, limit, cut, seed), prior)
+    atlas = with_test_genes(screen.atlas, genes, seed)
+    return Setting(atlas, screen.graphs, union, AffinityNeighbourhood(screen.affinity))

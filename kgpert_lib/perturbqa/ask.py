@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.trust import Trust
 from kgpert_lib.graphs import symbols
-from kgpert_lib.graphs.affinity import Knowledge
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.perturbqa.trust import trust_in_votes
 from kgpert_lib.perturbqa.voting import Choices, Ground, Pairs, Rule, Voter
 from kgpert_lib.screens.atlas import Atlas
@@ -91,7 +91,7 @@ class Asker:
 
     atlas: Atlas
     line: str
-    knowledge: Knowledge
+    knowledge: Affinity
     changes: Voter
     rises: Voter
     rule: Rule = "mixed"
@@ -101,7 +101,7 @@ class Asker:
         cls,
         atlas: Atlas,
         line: str,
-        knowledge: Knowledge,
+        knowledge: Affinity,
         choices: Mapping[str, Choices] | None = None,
         split: Split = "strict",
         rule: Rule = "mixed",
@@ -191,8 +191,7 @@ class Asker:
 
     def _spellings(self) -> list[str]:
         if not hasattr(self, "_names"):
-            graph = map(str, np.concatenate([self.knowledge.genes, self.knowledge.string.symbols]))
-            self._names = sorted({*graph, *self.atlas.perturbations()})
+            self._names = sorted({*self.knowledge.symbols, *self.atlas.perturbations()})
         return self._names
 
     def _respell(self, names: Sequence[str], known: Sequence[str]) -> dict[str, str]:

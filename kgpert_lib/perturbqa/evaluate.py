@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib import paths
-from kgpert_lib.graphs.affinity import Knowledge
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.metrics.auroc import compare
 from kgpert_lib.perturbqa import tuning
 from kgpert_lib.perturbqa.tasks import Questions, Task, ask_all
@@ -39,7 +39,7 @@ def climb(
     atlas: Atlas,
     line: str,
     split: Split,
-    knowledge: Knowledge,
+    knowledge: Affinity,
     rules: Sequence[Rule] = RULES,
     tasks: Sequence[Task] = get_args(Task),
     choices: Mapping[str, Choices] | None = None,

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kgpert_lib.evaluation.trust import Trust, seer
+from kgpert_lib.evaluation.trust import Trust, neighbourhood_features
 from kgpert_lib.perturbqa.tasks import Questions, ask_all
 from kgpert_lib.perturbqa.voting import Rule, Voter
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 
 PRIOR = 1.0
@@ -33,10 +33,12 @@ def rightness(voter: Voter, rule: Rule, asked: Questions) -> pd.Series:
 def trust_in_votes(voter: Voter, rule: Rule, atlas: Atlas, level: float = 0.8, seed: int = 0) -> Trust:
     """Expected `rightness`, with an interval, of the votes on any gene; InputError as in `Trust.learn`."""
     view = voter.ground.view
-    seen = seer(view, GraphNeighbour(voter.ground.knowledge.graphs, 20, "before", PRIOR))
+    features = neighbourhood_features(
+        view, NeighbourPredictor(GraphNeighbourhood(voter.ground.knowledge.graphs), PRIOR)
+    )
     score = rightness(voter, rule, ask_all(atlas[view.line], voter.task, "train"))
-    table = seen([str(name) for name in score.index]).assign(score=score)
-    return Trust.learn(table, seen, (0.0, 1.0), level, seed)
+    table = features([str(name) for name in score.index]).assign(score=score)
+    return Trust.learn(table, features, (0.0, 1.0), level, seed)
 
 
 def told_and_reached(voter: Voter, rule: Rule, atlas: Atlas, seed: int = 0) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs.affinity import Knowledge
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.metrics.auroc import mean_auroc
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
 from kgpert_lib.perturbqa.voting import PARTS, RULES, Choices, Ground, Rule, Scale, Voter, mixture
@@ -87,7 +87,7 @@ def hidden(view: TrainingView, held: np.ndarray) -> TrainingView:
     return replace(view, lines={**view.lines, view.line: view.target.without(held)})
 
 
-def make_folds(view: TrainingView, knowledge: Knowledge, k: int = FOLDS, seed: int = 0) -> Iterator[Fold]:
+def make_folds(view: TrainingView, knowledge: Affinity, k: int = FOLDS, seed: int = 0) -> Iterator[Fold]:
     """The folds of a view's training perturbations."""
     line = view.target
     fold = folds(len(line.perturbations), k, seed)
@@ -131,7 +131,7 @@ def choose(folds_: list[Fold], task: Task, split: Split, lines: int) -> tuple[Ch
 
 def run(
     atlas: Atlas,
-    knowledge: Knowledge,
+    knowledge: Affinity,
     splits: tuple[Split, ...] = get_args(Split),
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def main(target: Path | None = None) -> None:
 
     path = target or paths.DATA / "votes" / "choices.json"
     atlas = load_atlas("perturbqa")
-    made = run(atlas, Knowledge.load(atlas.perturbations()), tell=lambda text: print(text, flush=True))
+    made = run(atlas, Affinity.load(atlas.perturbations()), tell=lambda text: print(text, flush=True))
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(made, indent=1, default=float) + "\n", encoding="utf-8")

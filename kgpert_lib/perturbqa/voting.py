@@ -2,7 +2,8 @@
 
 ``union``       share of the training perturbations that STRING and GO (top 20 each) put beside the perturbed
                 gene and that were asked about the readout gene, shrunk to the readout gene's base rate
-``weighted``    every training perturbation votes, weighted by a power of its GO similarity plus two-step STRING
+``weighted``    every training perturbation votes, weighted by the affinity of the predictor of that name
+                (`graphs.affinity`), its power and scale chosen by cross-validation
 ``smoothed``    what is known of a readout gene also speaks for readout genes with a similar profile
 ``lines``       the other lines' training perturbations vote too, at a weight
 ``completion``  graph-regularised low-rank completion of the residuals from each readout gene's base rate
@@ -25,9 +26,9 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs.affinity import Knowledge, Ties
+from kgpert_lib.graphs.affinity import Affinity, combine
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
-from kgpert_lib.predictors.completion import Factors, factorise, pulled
+from kgpert_lib.predictors.completion import Factors, factorise, normalised
 from kgpert_lib.predictors.neighbours import neighbourhoods
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.types import FloatArray, NameArray
@@ -104,11 +105,11 @@ def base_rate(answers: FloatArray, prior: float = 1.0) -> FloatArray:
 class Ground:
     """Training rows of one view and the quantities that rules and tasks share; each is computed once."""
 
-    def __init__(self, view: TrainingView, knowledge: Knowledge) -> None:
+    def __init__(self, view: TrainingView, knowledge: Affinity) -> None:
         self.view, self.knowledge = view, knowledge
         self.genes = view.target.genes
         self._kept: dict[object, object] = {}
-        self._ties: dict[object, Ties] = {}
+        self._parts: dict[object, tuple[FloatArray, FloatArray]] = {}
         self._trained = np.unique(np.concatenate([line.perturbations for line in view.lines.values()]))
 
     def line(self, name: str | None = None) -> TrainingLine:
@@ -118,16 +119,14 @@ class Ground:
     def ties(self, perturbations: NameArray, power: float, string: float, name: str | None = None) -> FloatArray:
         """(n, t) knowledge weights between `perturbations` and a line's training perturbations."""
         key = tuple(map(str, perturbations))
-        if key not in self._ties:
-            while len(self._ties) >= TIES_KEPT:
-                del self._ties[next(iter(self._ties))]
-            self._ties[key] = self.knowledge.between(perturbations, self._trained)
+        if key not in self._parts:
+            while len(self._parts) >= TIES_KEPT:
+                del self._parts[next(iter(self._parts))]
+            known = self.knowledge
+            self._parts[key] = known.similarity(perturbations, self._trained), known.steps(perturbations, self._trained)
         columns = np.searchsorted(self._trained, self.line(name).perturbations)
-        return self._ties[key].take(columns).weight(power, string)
-
-    def forget(self) -> None:
-        """Drop the knowledge weights held for lists of perturbations; they are computed again when asked for."""
-        self._ties.clear()
+        similarity, steps = self._parts[key]
+        return combine(similarity[:, columns], steps[:, columns], power, string)
 
     def answers(self, task: Task, signed: bool, name: str | None = None) -> FloatArray:
         """(t, m) labels; with `signed`, a direction's unchanged pairs are one half."""
@@ -160,8 +159,8 @@ class Ground:
             stacked = sp.vstack([self.residual(task, signed, c.base_prior, n) for n in lines], format="csr")
             kin = None
             if c.kin:
-                kin = pulled(self.knowledge.between(self.genes, self.genes).weight(c.pull, c.string), c.prior)
-            return names, factorise(stacked, pulled(ties, c.prior), c.rank, c.ridge, kin)
+                kin = normalised(self.knowledge.weight(self.genes, self.genes, c.pull, c.string), c.prior)
+            return names, factorise(stacked, normalised(ties, c.prior), c.rank, c.ridge, kin)
 
         key = (c.base_prior, c.string, c.prior, c.pull, c.rank, c.ridge, c.kin)
         return self._once(("factors", task, signed, joint, key), make)
@@ -201,7 +200,7 @@ class Voter:
         self._evidence: dict[tuple[bool, str | None], Evidence] = {}
 
     @classmethod
-    def fit(cls, view: TrainingView, task: Task, knowledge: Knowledge, choices: Choices | None = None) -> Voter:
+    def fit(cls, view: TrainingView, task: Task, knowledge: Affinity, choices: Choices | None = None) -> Voter:
         """A voter for the view's line; `choices` None takes the defaults."""
         return cls(Ground(view, knowledge), task, choices or Choices())
 
@@ -265,7 +264,7 @@ class Voter:
             twin = names[:, None] == known[None, :]
             twin[:, : len(self.ground.line().perturbations)] = False
             ties[twin] = max(c.same, 1.0)
-        rows: FloatArray = np.asarray(pulled(ties, c.prior) @ factors.rows, dtype=np.float32)
+        rows: FloatArray = np.asarray(normalised(ties, c.prior) @ factors.rows, dtype=np.float32)
         return rows @ factors.columns.T if at is None else (rows[at[0]] * factors.columns[at[1]]).sum(axis=1)
 
     def _mixed(self, names: NameArray, at: Pairs | None) -> FloatArray:
@@ -281,7 +280,7 @@ class Voter:
         """(n, 1) mean residual of a perturbation's neighbours over all readout genes: how much they change at all."""
         residual = self.ground.residual(self.task, False, self.choices.base_prior)
         mean = np.asarray(residual.sum(axis=1)).ravel() / (np.diff(residual.indptr) + 5.0)
-        return (pulled(self._ties(names), self.choices.prior) @ mean.astype(np.float32))[:, None]
+        return (normalised(self._ties(names), self.choices.prior) @ mean.astype(np.float32))[:, None]
 
     def _ties(self, names: NameArray, line: str | None = None, power: float | None = None) -> FloatArray:
         line = None if line == self.ground.view.line else line

@@ -1,8 +1,15 @@
-"""Graph-regularised low-rank completion of training deltas (DESIGN: ``fill="lowrank"``; ours, not the paper's).
+"""Low-rank completion of training deltas, regularised by a graph (``fill="lowrank"``; ours, not the paper's).
 
 Where a screen has gaps, the residuals ``R[p, j]`` from each readout gene's training mean are modelled as
-``u_p . v_j``. Alternating least squares minimises the squared error over measured pairs plus
-``ridge * |u_p - mean of u over p's graph neighbours|^2`` and ``ridge * |v_j|^2``. Only training rows enter.
+``u_p . v_j``. Each half of a round solves, for all rows (or columns) at once,
+
+    min over u_p of  sum_j (R[p, j] - u_p . v_j)^2 + ridge * |u_p - sum_q pull[p, q] * u_q|^2
+    min over v_j of  sum_p (R[p, j] - u_p . v_j)^2 + ridge * |v_j|^2
+
+over measured pairs, with the neighbours' factors ``u_q`` of the round before. This does not minimise the sum of all
+these terms: a row ignores that it also stands in the penalties of its neighbours. It stops after `ROUNDS` rounds,
+before it converges; the number was chosen on training rows, and more rounds predict held-out genes worse.
+Only training rows enter.
 
 A completion that saw a perturbation's own row flatters whatever is then judged on that perturbation: judge
 training perturbations on `out_of_fold` completions only.
@@ -10,7 +17,7 @@ training perturbations on `out_of_fold` completions only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,12 +27,10 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import svds
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.predictors.neighbours import GraphNeighbour, Neighbourhoods, WeightedNeighbour
-from kgpert_lib.predictors.predictions import Predictions
-from kgpert_lib.screens.atlas import TrainingLine, TrainingView
+from kgpert_lib.screens.atlas import TrainingLine
 from kgpert_lib.types import FloatArray, NameArray
 
-ROUNDS = 8
+ROUNDS = 8  # early stopping, chosen on training rows
 
 
 class Factors(NamedTuple):
@@ -40,13 +45,13 @@ def factorise(
     pull: FloatArray | sp.csr_matrix,
     rank: int,
     ridge: float,
-    kin: FloatArray | None = None,
+    gene_pull: FloatArray | None = None,
 ) -> Factors:
     """Alternating least squares over the stored entries of `residual` (t, m), explicit zeros included.
 
     `pull` (t, t) holds each row's neighbour weights with sums of at most 1: ``pull @ rows`` is what a row's
-    factor is drawn to; `kin` (m, m) is the same for readout genes. The rank is lowered to the smaller side less
-    one. Deterministic.
+    factor is drawn to; `gene_pull` (m, m) is the same for readout genes. The rank is at most the smaller
+    side minus one. Deterministic.
     """
     if rank < 1 or not ridge > 0:
         raise InputError(f"Completion needs a rank from 1 and a ridge above 0; got {rank} and {ridge}.")
@@ -63,14 +68,14 @@ def factorise(
     rows = np.zeros((values.shape[0], rank), np.float32)
     for _ in range(ROUNDS):
         rows = _solve(values, seen, columns, ridge, pull @ rows)
-        columns = _solve(values_t, seen_t, rows, ridge, None if kin is None else kin @ columns)
+        columns = _solve(values_t, seen_t, rows, ridge, None if gene_pull is None else gene_pull @ columns)
     return Factors(_solve(values, seen, columns, ridge, pull @ rows), columns)
 
 
 def complete(line: TrainingLine, pull: FloatArray | sp.csr_matrix, rank: int = 16, ridge: float = 3.0) -> TrainingLine:
     """The training line with its gaps filled; measured deltas stay as they are.
 
-    `pull` (t, t) weights between training perturbations (`pulled`). A line without gaps is returned unchanged.
+    `pull` (t, t) weights between training perturbations (`normalised`). A line without gaps is returned unchanged.
     """
     if line.dense:
         return line
@@ -82,7 +87,7 @@ def complete(line: TrainingLine, pull: FloatArray | sp.csr_matrix, rank: int = 1
     return replace(line, delta=np.where(line.measured, line.delta, guess).astype(np.float32))
 
 
-def pulled(weights: FloatArray | sp.csr_matrix, prior: float = 0.3) -> FloatArray | sp.csr_matrix:
+def normalised(weights: FloatArray | sp.csr_matrix, prior: float = 0.3) -> FloatArray | sp.csr_matrix:
     """Rows of non-negative `weights` divided by their sum plus `prior`: few or weak neighbours pull towards 0."""
     total = np.asarray(weights.sum(axis=1), dtype=np.float32).ravel()
     share = (1 / (total + np.float32(prior))).astype(np.float32)
@@ -116,48 +121,12 @@ def out_of_fold(
     perturbation changes nothing in the fold that holds it.
     """
     fold = folds(len(line.perturbations), k, seed)
-    dense = sp.csr_matrix(weights)
+    every = sp.csr_matrix(weights)
     for f in range(min(k, len(fold))):
-        kept = np.flatnonzero(fold != f)
+        others = np.flatnonzero(fold != f)
         held = line.perturbations[fold == f]
-        part = pulled(dense[kept][:, kept])
+        part = normalised(every[others][:, others])
         yield HeldOut(held, complete(line.without(held), part, rank, ridge))
-
-
-def completed(
-    view: TrainingView, weights: FloatArray | sp.csr_matrix, rank: int = 16, ridge: float = 3.0
-) -> TrainingView:
-    """The view whose target line is `complete`; `weights` (t, t) between its training perturbations."""
-    done = complete(view.target, pulled(weights), rank, ridge)
-    return replace(view, lines={**view.lines, view.line: done})
-
-
-@dataclass(frozen=True)
-class Filled:
-    """A neighbour predictor on training deltas whose gaps are filled first (``fill="lowrank"``).
-
-    The completion pulls a training perturbation towards the neighbours that the predictor itself gives it among
-    the training perturbations; no other row is read, so the gaps are filled without any test delta.
-    """
-
-    predictor: GraphNeighbour | WeightedNeighbour
-    rank: int = 16
-    ridge: float = 3.0
-
-    @property
-    def name(self) -> str:
-        """The predictor's name and that its deltas were filled."""
-        return f"{self.predictor.name}, filled"
-
-    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """The predictor's own."""
-        return self.predictor.neighbourhoods(view, perturbations)
-
-    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
-        training = [str(p) for p in view.target.perturbations]
-        weights = self.predictor.neighbourhoods(view, training).weights
-        return self.predictor.predict(completed(view, weights, self.rank, self.ridge), perturbations)
 
 
 def _solve(

@@ -1,11 +1,12 @@
-"""Neighbourhoods of perturbations among the training perturbations, and the mean over them (SPEC section 5)."""
+"""Neighbourhoods of perturbations among the training perturbations, and the predictor that averages over them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.predictors.average import average
+from kgpert_lib.predictors.completion import complete, normalised
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.types import FloatArray, NameArray
 
 Cut = Literal["before", "after"]
+Fill = Literal["none", "lowrank"]
 WEIGHT_DIGITS = 6
 
 
@@ -76,7 +81,7 @@ class Neighbourhoods:
     def edited(
         self, additions: Sequence[Collection[str]], removals: Sequence[Collection[str]] | None = None
     ) -> Neighbourhoods:
-        """The neighbourhoods ``(N | A) - R``, one set of additions and removals a row (SPEC section 8).
+        """The neighbourhoods ``(N | A) - R``, one set of additions and removals per row (paper, section 5.1).
 
         An addition outside the training perturbations or equal to the queried one and a removal outside the
         neighbourhood are ignored. What is added weighs 1.
@@ -99,7 +104,7 @@ class Neighbourhoods:
 def from_sets(
     perturbations: Sequence[str] | NameArray, training: Sequence[str] | NameArray, sets: Sequence[Collection[str]]
 ) -> Neighbourhoods:
-    """Neighbourhoods that somebody else chose, one set a perturbation; genes that do not count are ignored."""
+    """Neighbourhoods that somebody else chose, one set per perturbation; genes that do not count are ignored."""
     queried, known = np.asarray(perturbations, dtype=str), np.asarray(training, dtype=str)
     nothing = sp.csr_matrix((len(queried), len(known)), dtype=np.float32)
     return Neighbourhoods(queried, known, nothing, {}).edited(sets)
@@ -113,7 +118,7 @@ def neighbourhoods(
     cut: Cut = "before",
     seed: int = 0,
 ) -> Neighbourhoods:
-    """Neighbours of each perturbation among the training perturbations (SPEC section 5).
+    """Neighbours of each perturbation among the training perturbations.
 
     In each graph a neighbourhood above `limit` genes is cut to the strongest edges (weights rounded to
     6 digits, ties by symbol), or, where the graph has no weights, to genes drawn at random with `seed`.
@@ -148,62 +153,10 @@ def neighbourhoods(
     return Neighbourhoods(queried, known, union, by_graph)
 
 
-def average(
-    weights: sp.csr_matrix, line: TrainingLine, prior: float | None = None, mean: FloatArray | None = None
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Weighted means of training deltas, shrunk towards the mean training delta.
-
-    For each readout gene ``(sum of w * delta over measured neighbours + prior * mean) / (sum of w + prior)``
-    (DESIGN: gaps and priors). `prior` None is 0 on deltas without gaps, which is the paper's equation (1),
-    and 1 on deltas with gaps. Where nothing was measured and the prior is 0 the mean training delta stands.
-
-    Parameters
-    ----------
-    weights : (n, t) CSR, non-negative.
-    line : training rows, (t, m) deltas.
-    prior : strength in neighbours.
-    mean : (m,) or (n, m) to shrink towards in place of the line's mean training delta.
-
-    Returns
-    -------
-    (n, m) float32 predicted deltas, and (n,) True where no neighbour was there to average.
-    """
-    strength = (0.0 if line.dense else 1.0) if prior is None else float(prior)
-    if not np.isfinite(strength) or strength < 0:
-        raise InputError(f"The prior strength is {prior}; it is a number from 0 up.")
-    weights = weights.astype(np.float32)
-    total = np.asarray(weights.sum(axis=1), dtype=np.float32).ravel()
-    empty = total == 0
-    centre = np.broadcast_to(line.mean if mean is None else mean, (len(total), len(line.genes)))
-    if line.dense:
-        share = np.divide(1.0, total + strength, out=np.zeros_like(total), where=~empty)
-        delta = sp.diags_array(share).astype(np.float32).tocsr() @ weights @ line.delta
-        if strength:
-            delta += (strength * share)[:, None] * centre
-    else:
-        delta = weights @ line.filled
-        count = weights @ line.measured.astype(np.float32)
-        delta += np.float32(strength) * centre
-        count += strength
-        nothing = count == 0
-        np.divide(delta, count, out=delta, where=~nothing)
-        np.copyto(delta, centre, where=nothing)
-    delta[empty] = centre[empty]
-    return delta, empty
-
-
 def measured_neighbours(neighbours: Neighbourhoods, line: TrainingLine) -> NDArray[np.int64]:
     """(n, m) how many neighbours measured each readout gene."""
     member = neighbours.weights.astype(bool).astype(np.int64)
     return member @ line.measured.astype(np.int64)
-
-
-def predict(neighbours: Neighbourhoods, line: TrainingLine, prior: float | None = None) -> Predictions:
-    """The prediction of each queried perturbation: `average` over its neighbourhood."""
-    if not np.array_equal(neighbours.training, line.perturbations):
-        raise InputError("The neighbourhoods were made for other training perturbations than the line's.")
-    delta, empty = average(neighbours.weights, line, prior)
-    return Predictions(neighbours.perturbations, line.genes, delta, neighbours.sizes, empty)
 
 
 def leave_one_out(neighbours: Neighbourhoods, line: TrainingLine, prior: float | None = None) -> Predictions:
@@ -216,70 +169,122 @@ def leave_one_out(neighbours: Neighbourhoods, line: TrainingLine, prior: float |
     count = line.measured.sum(axis=0) - line.measured
     mean = (line.filled.sum(axis=0, dtype=np.float64) - line.filled) / np.maximum(count, 1)
     delta, empty = average(neighbours.weights, line, prior, mean.astype(np.float32))
-    return Predictions(neighbours.perturbations, line.genes, delta, neighbours.sizes, empty)
+    return Predictions(neighbours.perturbations, line.genes, delta, neighbours.sizes, empty, neighbours)
+
+
+class NeighbourhoodSource(Protocol):
+    """Whoever chooses neighbourhoods: graphs, an affinity, a language model, chance."""
+
+    @property
+    def name(self) -> str:
+        """Short name, shown in tables."""
+
+    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """Neighbours among the target line's training perturbations."""
 
 
 @dataclass(frozen=True)
-class GraphNeighbour:
-    """The paper's predictor: mean training delta over the neighbours that the graphs give (SPEC section 5)."""
+class GraphNeighbourhood:
+    """The union of the genes that each graph puts beside a perturbation, of equal weight (paper, section 3)."""
 
     graphs: Sequence[KnowledgeGraph]
     limit: int | None = 20
     cut: Cut = "before"
-    prior: float | None = None
     seed: int = 0
-    label: str | None = field(default=None, kw_only=True)
 
     @property
     def name(self) -> str:
-        """The graphs' names joined by ``+`` unless a label was given."""
-        return self.label or "+".join(g.name for g in self.graphs)
+        """The graphs' names joined by ``+``."""
+        return "+".join(g.name for g in self.graphs)
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """Neighbours among the target line's training perturbations."""
+        """Neighbours among the target line's training perturbations (`neighbourhoods`)."""
         return neighbourhoods(self.graphs, perturbations, view.target.perturbations, self.limit, self.cut, self.seed)
-
-    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
-        return predict(self.neighbourhoods(view, perturbations), view.target, self.prior)
-
-
-class WeightPart(NamedTuple):
-    """One term of a neighbour's weight: ``scale * edge weight ** power`` over the `limit` strongest training genes."""
-
-    graph: KnowledgeGraph
-    power: float = 1.0
-    scale: float = 1.0
-    limit: int | None = None
 
 
 @dataclass(frozen=True)
-class WeightedNeighbour:
-    """Mean of related training deltas, each weighing the sum of its parts (ours; no equal vote for weak relations)."""
+class AffinityNeighbourhood:
+    """Every training perturbation of positive affinity, by that weight (ours; no equal vote for weak relations).
 
-    parts: Sequence[WeightPart]
-    prior: float | None = None
+    The defaults were chosen by leave-one-out on training perturbations (chapter 2): similarity squared over the 50
+    most similar training genes plus 30 times the two-step links.
+    """
+
+    affinity: Affinity
+    power: float = 2.0
+    string: float = 30.0
+    limit: int | None = 50
     name: str = "weighted"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """Neighbours among the target line's training perturbations with their weights."""
+        """Neighbours among the target line's training perturbations with their weights (`Affinity.weight`)."""
         training = view.target.perturbations
-        found = [neighbourhoods([p.graph], perturbations, training, p.limit, "after") for p in self.parts]
-        by_graph = {p.graph.name: n.by_graph[p.graph.name] for p, n in zip(self.parts, found, strict=True)}
-        none = sp.csr_matrix((len(perturbations), len(training)), dtype=np.float32)
-        weights = sum((p.scale * by_graph[p.graph.name].power(p.power) for p in self.parts), none).tocsr()
-        return Neighbourhoods(found[0].perturbations, training, weights, by_graph)
+        queried = np.asarray(perturbations, dtype=str)
+        parts = self.affinity.parts(queried, training, self.limit)
+        weights = self.affinity.combine(parts, self.power, self.string)
+        return Neighbourhoods(
+            queried, training, sp.csr_matrix(weights), {k: sp.csr_matrix(v) for k, v in parts.items()}
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourPredictor:
+    """Weighted mean of the neighbours' training deltas (paper, equation 1), whoever chose the neighbourhoods.
+
+    Parameters
+    ----------
+    neighbourhood : chooses the neighbours and their weights.
+    prior : strength of the training mean in `average`; None is 0 on deltas without gaps and 1 with them.
+    fill : ``"lowrank"`` fills the gaps of the training deltas first (`completion.complete`, of `rank` and `ridge`). A
+        training perturbation is pulled towards the neighbours that `neighbourhood` gives it among the training
+        perturbations, so that no test delta enters. Fitted once for each view.
+    label : name in tables; None: that of the neighbourhood, and whether gaps were filled.
+    """
+
+    neighbourhood: NeighbourhoodSource
+    prior: float | None = None
+    fill: Fill = "none"
+    rank: int = 16
+    ridge: float = 3.0
+    label: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.fill not in ("none", "lowrank"):
+            raise InputError(f"Unknown fill {self.fill!r}; it is 'none' or 'lowrank'.")
+
+    @property
+    def name(self) -> str:
+        """The label, or the neighbourhood's name and whether gaps were filled."""
+        return self.label or f"{self.neighbourhood.name}{', filled' if self.fill == 'lowrank' else ''}"
+
+    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """What is averaged; `predict` returns the same with its predictions."""
+        return self.neighbourhood.neighbourhoods(view, perturbations)
+
+    def training_data(self, view: TrainingView) -> TrainingLine:
+        """The target line's training rows, their gaps filled if the predictor fills them."""
+        if self.fill == "none":
+            return view.target
+        by_view = _COMPLETED.setdefault(self, WeakKeyDictionary())
+        if view not in by_view:
+            weights = self.neighbourhoods(view, [str(p) for p in view.target.perturbations]).weights
+            by_view[view] = complete(view.target, normalised(weights), self.rank, self.ridge)
+        return by_view[view]
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
-        return predict(self.neighbourhoods(view, perturbations), view.target, self.prior)
+        """Deltas of `perturbations` in the target line, with the neighbourhoods that they are means of.
+
+        InputError where the neighbourhoods were made for other training perturbations.
+        """
+        near, line = self.neighbourhoods(view, perturbations), self.training_data(view)
+        if not np.array_equal(near.training, line.perturbations):
+            raise InputError("The neighbourhoods were made for other training perturbations than the line's.")
+        delta, empty = average(near.weights, line, self.prior)
+        return Predictions(near.perturbations, line.genes, delta, near.sizes, empty, near)
 
 
-def weighted(
-    similarity: KnowledgeGraph, walk: KnowledgeGraph, limit: int = 50, scale: float = 30.0, prior: float | None = None
-) -> WeightedNeighbour:
-    """The book's weighted predictor: GO similarity squared plus the two-step STRING walk (chapter 2 has the leave-one-out choice)."""
-    return WeightedNeighbour([WeightPart(similarity, 2.0, 1.0, limit), WeightPart(walk, 1.0, scale)], prior)
+# Completed training rows by predictor and view; an entry goes with either of them.
+_COMPLETED: WeakKeyDictionary[NeighbourPredictor, WeakKeyDictionary[TrainingView, TrainingLine]] = WeakKeyDictionary()
 
 
 class _Edges(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,6 +21,9 @@ from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray
 
+if TYPE_CHECKING:
+    from kgpert_lib.predictors.neighbours import Neighbourhoods
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -32,7 +35,8 @@ class Predictions:
     genes : (m,) readout genes.
     delta : (n, m) float32, finite.
     n_neighbours : (n,) training perturbations that were averaged; 0 where none was.
-    fallback : (n,) True where the prediction is the mean training delta for want of anything better.
+    fallback : (n,) True where the prediction is the mean training delta because there is no neighbour.
+    neighbourhoods : of the perturbations, in their order; None where the predictor averages none.
     """
 
     perturbations: NameArray
@@ -40,6 +44,7 @@ class Predictions:
     delta: FloatArray
     n_neighbours: NDArray[np.int64]
     fallback: NDArray[np.bool_]
+    neighbourhoods: Neighbourhoods | None = None
 
     def select(self, perturbations: Sequence[str], genes: NameArray) -> Predictions:
         """The named perturbations and readout genes in that order; InputError counts what is missing."""
@@ -52,6 +57,7 @@ class Predictions:
             delta=self.delta[np.ix_(rows, columns)],
             n_neighbours=self.n_neighbours[rows],
             fallback=self.fallback[rows],
+            neighbourhoods=None,
         )
 
     def save(self, path: str | Path) -> Path:

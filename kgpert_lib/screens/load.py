@@ -1,4 +1,4 @@
-"""Where atlases come from: a screen by its name, or a directory that an atlas was saved in."""
+"""Where screens come from: by name, or from a directory that an atlas was saved in."""
 
 from __future__ import annotations
 
@@ -6,10 +6,82 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+import pandas as pd
+
 from kgpert_lib.errors import InputError
-from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.graphs import edgelist, load_graphs
+from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.screen import Screen, split_half
 
 ATLASES = {"perturbqa": "kgpert_lib.screens.perturbqa", "simulated": "kgpert_lib.screens.simulated.simulation"}
+SIMULATED = "simulated"
+SPLITS = 10  # random halves of the cells of a simulated screen
+GRAPHS = "graphs"  # folder of edge lists beside atlas.json
+STANDARD = "string+go"
+
+
+def load_screen(
+    name_or_path: str | Path,
+    lines: Sequence[str] | None = None,
+    graph: str = STANDARD,
+    seed: int = 0,
+    size: str = "default",
+) -> Screen:
+    """A screen: an atlas (`load_atlas`) with its graphs.
+
+    Parameters
+    ----------
+    name_or_path, lines : as in `load_atlas`.
+    graph : graphs of a real screen, as in `load_graphs`; a simulated screen brings its own, also from a directory
+        that `kgpert simulate` saved.
+    seed, size : of the simulation, where `name_or_path` is ``"simulated"``.
+
+    Raises
+    ------
+    InputError
+        As `load_atlas` and `load_graphs`; also for a saved simulation without its graphs.
+    """
+    if str(name_or_path) == SIMULATED:
+        return _simulated(lines, seed, size)
+    atlas = load_atlas(name_or_path, lines)
+    own = _saved_graphs(Path(name_or_path))
+    if not own and atlas.name == SIMULATED and graph == STANDARD:
+        raise InputError(
+            f"{name_or_path} is a simulation without its graphs; save it again with 'kgpert simulate -o DIR', "
+            "or name the graphs to use, such as --graph mine.csv."
+        )
+    return Screen(atlas, own or tuple(load_graphs(graph, atlas.perturbations())))
+
+
+def load_screens(
+    names: str, lines: Sequence[str] | None = None, graph: str = STANDARD, seed: int = 0, size: str = "default"
+) -> list[Screen]:
+    """`load_screen` for each of a comma list of names or directories, such as ``"simulated,perturbqa"``."""
+    return [
+        load_screen(name.strip(), lines, graph, seed, size) for name in dict.fromkeys(names.split(",")) if name.strip()
+    ]
+
+
+def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
+    """One pass over the cells of each line gives its deltas and all of its random halves."""
+    from kgpert_lib.screens.simulated.simulation import simulate
+
+    simulation = simulate(seed, size, lines)
+    cells: dict[str, CellLine] = {}
+    halves = []
+    for name in simulation.lines:
+        bulk = simulation.bulk(name, splits=SPLITS)
+        cells[name] = bulk.cell_line(name, simulation.world.splits[name])
+        shared = split_half(bulk, "shared")["r"]
+        halves.append(split_half(bulk).assign(line=name, shared=shared))
+    table = pd.concat(halves, ignore_index=True)
+    return Screen(simulation.filed(cells), tuple(simulation.graphs), simulation, table)
+
+
+def _saved_graphs(folder: Path) -> tuple[KnowledgeGraph, ...]:
+    """The graphs stored beside an atlas, in the order of their names."""
+    return tuple(edgelist.read(path)[0] for path in sorted((folder / GRAPHS).glob("*.csv")))
 
 
 def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, download: bool = True) -> Atlas:

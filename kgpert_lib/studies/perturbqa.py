@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kgpert_lib.evaluation.trust import Expected, Trust, coverage
-from kgpert_lib.graphs.affinity import Knowledge
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.metrics import deltas
 from kgpert_lib.metrics.auroc import calibration, mean_auroc
 from kgpert_lib.perturbqa import tuning
@@ -17,7 +17,7 @@ from kgpert_lib.perturbqa.evaluate import Ladder, climb, published
 from kgpert_lib.perturbqa.tasks import Task
 from kgpert_lib.perturbqa.trust import told_and_reached
 from kgpert_lib.perturbqa.voting import Rule
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.types import Split
 
@@ -25,7 +25,7 @@ TASKS = {"de": "differential expression", "dir": "direction"}
 BINS = (0, 1, 6, 21)
 
 
-def ladders(atlas: Atlas, splits: Sequence[Split], knowledge: Knowledge, seed: int = 0) -> list[Ladder]:
+def ladders(atlas: Atlas, splits: Sequence[Split], knowledge: Affinity, seed: int = 0) -> list[Ladder]:
     """The whole ladder for every line, split and task."""
     return [
         made for line in atlas.lines for split in splits for made in climb(atlas, line, split, knowledge, seed=seed)
@@ -118,7 +118,7 @@ def calibrated(made: Sequence[Ladder], split: Split = "strict") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=head)
 
 
-def by_neighbours(made: Sequence[Ladder], knowledge: Knowledge, atlas: Atlas, rule: str = "mixed") -> pd.DataFrame:
+def by_neighbours(made: Sequence[Ladder], knowledge: Affinity, atlas: Atlas, rule: str = "mixed") -> pd.DataFrame:
     """AUROC of one rule among questions whose perturbation has few or many training neighbours (strict split).
 
     A row a line, task and bin of the number of neighbours in the union of STRING and GO.
@@ -129,7 +129,7 @@ def by_neighbours(made: Sequence[Ladder], knowledge: Knowledge, atlas: Atlas, ru
             continue
         view = atlas.view(item.line, "strict")
         asked = item.questions
-        near = GraphNeighbour(knowledge.graphs).neighbourhoods(view, [str(p) for p in asked.perturbations])
+        near = GraphNeighbourhood(knowledge.graphs).neighbourhoods(view, [str(p) for p in asked.perturbations])
         which = np.digitize(near.sizes, BINS[1:])[asked.row]
         for k in np.unique(which):
             here = which == k
@@ -141,7 +141,7 @@ def by_neighbours(made: Sequence[Ladder], knowledge: Knowledge, atlas: Atlas, ru
     return pd.DataFrame(rows, columns=["line", "task", "neighbours", "perturbations", "questions", "auroc"])
 
 
-def trusted(atlas: Atlas, predictor: GraphNeighbour, seed: int = 0) -> pd.DataFrame:
+def trusted(atlas: Atlas, predictor: NeighbourPredictor, seed: int = 0) -> pd.DataFrame:
     """Expected and reached Pearson delta of every test perturbation.
 
     Columns: those of `Trust.against`, line, atlas, kind.

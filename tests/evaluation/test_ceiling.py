@@ -13,10 +13,10 @@ from kgpert_lib.evaluation.ceiling import (
     measure,
     shared_control_inflation,
     split_half,
-    stored_split,
 )
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.screens.atlas import CellLine
+from kgpert_lib.screens.screen import stored_split
 from kgpert_lib.screens.simulated.simulation import simulate
 
 

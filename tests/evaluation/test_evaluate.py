@@ -10,12 +10,12 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.evaluate import evaluate, evaluate_lines
 from kgpert_lib.metrics.deltas import pearson_delta, retrieval
 from kgpert_lib.predictors.baselines import TrainingMean
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from tests import worlds
 
 ATLAS = worlds.atlas(gaps=0.4)
-PREDICTORS = [TrainingMean(), GraphNeighbour([worlds.graph()], 5)]
+PREDICTORS = [TrainingMean(), NeighbourPredictor(GraphNeighbourhood([worlds.graph()], 5))]
 
 
 def test_a_row_a_predictor_and_test_perturbation_with_the_scores_of_the_metrics():

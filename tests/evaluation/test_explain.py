@@ -11,13 +11,13 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.explain import Explanation, explain, graph_neighbours, known_gene
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import centred_pearson, pearson_delta
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from tests import worlds
 
 ATLAS = worlds.atlas(gaps=0.4)
 LINE = ATLAS["k562"]
-PREDICTOR = GraphNeighbour([worlds.graph(0, name="one"), worlds.graph(1, name="two")], limit=4)
+PREDICTOR = NeighbourPredictor(GraphNeighbourhood([worlds.graph(0, name="one"), worlds.graph(1, name="two")], limit=4))
 
 
 def test_a_held_out_gene_gets_the_prediction_of_its_predictor_and_its_scores():
@@ -58,7 +58,7 @@ def test_a_gene_that_was_not_screened_has_a_prediction_and_no_score():
 
 def test_a_gene_in_no_graph_falls_back_on_the_training_mean():
     gene = LINE.names("test")[0]
-    elsewhere = GraphNeighbour([KnowledgeGraph.from_edges("far", ["X"], ["Y"])])
+    elsewhere = NeighbourPredictor(GraphNeighbourhood([KnowledgeGraph.from_edges("far", ["X"], ["Y"])]))
     told = explain(ATLAS, "k562", gene, elsewhere)
     assert told.fallback
     assert told.neighbour_table().empty

@@ -79,7 +79,7 @@ def test_shown_joins_intervals_and_shortens_p_values():
             "limit": [np.nan],
         }
     )
-    assert summaries.shown(table).iloc[0].to_dict() == {
+    assert summaries.formatted(table).iloc[0].to_dict() == {
         "line": "k562",
         "n": "267",
         "pearson [95 %]": "0.575 [0.533, 0.613]",
@@ -88,4 +88,4 @@ def test_shown_joins_intervals_and_shortens_p_values():
         "p_holm": "5.9e-21",
         "limit": "nan",
     }
-    assert summaries.shown(table, 2)["pearson [95 %]"].item() == "0.58 [0.53, 0.61]"
+    assert summaries.formatted(table, 2)["pearson [95 %]"].item() == "0.58 [0.53, 0.61]"

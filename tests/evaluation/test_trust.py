@@ -6,13 +6,13 @@ import pytest
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.trust import FEATURES, Trust, coverage, out_of_fold
 from kgpert_lib.metrics import deltas
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.load import load_atlas
 from tests.perturbqa.world import knowledge, screen
 
 
 def predictor(n=160):
-    return GraphNeighbour(knowledge(n).graphs)
+    return NeighbourPredictor(GraphNeighbourhood(knowledge(n).graphs))
 
 
 def test_features_of_a_training_perturbation_do_not_read_its_own_row():
@@ -29,7 +29,7 @@ def test_features_of_a_training_perturbation_do_not_read_its_own_row():
 def test_a_lonely_gene_is_trusted_less_than_a_well_connected_one():
     atlas = screen(n=400, tests=100)
     known = knowledge(400)
-    trust = Trust.fit(atlas.view("k562"), GraphNeighbour(known.graphs))
+    trust = Trust.fit(atlas.view("k562"), NeighbourPredictor(GraphNeighbourhood(known.graphs)))
     names = atlas["k562"].names("test")
     made = trust.expect([*names, "NOBODY"])
     assert made.expected[-1] < made.expected[:-1].mean()
@@ -39,7 +39,7 @@ def test_a_lonely_gene_is_trusted_less_than_a_well_connected_one():
 
 def test_coverage_of_exchangeable_genes_is_nominal():
     atlas = screen(n=800, m=60, tests=400)
-    graphs = GraphNeighbour(knowledge(800).graphs)
+    graphs = NeighbourPredictor(GraphNeighbourhood(knowledge(800).graphs))
     view, names = atlas.view("k562"), atlas["k562"].names("test")
     truth = atlas["k562"].delta[atlas["k562"].rows(names)]
     score = deltas.pearson_delta(graphs.predict(view, names).delta, truth)
@@ -58,10 +58,10 @@ def test_too_few_perturbations_and_a_level_out_of_range():
 @pytest.mark.needs_mirror
 @pytest.mark.parametrize("line", ["k562", "rpe1"])
 def test_coverage_on_real_test_genes(line, mirror):
-    from kgpert_lib.graphs.affinity import Knowledge
+    from kgpert_lib.graphs.affinity import Affinity
 
     atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
-    graphs = GraphNeighbour(Knowledge.load(atlas.perturbations()).graphs)
+    graphs = NeighbourPredictor(GraphNeighbourhood(Affinity.load(atlas.perturbations()).graphs))
     view, names = atlas.view(line), atlas[line].names("test")
     made = Trust.fit(view, graphs).expect(names)
     score = deltas.pearson_delta(graphs.predict(view, names).delta, atlas[line].delta[atlas[line].rows(names)])

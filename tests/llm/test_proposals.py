@@ -20,7 +20,7 @@ from kgpert_lib.llm.proposals import ModelPredictor, table
 from kgpert_lib.llm.questions import chosen_genes, with_test_genes
 from kgpert_lib.llm.record import Answer, Record, prompt_hash
 from kgpert_lib.llm.setting import Setting
-from kgpert_lib.predictors.neighbours import GraphNeighbour, WeightedNeighbour, WeightPart
+from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.studies import langpert as langpert_studies
 from tests import worlds
@@ -30,8 +30,8 @@ TEST = ATLAS["k562"].names("test")
 VIEW = ATLAS.view("k562")
 TRAIN = [str(p) for p in VIEW.target.perturbations]
 GRAPH = worlds.graph()
-UNION = GraphNeighbour([GRAPH], prior=0.0)
-WIDER = WeightedNeighbour([WeightPart(GRAPH)])
+UNION = NeighbourPredictor(GraphNeighbourhood([GRAPH]), 0.0)
+WIDER = AffinityNeighbourhood(worlds.affinity({}, GRAPH))
 SPEC = ModelSpec(
     base_url="http://127.0.0.1:1/v1", model="m", context=4096, reasoning=False, sampling=Sampling(max_tokens=64)
 )

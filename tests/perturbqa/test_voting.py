@@ -191,7 +191,7 @@ def test_the_ladder_on_real_screens(line, task, at_least, real):
 
 @pytest.fixture(scope="module")
 def real():
-    from kgpert_lib.graphs.affinity import Knowledge
+    from kgpert_lib.graphs.affinity import Affinity
 
     atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
-    return atlas, Knowledge.load(atlas.perturbations())
+    return atlas, Affinity.load(atlas.perturbations())

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from kgpert_lib.graphs.affinity import Knowledge
+from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.string import two_step
 from kgpert_lib.screens.atlas import Atlas, CellLine
@@ -45,7 +45,7 @@ def knowledge(n=160, seed=0):
     similar = terms @ terms.T
     i, j = np.nonzero(np.triu(similar > 0.5, 1))
     go = KnowledgeGraph.from_edges("go", genes(n)[i], genes(n)[j], similar[i, j])
-    return Knowledge(genes(n), sp.csr_matrix(terms, dtype=np.float32), two_step(string), (string, go))
+    return Affinity(genes(n), sp.csr_matrix(terms, dtype=np.float32), (two_step(string),), (string, go))
 
 
 def with_deltas(atlas, change):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.predictors.completion import Filled, complete, completed, factorise, folds, out_of_fold, pulled
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.completion import complete, factorise, folds, normalised, out_of_fold
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from tests.perturbqa.world import knowledge, screen, with_deltas
 
 
@@ -38,7 +38,7 @@ def test_a_row_update_solves_its_normal_equations():
         np.testing.assert_allclose(found.rows[i], wanted, atol=1e-3)
 
 
-def test_a_row_without_data_takes_its_neighbours_factor():
+def test_a_perturbation_without_data_takes_its_neighbours_factor():
     truth, seen = low_rank(2)
     seen[0] = False
     row, column = np.nonzero(seen)
@@ -49,15 +49,15 @@ def test_a_row_without_data_takes_its_neighbours_factor():
     np.testing.assert_allclose(found.rows[0], found.rows[5], rtol=0.05, atol=0.02)
 
 
-def test_a_readout_gene_without_data_takes_its_kins_factor():
+def test_a_readout_gene_without_data_takes_its_neighbours_factor():
     truth, seen = low_rank(3)
     seen[:, 0] = False
     row, column = np.nonzero(seen)
     residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
-    kin = np.zeros((50, 50), np.float32)
-    kin[0, 5] = 1
+    gene_pull = np.zeros((50, 50), np.float32)
+    gene_pull[0, 5] = 1
     none = sp.csr_matrix((60, 60), dtype=np.float32)
-    found = factorise(residual, none, 2, 0.1, kin)
+    found = factorise(residual, none, 2, 0.1, gene_pull)
     np.testing.assert_allclose(found.columns[0], found.columns[5], rtol=0.05, atol=0.02)
     assert not factorise(residual, none, 2, 0.1).columns[0].any()
 
@@ -65,10 +65,10 @@ def test_a_readout_gene_without_data_takes_its_kins_factor():
 def test_measured_deltas_stay_and_gaps_are_filled():
     view = screen().view("k562")
     ties = knowledge().similarity(view.target.perturbations, view.target.perturbations)
-    done = completed(view, ties).target
+    done = complete(view.target, normalised(ties))
     assert done.dense
     np.testing.assert_array_equal(done.delta[view.target.measured], view.target.delta[view.target.measured])
-    assert complete(done, pulled(ties)) is done
+    assert complete(done, normalised(ties)) is done
 
 
 @settings(max_examples=10, deadline=None)
@@ -101,11 +101,12 @@ def test_bad_settings_are_one_sentence(rank, ridge):
 
 def test_a_filled_predictor_averages_completed_deltas_and_reads_no_test_row():
     atlas, graphs = screen(), knowledge().graphs
-    plain = GraphNeighbour(graphs, prior=1.0)
-    filled = Filled(plain, rank=4)
+    near = GraphNeighbourhood(graphs)
+    plain, filled = NeighbourPredictor(near, 1.0), NeighbourPredictor(near, 1.0, "lowrank", rank=4)
     view, names = atlas.view("k562"), atlas["k562"].names("test")
     weights = plain.neighbourhoods(view, [str(p) for p in view.target.perturbations]).weights
-    expected = plain.predict(completed(view, weights, rank=4), names).delta
+    done = complete(view.target, normalised(weights), rank=4)
+    expected = plain.predict(replace(view, lines={**view.lines, "k562": done}), names).delta
     made = filled.predict(view, names)
     np.testing.assert_array_equal(made.delta, expected)
     assert (made.delta != plain.predict(view, names).delta).any()

@@ -8,15 +8,14 @@ from scipy import sparse as sp
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.predictors.average import average
 from kgpert_lib.predictors.neighbours import (
-    GraphNeighbour,
-    WeightedNeighbour,
-    WeightPart,
-    average,
+    AffinityNeighbourhood,
+    GraphNeighbourhood,
+    NeighbourPredictor,
     leave_one_out,
     measured_neighbours,
     neighbourhoods,
-    predict,
 )
 from tests import worlds
 
@@ -114,7 +113,7 @@ def test_the_prediction_is_the_mean_of_the_neighbours_deltas():
     view = worlds.atlas().view("k562")
     line = view.target
     a, b = map(str, line.perturbations[:2])
-    made = GraphNeighbour([star({a: 1.0, b: 0.5})]).predict(view, ["HUB", "NOWHERE"])
+    made = NeighbourPredictor(GraphNeighbourhood([star({a: 1.0, b: 0.5})])).predict(view, ["HUB", "NOWHERE"])
     np.testing.assert_allclose(made.delta[0], line.delta[:2].mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(made.delta[1], line.delta.mean(axis=0), atol=1e-6)
     assert made.n_neighbours.tolist() == [2, 0]
@@ -170,10 +169,16 @@ def test_unusable_options_are_named(options, sentence):
 
 
 def test_neighbourhoods_of_other_training_rows_are_refused():
-    line = worlds.line().training()
-    found = neighbourhoods([worlds.graph()], ["G0001"], line.perturbations[1:])
+    view = worlds.atlas().view("k562")
+
+    class Elsewhere:
+        name = "elsewhere"
+
+        def neighbourhoods(self, view, perturbations):
+            return neighbourhoods([worlds.graph()], perturbations, view.target.perturbations[1:])
+
     with pytest.raises(InputError, match="other training perturbations"):
-        predict(found, line)
+        NeighbourPredictor(Elsewhere()).predict(view, ["G0001"])
 
 
 @pytest.mark.parametrize("prior", [-1.0, float("nan"), float("inf")])
@@ -188,7 +193,7 @@ def test_a_prior_strength_is_a_number_from_zero_up(prior):
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_leave_one_out_is_predicting_each_training_gene_without_its_row(gaps, prior, cut):
     view = worlds.atlas(3, gaps).view("k562")
-    predictor = GraphNeighbour([worlds.graph(3, edges=60)], 3, cut, prior)
+    predictor = NeighbourPredictor(GraphNeighbourhood([worlds.graph(3, edges=60)], 3, cut), prior)
     names = [str(p) for p in view.target.perturbations]
     made = leave_one_out(predictor.neighbourhoods(view, names), view.target, prior)
     for i, name in enumerate(names):
@@ -200,21 +205,22 @@ def test_leave_one_out_is_predicting_each_training_gene_without_its_row(gaps, pr
 
 def test_leave_one_out_refuses_the_neighbourhoods_of_other_genes():
     view = worlds.atlas().view("k562")
-    found = GraphNeighbour([worlds.graph()]).neighbourhoods(view, list(view.target.perturbations[::-1]))
+    found = GraphNeighbourhood([worlds.graph()]).neighbourhoods(view, list(view.target.perturbations[::-1]))
     with pytest.raises(InputError, match="own training perturbations"):
         leave_one_out(found, view.target)
 
 
-def test_weights_of_several_graphs_add_up():
+def test_similarity_and_links_add_up_and_the_limit_cuts_similarity_only():
     view = worlds.atlas().view("k562")
     line = view.target
     a, b, c = map(str, line.perturbations[:3])
-    alike, near = star({a: 0.8, b: 0.5, c: 0.4}, "alike"), star({b: 1.0}, "near")
-    predictor = WeightedNeighbour([WeightPart(alike, 2.0, 1.0, 2), WeightPart(near, 1.0, 0.5)])
+    terms = {"HUB": [1.0, 0.0], a: [0.8, 0.6], b: [0.5, 0.75**0.5], c: [0.4, 0.84**0.5]}
+    affinity = worlds.affinity(terms, star({b: 1.0}, "near"))
+    predictor = NeighbourPredictor(AffinityNeighbourhood(affinity, 2.0, 0.5, 2))
     found = predictor.neighbourhoods(view, ["HUB"]).of("HUB")
     assert [n.gene for n in found] == [b, a]
     assert [n.share for n in found] == pytest.approx([0.75 / 1.39, 0.64 / 1.39])
-    assert found[0].graphs == pytest.approx({"alike": 0.5, "near": 1.0})
+    assert found[0].graphs == pytest.approx({"go": 0.5, "near": 1.0})
     made = predictor.predict(view, ["HUB", "NOWHERE"])
     np.testing.assert_allclose(made.delta[0], (0.64 * line.delta[0] + 0.75 * line.delta[1]) / 1.39, atol=1e-6)
     np.testing.assert_allclose(made.delta[1], line.mean, atol=1e-6)
@@ -225,8 +231,22 @@ def test_weights_of_several_graphs_add_up():
 @settings(max_examples=15, deadline=None)
 def test_equal_weights_are_the_plain_mean(seed):
     view = worlds.atlas(seed, 0.3).view("k562")
-    asked = list(worlds.symbols(40))
+    names = list(worlds.symbols(40))
     graph = worlds.graph(seed, weighted=False)
-    plain = GraphNeighbour([graph], 4, "after").predict(view, asked)
-    made = WeightedNeighbour([WeightPart(graph, 2.0, 1.0, 4)]).predict(view, asked)
-    np.testing.assert_allclose(made.delta, plain.delta, atol=1e-6)
+    plain = NeighbourPredictor(GraphNeighbourhood([graph], None)).predict(view, names)
+    weighted = NeighbourPredictor(AffinityNeighbourhood(worlds.affinity({}, graph), string=1.0)).predict(view, names)
+    np.testing.assert_allclose(weighted.delta, plain.delta, atol=1e-6)
+
+
+def test_a_prediction_carries_the_neighbourhoods_that_it_averages():
+    view = worlds.atlas().view("k562")
+    predictor = NeighbourPredictor(GraphNeighbourhood([worlds.graph()], 4))
+    predictions = predictor.predict(view, ["G0033", "G0001"])
+    near = predictor.neighbourhoods(view, ["G0033", "G0001"])
+    assert (predictions.neighbourhoods.weights != near.weights).nnz == 0
+    assert [n.gene for n in predictions.neighbourhoods.of("G0033")] == [n.gene for n in near.of("G0033")]
+
+
+def test_an_unknown_fill_is_named():
+    with pytest.raises(InputError, match="Unknown fill 'mean'"):
+        NeighbourPredictor(GraphNeighbourhood([worlds.graph()]), fill="mean")

@@ -8,13 +8,23 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from kgpert_lib.evaluation.evaluate import standard_predictors
-from kgpert_lib.graphs import string
-from kgpert_lib.predictors.neighbours import weighted
+from kgpert_lib.graphs import load_graphs
+from kgpert_lib.predictors.named import Options, build
+from kgpert_lib.screens.screen import Screen
 from tests import worlds
 
 ASKED = [str(s) for s in worlds.symbols(45)]
-NAMES = ["training mean", "linear", "one", "two", "one+two", "weighted"]
+NAMES = [
+    "training mean",
+    "linear",
+    "one",
+    "two",
+    "one+two",
+    "weighted",
+    "shuffled",
+    "one+two, filled",
+    "weighted, filled",
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +34,12 @@ def predictors(tmp_path_factory):
         edges = worlds.graph(seed, name=name).to_networkx().edges(data="weight")
         (folder / f"{name}.csv").write_text("gene1,gene2,weight\n" + "".join(f"{a},{b},{w}\n" for a, b, w in edges))
     one, two = folder / "one.csv", folder / "two.csv"
-    made = standard_predictors([f"{one}", f"{two}", f"{one}+{two}"], ASKED, limit=5)
-    walk = string.two_step(worlds.graph(3, weighted=False, name="links"))
-    made.append(weighted(worlds.graph(4, name="alike"), walk, limit=4))
-    return {predictor.name: predictor for predictor in made}
+    screen = Screen(worlds.atlas(), tuple(load_graphs(f"{one}+{two}")))
+    names = ["mean", "linear", "one", "two", "union", "weighted", "shuffled", "filled", "weighted-filled"]
+    return {p.name: p for p in (build(name, screen, Options(limit=5)) for name in names)}
 
 
-def test_the_standard_predictors_are_named_after_their_graphs(predictors):
+def test_predictors_are_named_after_their_graphs(predictors):
     assert list(predictors) == NAMES
 
 

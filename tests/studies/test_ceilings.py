@@ -12,6 +12,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import ceiling
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.screens.screen import stored_split
 from kgpert_lib.studies import expression, findings
 from tests import worlds
 
@@ -68,7 +69,7 @@ def test_traits_of_a_line_by_hand():
     rng = np.random.default_rng(0)
     line = replace(line, half_a=line.delta, half_b=line.delta + rng.normal(0, 1, line.delta.shape).astype(np.float32))
     line = replace(line, n_cells=np.full(len(line.perturbations), 40))
-    traits = expression.traits(line, ceiling.stored_split(line), "spearman-brown").set_index("perturbation")
+    traits = expression.traits(line, stored_split(line), "spearman-brown").set_index("perturbation")
     for i, name in enumerate(line.perturbations[:4]):
         r = pearsonr(line.half_a[i], line.half_b[i])[0]
         assert traits.loc[name, "ceiling"] == pytest.approx(2 * r / (1 + r), abs=1e-5)

@@ -36,7 +36,7 @@ def test_a_sweep_scores_every_setting_like_its_own_evaluation():
     assert len(table) == 2 * 2 * 2 * 2
     for row in table.to_dict("records"):
         limit = None if np.isnan(row["limit"]) else int(row["limit"])
-        predictor = NeighbourPredictor(GraphNeighbourhood([GRAPH], limit, row["cut"], row["prior"]))
+        predictor = NeighbourPredictor(GraphNeighbourhood([GRAPH], limit, row["cut"]), row["prior"])
         scores = evaluate(ATLAS, row["line"], [predictor])["pearson"]
         assert row["pearson"] == pytest.approx(scores.mean())
         assert row["low"] <= row["pearson"] <= row["high"]

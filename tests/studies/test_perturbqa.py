@@ -7,7 +7,7 @@ from kgpert_lib.metrics.auroc import auroc_per_gene
 from kgpert_lib.perturbqa.evaluate import climb, published
 from kgpert_lib.perturbqa.tuning import load
 from kgpert_lib.perturbqa.voting import Choices
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.studies import perturbqa
 from kgpert_lib.studies import perturbqa_figures as figures
 from tests.perturbqa.world import knowledge, screen
@@ -88,7 +88,7 @@ def test_bins_of_neighbours_split_the_questions(made):
 
 def test_trust_is_told_for_every_test_perturbation_and_its_cover_counted():
     atlas = screen()
-    told = perturbqa.trusted(atlas, GraphNeighbour(knowledge().graphs))
+    told = perturbqa.trusted(atlas, NeighbourPredictor(GraphNeighbourhood(knowledge().graphs)))
     assert list(told.groupby("line", sort=False).size()) == [40, 40]
     table = perturbqa.covered(told).set_index("line")
     part = told[told["line"] == "k562"]

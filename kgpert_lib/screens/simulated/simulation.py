@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import atomic
+from kgpert_lib.graphs import edgelist
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas, CellLine
@@ -127,11 +128,13 @@ class Simulation:
         return ad.AnnData(counts, obs=_scperturb_obs(obs, counts, line, self.seed), var=_scperturb_var(self.genes))
 
     def write(self, folder: str | Path) -> Path:
-        """Save the atlas (``atlas/``) and the cells of each line (``cells/<line>.h5ad``) into a new folder."""
+        """Save atlas and graphs (``atlas/``) and the cells of each line (``cells/<line>.h5ad``) into a new folder."""
         with atomic(folder) as scratch:
             if Path(folder).exists():
                 raise InputError(f"{folder} exists already; name a new folder.")
             self.atlas.save(scratch / "atlas")
+            for graph in self.graphs:
+                edgelist.write(graph, scratch / "atlas" / "graphs" / f"{graph.name}.csv")
             (scratch / "cells").mkdir()
             for line in self.lines:
                 write_h5ad(self.cells(line), scratch / "cells" / f"{line}.h5ad", "lzf")

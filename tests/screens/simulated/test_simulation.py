@@ -5,12 +5,13 @@ from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.evaluation.ceiling import ceiling, stored_split
+from kgpert_lib.evaluation.ceiling import ceiling
 from kgpert_lib.metrics.deltas import mae, mse, pearson_delta
 from kgpert_lib.predictors.baselines import TrainingMean
-from kgpert_lib.predictors.neighbours import GraphNeighbour
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.pseudobulk import pseudobulk
+from kgpert_lib.screens.screen import stored_split
 from kgpert_lib.screens.simulated import simulation as simulating
 from kgpert_lib.screens.simulated.world import SIZES, Knowledge, read_names
 
@@ -142,7 +143,7 @@ def test_the_default_atlas_behaves_like_the_published_screens():
     line, view = simulation.atlas["k562"], simulation.atlas.view("k562")
     test = line.names("test")
     truth = line.delta[line.rows(test)]
-    predicted = GraphNeighbour(simulation.graphs).predict(view, test).delta
+    predicted = NeighbourPredictor(GraphNeighbourhood(simulation.graphs)).predict(view, test).delta
     graph = pearson_delta(predicted, truth)
     mean = pearson_delta(TrainingMean().predict(view, test).delta, truth)
     gap = np.sort(ceiling(stored_split(line))["ceiling"].to_numpy()[line.rows(test)] - graph)

@@ -1,0 +1,55 @@
+"""The weighted mean of training deltas, shrunk where few neighbours were measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.screens.atlas import TrainingLine
+from kgpert_lib.types import FloatArray
+
+
+def average(
+    weights: sp.csr_matrix, line: TrainingLine, prior: float | None = None, mean: FloatArray | None = None
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Weighted means of training deltas, shrunk towards the mean training delta.
+
+    For each readout gene ``(sum of w * delta over measured neighbours + prior * mean) / (sum of w + prior)``
+    (DESIGN: gaps and priors). `prior` None is 0 on deltas without gaps, which is the paper's equation (1),
+    and 1 on deltas with gaps. Where nothing was measured and the prior is 0 the mean training delta stands.
+
+    Parameters
+    ----------
+    weights : (n, t) CSR, non-negative.
+    line : training rows, (t, m) deltas.
+    prior : strength in neighbours.
+    mean : (m,) or (n, m) to shrink towards in place of the line's mean training delta.
+
+    Returns
+    -------
+    (n, m) float32 predicted deltas, and (n,) True where no neighbour was there to average.
+    """
+    strength = (0.0 if line.dense else 1.0) if prior is None else float(prior)
+    if not np.isfinite(strength) or strength < 0:
+        raise InputError(f"The prior strength is {prior}; it is a number from 0 up.")
+    weights = weights.astype(np.float32)
+    total = np.asarray(weights.sum(axis=1), dtype=np.float32).ravel()
+    empty = total == 0
+    centre = np.broadcast_to(line.mean if mean is None else mean, (len(total), len(line.genes)))
+    if line.dense:
+        share = np.divide(1.0, total + strength, out=np.zeros_like(total), where=~empty)
+        delta = sp.diags_array(share).astype(np.float32).tocsr() @ weights @ line.delta
+        if strength:
+            delta += (strength * share)[:, None] * centre
+    else:
+        delta = weights @ line.filled
+        count = weights @ line.measured.astype(np.float32)
+        delta += np.float32(strength) * centre
+        count += strength
+        nothing = count == 0
+        np.divide(delta, count, out=delta, where=~nothing)
+        np.copyto(delta, centre, where=nothing)
+    delta[empty] = centre[empty]
+    return delta, empty

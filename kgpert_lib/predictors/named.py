@@ -1,0 +1,77 @@
+"""Predictors by name, for the command line and the chapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
+from kgpert_lib.predictors.neighbours import (
+    AffinityNeighbourhood,
+    Cut,
+    Fill,
+    GraphNeighbourhood,
+    NeighbourPredictor,
+)
+from kgpert_lib.predictors.predictions import Predictor
+from kgpert_lib.screens.screen import Screen
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of the graph neighbourhoods (`GraphNeighbourhood`), of the prior, and the seed of random choices."""
+
+    limit: int | None = 20
+    cut: Cut = "before"
+    prior: float | None = None
+    seed: int = 0
+    fill: Fill = "none"
+
+
+def _graphs(screen: Screen, options: Options, graphs: list[KnowledgeGraph], label: str | None = None) -> Predictor:
+    near = GraphNeighbourhood(graphs, options.limit, options.cut, options.seed)
+    return NeighbourPredictor(near, options.prior, options.fill, label=label)
+
+
+def _union(screen: Screen, options: Options, fill: Fill | None = None) -> Predictor:
+    near = GraphNeighbourhood(list(screen.graphs), options.limit, options.cut, options.seed)
+    return NeighbourPredictor(near, options.prior, fill or options.fill)
+
+
+def _weighted(screen: Screen, options: Options, fill: Fill | None = None) -> Predictor:
+    return NeighbourPredictor(AffinityNeighbourhood(screen.affinity), options.prior, fill or options.fill)
+
+
+def _shuffled(screen: Screen, options: Options) -> Predictor:
+    names = screen.perturbations()
+    return _graphs(screen, options, [g.shuffled(names, options.seed) for g in screen.graphs], "shuffled")
+
+
+PREDICTORS: dict[str, Callable[[Screen, Options], Predictor]] = {
+    "mean": lambda screen, options: TrainingMean(),
+    "linear": lambda screen, options: LinearBaseline(seed=options.seed),
+    "string": lambda screen, options: _graphs(screen, options, [screen.graph("string")]),
+    "go": lambda screen, options: _graphs(screen, options, [screen.graph("go")]),
+    "union": _union,
+    "weighted": _weighted,
+    "filled": lambda screen, options: _union(screen, options, "lowrank"),
+    "weighted-filled": lambda screen, options: _weighted(screen, options, "lowrank"),
+    "shuffled": _shuffled,
+}
+
+
+def build(name: str, screen: Screen, options: Options | None = None) -> Predictor:
+    """The predictor of a name in `PREDICTORS`, or over graphs joined by ``+``, such as ``"string+mine.csv"``.
+
+    InputError for a name that is neither, for a graph that is named twice, and as `Screen.graph`.
+    """
+    options = options or Options()
+    if name in PREDICTORS:
+        return PREDICTORS[name](screen, options)
+    parts = [part.strip() for part in name.split("+")]
+    repeated = [part for part in parts if parts.count(part) > 1]
+    if repeated:
+        raise InputError(f"The graph {repeated[0]!r} is named more than once in {name!r}; name it once.")
+    return _graphs(screen, options, [screen.graph(part) for part in parts])

@@ -1,0 +1,123 @@
+"""A screen with what is known about its genes: the atlas, its graphs, its affinity, its reproducibility."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.graphs import load_graphs
+from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
+from kgpert_lib.screens.pseudobulk import Pseudobulk
+from kgpert_lib.types import Split
+
+if TYPE_CHECKING:
+    from kgpert_lib.screens.simulated.simulation import Simulation
+
+
+@dataclass(frozen=True, eq=False)
+class Screen:
+    """An atlas with its graphs; a simulated screen has its own.
+
+    Attributes
+    ----------
+    atlas : the deltas.
+    graphs : what is known about its genes, in the atlas' spelling.
+    simulation : what the atlas was drawn from, if it was drawn in this process.
+    """
+
+    atlas: Atlas
+    graphs: tuple[KnowledgeGraph, ...]
+    simulation: Simulation | None = None
+    _halves: pd.DataFrame | None = None
+    _more: dict[str, KnowledgeGraph] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The atlas' name."""
+        return self.atlas.name
+
+    @property
+    def kind(self) -> Literal["real", "simulated"]:
+        """Whether anything was measured."""
+        return self.atlas.kind
+
+    @property
+    def lines(self) -> Mapping[str, CellLine]:
+        """Cell lines by name."""
+        return self.atlas.lines
+
+    def __getitem__(self, line: str) -> CellLine:
+        return self.atlas[line]
+
+    def perturbations(self) -> list[str]:
+        """Every perturbation of every line, sorted."""
+        return self.atlas.perturbations()
+
+    def view(self, line: str, split: Split = "per-line") -> TrainingView:
+        """What predictors may see when `line` is evaluated (`Atlas.view`)."""
+        return self.atlas.view(line, split)
+
+    @cached_property
+    def affinity(self) -> Affinity:
+        """How close knowledge puts any two genes: GO and STRING, or the simulated screen's own graphs."""
+        if self.kind == "simulated":
+            return Affinity.of_graphs(self.graphs)
+        return Affinity.load(self.perturbations())
+
+    def graph(self, name: str) -> KnowledgeGraph:
+        """One of `graphs` by its name, else a graph that `load_graphs` knows, or an edge list by its path.
+
+        InputError for an unknown name, and for a graph of real biology where the screen is a simulation.
+        """
+        known = {graph.name: graph for graph in self.graphs} | self._more
+        if name not in known:
+            if self.simulation is not None and "." not in name:
+                raise InputError(
+                    f"The simulated screen has no graph {name!r}; "
+                    f"it has {' and '.join(graph.name for graph in self.graphs)}, which are made with it."
+                )
+            self._more[name] = known[name] = load_graphs(name, self.perturbations())[0]
+        return known[name]
+
+    @cached_property
+    def halves(self) -> pd.DataFrame:
+        """Split-half correlations, one row per line, perturbation and random split.
+
+        Columns ``line``, ``perturbation``, ``n_cells``, ``split``, ``r``, and on a simulation ``shared``, the same with
+        all controls in both halves. A saved screen has one split. InputError where a line has no half-sample deltas.
+        """
+        if self._halves is not None:
+            return self._halves
+        tables = [stored_split(line).assign(line=line.name) for line in self.lines.values()]
+        return pd.concat(tables, ignore_index=True)
+
+
+def split_half(bulk: Pseudobulk, controls: Literal["split", "shared"] = "split") -> pd.DataFrame:
+    """Split-half correlation of every perturbation in every split that `bulk` accumulated.
+
+    Columns ``perturbation``, ``n_cells``, ``split`` and ``r``, one row for each perturbation and split.
+    """
+    frames = []
+    for split in range(bulk.splits):
+        r = pearson_delta(*bulk.halves(split, controls))
+        names = {"perturbation": bulk.perturbations, "n_cells": bulk.n_cells, "split": split, "r": r}
+        frames.append(pd.DataFrame(names))
+    if not frames:
+        raise InputError("Reproducibility needs at least one random split; accumulate the cells with splits=10.")
+    return pd.concat(frames, ignore_index=True)
+
+
+def stored_split(line: CellLine) -> pd.DataFrame:
+    """The same table from the one pair of half-sample deltas that an atlas stores."""
+    if line.half_a is None or line.half_b is None:
+        raise InputError(f"{line.name} has no half-sample deltas, so its reproducibility is unknown.")
+    r = pearson_delta(line.half_a, line.half_b)
+    return pd.DataFrame({"perturbation": line.perturbations, "n_cells": line.n_cells, "split": 0, "r": r})
