@@ -142,6 +142,17 @@ def similarity_of_lines(simulation: Simulation, draws: int = 1_000, seed: int = 
     return pd.concat(tables, ignore_index=True)
 
 
+def by_profile(table: pd.DataFrame) -> pd.DataFrame:
+    """`similarity_of_lines` with one column per profile: line, level, n, and each profile with its interval."""
+    renamed = table.rename(columns={"similarity": ""})
+    wide = renamed.pivot(index=["line", "level", "n"], columns="profile", values=["", "low", "high"])
+    wide.columns = [f"{profile}_{end}" if end else profile for end, profile in wide.columns]
+    names = [f"{profile}{end}" for profile in ("model", "noise-free", "measured") for end in ("", "_low", "_high")]
+    lines = list(dict.fromkeys(table["line"]))
+    wide = wide[names].reindex(lines, level="line").reindex(MEETING, level="level")
+    return wide.reset_index()
+
+
 def screens(atlas: str, simulation: Simulation) -> list[Atlas]:
     """The screens that a chapter's parameter `atlas` names, separated by commas, and that have expression deltas.
 
@@ -308,6 +319,13 @@ def broken_assumptions(seed: int = 0, draws: int = 500) -> pd.DataFrame:
             tables.append(table.assign(assumption=assumption, value=value, over=table["level"].map(over)))
     table = pd.concat(tables, ignore_index=True).assign(atlas="random hierarchies", kind="simulated")
     return table[["atlas", "kind", "assumption", "value", "level", "n", "similarity", "low", "high", "over"]]
+
+
+def first_middle_last(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `broken_assumptions` for pairs that share a complex, at three of the five steps of each assumption."""
+    rows = table[table["level"] == "complex"].groupby("assumption", sort=False).nth([0, 2, 4])
+    rows = rows.rename(columns={"low": "similarity_low", "high": "similarity_high"})
+    return rows.drop(columns=["atlas", "kind", "level"])
 
 
 def equal_descendants(scm: HierarchicalSCM, strength: ArrayLike) -> pd.DataFrame:

@@ -6,7 +6,7 @@ scores and returns a tidy data frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -55,6 +55,7 @@ def screens(
                     f"{screen.name}: {line.name} has gaps or no controls; "
                     "this part of the chapter needs expression deltas."
                 )
+        _ = screen.halves  # so that a screen without half-sample deltas is refused here and not after the scores
     return loaded
 
 
@@ -164,6 +165,16 @@ def with_correction(screens: Sequence[Screen], table: pd.DataFrame, correction: 
         parts.append(own.merge(tops, on="perturbation", validate="many_to_one"))
     merged = pd.concat(parts, ignore_index=True)
     return merged.assign(gap=merged["ceiling"] - merged["pearson"])
+
+
+def under_each(tables: Mapping[str, pd.DataFrame], study: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """A study of `scores` under several corrections: its rows below each other, with the column correction."""
+    results = []
+    for correction, table in tables.items():
+        result = study(table)
+        result.insert(len(HEAD), "correction", correction)
+        results.append(result)
+    return pd.concat(results, ignore_index=True).sort_values("line", kind="stable", key=_order)
 
 
 def ceiling_choices(
@@ -351,6 +362,11 @@ def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int =
 
 def _lines(screens: Sequence[Screen]) -> Iterator[tuple[Screen, tuple[str, CellLine]]]:
     return ((screen, item) for screen in screens for item in screen.atlas.lines.items())
+
+
+def _order(lines: pd.Series) -> pd.Series:
+    """Lines as numbers in the order of their first appearance."""
+    return pd.Series(pd.factorize(lines)[0], index=lines.index)
 
 
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

@@ -280,7 +280,7 @@ def panel(
 def _bin(low: float, high: float) -> str:
     if np.isinf(high):
         return f"{low}+"
-    return str(low) if high - low == 1 else f"{low}-{high - 1}"
+    return str(low) if high - low == 1 else f"{low}–{high - 1}"
 
 
 def _members(weights: sp.csr_matrix) -> list[NDArray[np.intp]]:

@@ -44,7 +44,7 @@ def draw_gains(axis: Axes, part: pd.DataFrame) -> None:
         colour = GREY if item["gain_low"] <= 0 <= item["gain_high"] else BLUE
         axis.plot([item["gain_low"], item["gain_high"]], [row, row], color=colour, linewidth=2)
         axis.plot(item["gain"], row, "o", color=colour, markersize=5)
-        text = f"{item['gain']:+.3f}".replace("-", "−")
+        text = f"{round(item['gain'], 3) + 0:+.3f}".replace("-", "−")
         axis.annotate(text, (item["gain"], row), (0, 5), textcoords="offset points", ha="center", fontsize=8)
     axis.set_yticks(rows, part["predictor"])
     axis.set_ylim(-0.6, len(part) - 0.3)
@@ -204,7 +204,7 @@ def neighbourhood(gene: str, members: Sequence[Neighbour], graph: KnowledgeGraph
         )
     axis.annotate(gene, (0, 0), (0, 9), textcoords="offset points", ha="center", fontsize=8.5, bbox=WHITE)
     axis.set_title(title, fontsize=9.5)
-    axis.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal")
+    axis.set(xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), aspect="equal")
     axis.set_axis_off()
 
 
