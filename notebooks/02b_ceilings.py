@@ -126,7 +126,7 @@ tables.shown(table, "The gap by part of the genes, simulated, with 95 % bootstra
 
 # %% [markdown] tags=["dense"]
 # The paper finds a very small gap for 60 % of the genes, about two thirds of the total in the next 30 % and the rest in the worst 10 %.
-# Here the 60-90 % hold .51 and .54 of the shortfall, and the worst 10 % a third or more.
+# Here the 60–90 % hold .51 and .54 of the shortfall, and the worst 10 % a third or more.
 # Judged by what a perfect predictor would score, the best 60 % are not at their ceiling either: that most genes are predicted nearly as well as possible is a statement about a ceiling that is too low.
 #
 # ### Effect size or neighbours?
@@ -141,7 +141,7 @@ figures.part_traits(ranked)
 
 # %% [markdown] tags=["dense"]
 # But a weak effect has a low ceiling as well.
-# Ranked by the gap to the ceiling, the magnitude hardly falls and the neighbours still do:
+# Ranked by the gap to the ceiling, the magnitude falls much less, in K562 within its intervals, while the neighbours there fall to a third:
 
 # %% tags=["dense", "hide-input"]
 tables.shown(ceilings.part_traits(scores, by="gap", seed=seed), "Means by part of the genes ranked by their gap, simulated, with 95 % bootstrap intervals over genes.")

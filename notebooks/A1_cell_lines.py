@@ -20,7 +20,7 @@
 # ```{admonition} Key takeaways
 # :class: tip
 # - In each of four simulated lines the union of the graphs beats the training mean; the weakest single graph does not in two of them.
-# - Under the `sqrt` ceiling the best 60 % of the genes lie at it or above it in every line, and the 60-90 % make about half of the shortfall.
+# - Under the `sqrt` ceiling the best 60 % of the genes lie at it or above it in every line, and the 60–90 % make about half of the shortfall.
 # - Pearson delta favours genes with large effects in every line, MSE and MAE those with small ones.
 # ```
 #

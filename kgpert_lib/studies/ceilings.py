@@ -31,7 +31,7 @@ from kgpert_lib.types import Split
 
 CALLS = "perturbqa"
 UNION = "union"
-PARTS = ("best 60 %", "60-90 %", "worst 10 %")
+PARTS = ("best 60 %", "60–90 %", "worst 10 %")
 EDGES = (0.6, 0.9)
 SCORES = ("pearson", "mse", "mae")
 TRAITS = ("magnitude", "control_likeness")

@@ -94,7 +94,7 @@ FINDINGS = (
         lambda line: abs(line.gap[PARTS[0]]) <= NEAR,
     ),
     Finding(
-        "share of the shortfall, 60-90 %",
+        "share of the shortfall, 60–90 %",
         "about 2/3",
         lambda line: line.shares[PARTS[1]],
         lambda line: abs(line.shares[PARTS[1]] - 2 / 3) <= TOLERANCE,
