@@ -226,7 +226,7 @@ tables.shown(power, "P value of the submodules in measured deltas, one simulated
 
 # %% [markdown]
 # In the model and without noise the submodules separate better than in all but a few of the shuffles.
-# In measured deltas the test finds them at p < .05 in three of six worlds (.037, .045 and .028; the others .064, .105 and .254): it has power for about half of such screens, and one screen settles little.
+# In measured deltas the test finds them at p < .05 in three of six worlds (.037, .045 and .028; the others .064, .11 and .25): it has power for about half of such screens, and one screen settles little.
 # The eye sees stripes instead: a subunit whose knock-down is strong agrees with all others, a buffered one (INTS14) with none.
 # The blocks that were reported for the real screens are clearer than these.
 #

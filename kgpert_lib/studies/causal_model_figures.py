@@ -104,21 +104,22 @@ def cross_line_map(cross: pd.DataFrame, atlas: Atlas, deltas: str = "measured") 
     """Correlation across cell lines of the deltas of the Integrator subunits, submodules framed.
 
     `cross` is `causal_model.cross_line` of the `atlas`, which is only named; on the diagonal is a gene with itself.
-    `deltas` says which deltas they are. Colours run from -1 to 1, so that two maps can be compared.
+    `deltas` says which deltas they are. Colours run from 0 to 0.8 on every map, so that
+    two maps can be compared.
     """
     submodule = integrator(list(cross.index))
     genes = list(submodule)
     lines = ", ".join(line_name(line) for line in atlas.lines)
     values = cross.loc[genes, genes].to_numpy()
     figure, axis = plt.subplots(figsize=(7.4, 5.6))
-    image = axis.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1)
+    image = axis.imshow(values, cmap="Reds", vmin=0, vmax=0.8)
     axis.set_title(f"{deltas} deltas, {lines}")
     axis.set_xticks(range(len(genes)), genes, rotation=90, fontsize=8.5)
     axis.set_yticks(range(len(genes)), genes, fontsize=8.5)
     axis.grid(False)
     for i, j in np.ndindex(values.shape):
         number = f"{values[i, j]:.2f}".replace("0.", ".")
-        colour = "white" if abs(values[i, j]) > 0.62 else "black"
+        colour = "white" if values[i, j] > 0.55 else "black"
         axis.text(j, i, number, ha="center", va="center", fontsize=6.5, color=colour)
     names = np.array(list(submodule.values()))
     edges = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
@@ -133,7 +134,7 @@ def cross_line_map(cross: pd.DataFrame, atlas: Atlas, deltas: str = "measured") 
             names[start], (len(genes) - 0.3, middle), va="center", fontsize=8.5, annotation_clip=False,
             style="italic" if names[start] == ALONE else "normal",
         )  # fmt: skip
-    figure.colorbar(image, ax=axis, label="correlation across lines", pad=0.24, shrink=0.85)
+    figure.colorbar(image, ax=axis, label="correlation across lines", pad=0.24, shrink=0.85, extend="both")
     return finished(figure, pd.DataFrame({"atlas": [atlas.name], "kind": [atlas.kind]}))
 
 

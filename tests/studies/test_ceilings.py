@@ -178,6 +178,40 @@ def test_an_atlas_without_replicates_is_refused(tmp_path):
         ceilings.screens(str(path), ["k562"])
 
 
+def test_the_gap_goes_with_neighbours_when_neighbours_make_it():
+    rng = np.random.default_rng(1)
+    neighbours, magnitude = rng.integers(0, 20, 150), rng.lognormal(size=150)
+    given = table(1 - neighbours / 20 + rng.normal(0, 0.05, 150), magnitude=magnitude, n_neighbours=neighbours)
+    row = ceilings.gap_correlations(given, draws=300).iloc[0]
+    assert row["neighbours"] == pytest.approx(spearmanr(given["gap"], neighbours)[0])
+    assert row["magnitude"] == pytest.approx(spearmanr(given["gap"], magnitude)[0])
+    assert row["neighbours"] < -0.9
+    assert row["difference_high"] < 0, "the number of neighbours matters more"
+    assert row["magnitude_low"] < row["magnitude"] < row["magnitude_high"]
+
+
+def test_traits_follow_the_ranking_that_is_named(scored):
+    by_gap = ceilings.part_traits(scored, by="gap")
+    own = scored[(scored["line"] == "k562") & (scored["predictor"] == "union")].sort_values("gap")
+    first = by_gap[(by_gap["line"] == "k562") & (by_gap["part"] == "best 60 %")].iloc[0]
+    assert first["magnitude"] == pytest.approx(own["magnitude"].head(9).mean())
+
+
+def test_a_study_under_each_correction_keeps_the_lines_together(screens, scored):
+    tables = {"sqrt": scored, "none": ceilings.with_correction(screens, scored, "none")}
+    both = ceilings.under_each(tables, ceilings.ceilings)
+    assert both["line"].tolist() == ["k562", "k562", "rpe1", "rpe1"]
+    assert both["correction"].tolist() == ["sqrt", "none"] * 2
+
+
+def test_the_bias_table_holds_the_mean_over_all_cells(screens):
+    calibration = ceiling.calibrate(ceiling.measure_simulated(screens), bins=(10, 20, 41), draws=50)
+    bias = ceilings.bias_table(calibration).set_index(["line", "target"])
+    rows = calibration[calibration["cells"] == "all"].set_index(["line", "target", "correction"])
+    assert bias.loc[("rpe1", "truth"), "sqrt"] == rows.loc[("rpe1", "truth", "sqrt"), "bias"]
+    assert bias.loc[("k562", "replicate"), "none_low"] == rows.loc[("k562", "replicate", "none"), "low"]
+
+
 def test_ceilings_under_every_correction(screens, scored):
     choices = ceilings.ceiling_choices(screens, scored).set_index(["line", "correction"])
     own = ceilings.ceilings(scored).set_index("line")

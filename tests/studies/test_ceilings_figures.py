@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from kgpert_lib.evaluation import ceiling, summaries
-from kgpert_lib.studies import ceilings
+from kgpert_lib.evaluation import ceiling
+from kgpert_lib.studies import ceilings, graph_neighbours
 from kgpert_lib.studies import ceilings_figures as figures
 
 
@@ -29,18 +29,19 @@ def words(figure: Figure) -> str:
     return " ".join([*found, *(text.get_text() for text in figure.texts)])
 
 
-def test_scores_stand_in_a_panel_a_line_under_the_mean_ceiling(scored):
-    tops = ceilings.ceilings(scored)
-    figure = figures.scores_under_ceiling(summaries.scores(scored, ["pearson"]), tops)
+def test_gains_stand_in_a_panel_a_line_under_the_ceiling_on_one_range(scored):
+    gains, room = graph_neighbours.gains(scored), ceilings.ceilings(scored, "training mean")
+    figure = figures.gains_under_ceiling(gains, room)
     assert titles(figure)[:3] == [
-        f"{name} (n = 15), ceiling {top:.3f}"
-        for name, top in zip(["K562", "RPE1", "HepG2"], tops["ceiling"], strict=True)
+        f"{name} (n = 15), ceiling {top:+.3f}" for name, top in zip(["K562", "RPE1", "HepG2"], room["gap"], strict=True)
     ]
     vertical = [line.get_xdata()[0] for line in figure.axes[0].lines if len(set(line.get_xdata())) == 1]
-    assert tops["ceiling"].iloc[0] in vertical
-    assert "atlas: simulated (simulated)" in words(figure)
-    mean = scored[(scored["line"] == "rpe1") & (scored["predictor"] == "union")]["pearson"].mean()
-    assert f"{mean:.3f}" in [text.get_text() for text in figure.axes[1].texts]
+    assert room["gap"].iloc[0] in vertical
+    assert "atlas: simulated" in words(figure)
+    assert "simulated (simulated)" not in words(figure)
+    gain = gains[(gains["line"] == "rpe1") & (gains["predictor"] == "union")]["gain"].item()
+    assert f"{gain:+.3f}".replace("-", "−") in [text.get_text() for text in figure.axes[1].texts]
+    assert len({axis.get_xlim() for axis in figure.axes[:3]}) == 1
 
 
 def test_every_test_gene_has_its_bar_and_every_part_its_share(scored):
