@@ -60,7 +60,7 @@ class LinearBaseline:
 
     def _embedding(self, line: TrainingLine, centred: FloatArray) -> FloatArray:
         """(m, components) principal component scores of the readout genes."""
-        from sklearn.decomposition import PCA
+        from sklearn.decomposition import PCA  # half a second that other predictors do not pay
 
         values = centred if line.control is None else centred + line.mean + line.control
         components = min(self.components, *(size - 1 for size in values.shape))

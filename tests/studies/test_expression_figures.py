@@ -38,7 +38,7 @@ def test_scores_stand_in_a_panel_a_line_under_the_mean_ceiling(scored):
     ]
     vertical = [line.get_xdata()[0] for line in figure.axes[0].lines if len(set(line.get_xdata())) == 1]
     assert tops["ceiling"].iloc[0] in vertical
-    assert "atlas: simulated (simulated)" in words(figure)
+    assert "atlas: simulated" in words(figure)
     mean = scored[(scored["line"] == "rpe1") & (scored["predictor"] == "union")]["pearson"].mean()
     assert f"{mean:.3f}" in [text.get_text() for text in figure.axes[1].texts]
 
