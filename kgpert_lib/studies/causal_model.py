@@ -146,7 +146,7 @@ def by_profile(table: pd.DataFrame) -> pd.DataFrame:
     """`similarity_of_lines` with one column per profile: line, level, n, and each profile with its interval."""
     renamed = table.rename(columns={"similarity": ""})
     wide = renamed.pivot(index=["line", "level", "n"], columns="profile", values=["", "low", "high"])
-    wide.columns = [f"{profile}_{end}" if end else str(profile) for end, profile in wide.columns.to_list()]
+    wide.columns = pd.Index([f"{key[1]}_{key[0]}" if key[0] else key[1] for key in wide.columns])
     names = [f"{profile}{end}" for profile in ("model", "noise-free", "measured") for end in ("", "_low", "_high")]
     lines = list(dict.fromkeys(table["line"]))
     wide = wide[names].reindex(lines, level="line").reindex(MEETING, level="level")
@@ -323,8 +323,9 @@ def broken_assumptions(seed: int = 0, draws: int = 500) -> pd.DataFrame:
 
 def first_middle_last(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `broken_assumptions` for pairs that share a complex, at three of the five steps of each assumption."""
-    rows: pd.DataFrame = table[table["level"] == "complex"].groupby("assumption", sort=False).nth([0, 2, 4])
-    rows = rows.rename(columns={"low": "similarity_low", "high": "similarity_high"})
+    complexes = table[table["level"] == "complex"]
+    step = complexes.groupby("assumption", sort=False).cumcount()
+    rows = complexes[step.isin([0, 2, 4])].rename(columns={"low": "similarity_low", "high": "similarity_high"})
     return rows.drop(columns=["atlas", "kind", "level"])
 
 

@@ -200,7 +200,7 @@ def bias_table(calibration: pd.DataFrame) -> pd.DataFrame:
     """
     wide = calibration[calibration["cells"] == "all"].rename(columns={"bias": ""})
     wide = wide.pivot(index=["line", "target", "n"], columns="correction", values=["", "low", "high"])
-    wide.columns = [f"{name}_{end}" if end else str(name) for end, name in wide.columns.to_list()]
+    wide.columns = pd.Index([f"{key[1]}_{key[0]}" if key[0] else key[1] for key in wide.columns])
     return wide[[f"{name}{end}" for name in CORRECTIONS for end in ("", "_low", "_high")]].reset_index()
 
 
