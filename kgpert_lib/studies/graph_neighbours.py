@@ -119,7 +119,7 @@ def gains(scores: pd.DataFrame, reference: str = MEAN, seed: int = 0) -> pd.Data
     tables = []
     for head, part in scores.groupby(["atlas", "kind"], sort=False):
         table = summaries.paired_tests(part, reference=reference, seed=seed)
-        atlas, kind = head
+        atlas, kind = map(str, head)
         tables.append(table.assign(atlas=atlas, kind=kind))
     tests = pd.concat(tables, ignore_index=True).rename(
         columns={"method_a": "predictor", "n_pairs": "n", "mean_difference": "gain"}
@@ -128,7 +128,7 @@ def gains(scores: pd.DataFrame, reference: str = MEAN, seed: int = 0) -> pd.Data
     wide = scores.pivot(index=[*HEAD, "perturbation"], columns="predictor", values="pearson")
     difference = wide.sub(wide[reference], axis=0).round(stats.DIGITS)
     for name, side in (("better", difference > 0), ("worse", difference < 0)):
-        share = side.groupby(level=HEAD).mean().stack().rename(name)
+        share = pd.Series(side.groupby(level=HEAD).mean().stack(), name=name)
         tests = tests.join(share, on=[*HEAD, "predictor"])
     return tests[[*HEAD, "predictor", "n", "gain", "gain_low", "gain_high", "better", "worse", "p_holm"]]
 
