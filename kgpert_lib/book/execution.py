@@ -68,7 +68,15 @@ class _Engine(NBClientEngine):
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
         """Run the notebook in `folder`; papermill's own `cwd` would move this process, which all threads share."""
         resources = {"metadata": {"path": str(options["folder"])}}
-        client = _Client(nb_man, kernel_name=kernel_name, timeout=None, record_timing=False, resources=resources)
+        quiet = ["--IPKernelApp.log_level=ERROR"]  # its note on encryption would stand between the bars
+        client = _Client(
+            nb_man,
+            kernel_name=kernel_name,
+            timeout=None,
+            record_timing=False,
+            resources=resources,
+            extra_arguments=quiet,
+        )
         options["register"](client)
         client.execute(env=options["environment"])
 
@@ -121,6 +129,8 @@ def execute(
             complete = not notebook.metadata.papermill["exception"]  # papermill takes `sys.exit()` for an end
         except (PapermillExecutionError, DeadKernelError):
             complete = False
+        if stopping:
+            return
         if not complete:
             raise BuildError(_report(chapter, clients[chapter].nb, failed))
         with atomic(page) as scratch:
