@@ -200,7 +200,8 @@ def bias_table(calibration: pd.DataFrame) -> pd.DataFrame:
     """
     wide = calibration[calibration["cells"] == "all"].rename(columns={"bias": ""})
     wide = wide.pivot(index=["line", "target", "n"], columns="correction", values=["", "low", "high"])
-    wide.columns = [f"{name}_{end}" if end else name for end, name in wide.columns]
+    ends, names = (wide.columns.get_level_values(k).astype(str) for k in (0, 1))
+    wide.columns = pd.Index([f"{name}_{end}" if end else name for end, name in zip(ends, names, strict=True)])
     return wide[[f"{name}{end}" for name in CORRECTIONS for end in ("", "_low", "_high")]].reset_index()
 
 
