@@ -62,7 +62,6 @@ class BuildResult:
     reused: list[str]
     pages: dict[str, Path]
     rendered: bool
-    seconds: float
 
 
 def build(
@@ -89,9 +88,8 @@ def build(
     BuildError
         A cell failed or Sphinx warned; the last good book is untouched.
     """
-    started = time.monotonic()
     root, parameters = root.resolve(), dict(sorted((parameters or {}).items()))
-    workers = workers or os.cpu_count() or 1
+    workers = (os.cpu_count() or 1) if workers is None else workers
     if workers < 1:
         raise InputError(f"workers={workers} is not possible; give 1 or more.")
     config, toc = read_yaml(root / "_config.yml"), read_yaml(root / "_toc.yml")
@@ -120,7 +118,7 @@ def build(
             target = root / "_build" / "runs" / slug / "html"
         rendered = _render(stage, target, scratch, say)
     reused = [c.name for c in selected if c.name not in executed]
-    return BuildResult(target, executed, reused, pages, rendered, time.monotonic() - started)
+    return BuildResult(target, executed, reused, pages, rendered)
 
 
 def library_state(root: Path) -> str:
@@ -133,9 +131,8 @@ def library_state(root: Path) -> str:
         *(p for p in _files(root / "kgpert_lib") if not {"book", "cli", "_data"} & set(p.relative_to(root).parts)),
         *(p for p in _files(root / "data") if p.suffix != ".md"),
         *_files(paths.cache_dir() / "answers"),
+        *root.glob("requirements.lock"),
     ]
-    lock = root / "requirements.lock"
-    files += [lock] if lock.is_file() else []
     names = [os.path.relpath(path, root) for path in files]
     return digest(str(sys.version_info[:2]), *names, *files)
 
@@ -304,12 +301,14 @@ def _stamp(target: Path) -> Any:
 
 def _listing(pages: Path) -> str:
     """A digest over name, size and time of every file, so that pages changed by hand are rendered again."""
-    files = [p for p in _files(pages) if p.name != STAMP]
-    return digest(json.dumps([[str(p.relative_to(pages)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]))
+    files = [(str(p.relative_to(pages)), p.stat()) for p in _files(pages)]
+    return digest(json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in files]))
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    """All files below a folder but hidden ones and compiled modules."""
+    files = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return sorted(p for p in files if "__pycache__" not in p.parts)
 
 
 if __name__ == "__main__":  # `make store`

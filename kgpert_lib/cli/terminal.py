@@ -35,7 +35,19 @@ _LINES = ("k562", "rpe1", "hepg2", "jurkat")  # completed by the shell; an atlas
 PREDICTORS = (
     "mean", "linear", "string", "go", "union", "weighted", "filled", "weighted-filled", "shuffled"
 )  # fmt: skip
-PREDICTOR_HELP = f"{', '.join(PREDICTORS)}, or graphs joined by +."
+MODEL_PREDICTORS = (  # from recorded answers of a language model, SmolLM2 unless the name goes on with :MODEL
+    "langpert",
+    "langpert-inside",
+    "langpert-first",
+    "langpert-random",
+    "langpert-random-training",
+    "name-prefix",
+    "edits",
+    "edits-random",
+    "edits-random-training",
+    "union-name-prefix",
+)
+PREDICTOR_HELP = f"{', '.join((*PREDICTORS, *MODEL_PREDICTORS))}, or graphs joined by +."
 
 _SPLIT_HELP = (
     "What the rows of other cell lines may hold: per-line, whatever is for training there; "
@@ -49,7 +61,7 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
 
 
 complete_line = _starting_with(*_LINES, "all")
-complete_predictor = _starting_with(*PREDICTORS)
+complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
 
 AtlasOption = Annotated[
     str,

@@ -85,7 +85,7 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
         shared = split_half(bulk, "shared")["r"]
         halves.append(split_half(bulk).assign(line=name, shared=shared))
     table = pd.concat(halves, ignore_index=True)
-    return Screen(simulation.filed(cells), tuple(simulation.graphs), simulation, table)
+    return Screen(simulation.as_atlas(cells), tuple(simulation.graphs), simulation, table)
 
 
 def _saved_graphs(folder: Path) -> tuple[KnowledgeGraph, ...]:

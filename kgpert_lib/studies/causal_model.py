@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import correlation_matrix
+from kgpert_lib.metrics.stats import percentile_interval
 from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.pseudobulk import Pseudobulk
@@ -97,8 +98,7 @@ def mean_over_pairs(
     weight = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
     total = np.einsum("dn,dn->d", weight @ mask, weight)
     drawn = np.einsum("dn,dn->d", weight @ summands, weight)[total > 0] / total[total > 0]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(summands.sum() / mask.sum()), float(low), float(high)
+    return float(summands.sum() / mask.sum()), *percentile_interval(drawn)
 
 
 def similarity_by_level(similarity: ArrayLike, scm: HierarchicalSCM, draws: int = 1_000, seed: int = 0) -> pd.DataFrame:
@@ -221,8 +221,8 @@ def blocks(cross: pd.DataFrame, submodule: Mapping[str, str], draws: int = 1_000
     values = cross.to_numpy(np.float64)
     own = values.diagonal()[inside]
     pick = np.random.default_rng(seed).integers(len(own), size=(draws, len(own)))
-    low, high = np.quantile(own[pick].mean(axis=1), [0.025, 0.975])
-    rows = [("a subunit and itself", len(own), float(own.mean()), float(low), float(high))]
+    interval = percentile_interval(own[pick].mean(axis=1))
+    rows = [("a subunit and itself", len(own), float(own.mean()), *interval)]
     for name, mask in groups.items():
         rows.append((name, int(np.triu(mask | mask.T, 1).sum()), *mean_over_pairs(values, mask, draws, seed)))
     return pd.DataFrame(rows, columns=["pairs", "n", "similarity", "low", "high"])

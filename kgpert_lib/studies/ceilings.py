@@ -351,7 +351,7 @@ def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int =
         for score, trait in product(SCORES, TRAITS):
             x, y = own[score].to_numpy(), own[trait].to_numpy()
             drawn = pearson_delta(rankdata(x[pick], axis=1), rankdata(y[pick], axis=1))
-            low, high = np.quantile(drawn, [0.025, 0.975])
+            low, high = stats.percentile_interval(drawn)
             rho = _correlation(rankdata(x), rankdata(y))
             rows.append((*head, score, trait, len(own), rho, low, high, _correlation(x, y)))
     names = ["score", "trait", "n", "spearman", "spearman_low", "spearman_high", "pearson"]

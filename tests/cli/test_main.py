@@ -15,6 +15,7 @@ import kgpert_lib
 from kgpert_lib.cli import terminal
 from kgpert_lib.cli.commands import app
 from kgpert_lib.downloads import fetch
+from kgpert_lib.llm.named import SOURCES
 from kgpert_lib.predictors import named
 from kgpert_lib.predictors.predictions import Predictions
 from tests import worlds
@@ -210,6 +211,7 @@ def test_the_shell_completes_commands_and_cell_lines():
 
 def test_the_names_of_predictors_in_the_help_are_those_that_can_be_built():
     assert tuple(named.PREDICTORS) == terminal.PREDICTORS
+    assert tuple(SOURCES) == terminal.MODEL_PREDICTORS
 
 
 def test_help_imports_no_table_and_no_array():

@@ -177,6 +177,15 @@ def test_a_gene_that_looks_like_markup_is_printed_as_it_is(kgpert, here):
     assert out.startswith("[/x] in k562, atlas toy")
 
 
+def test_a_saved_simulation_is_predicted_from_its_own_graphs(kgpert, tmp_path):
+    assert kgpert("simulate", "-o", tmp_path / "s", "--size", "tiny", "--line", "K562")[0] == 0
+    common = ("predict", "INTS9", "--atlas", tmp_path / "s" / "atlas", "--no-trust", "--json")
+    for options, names in (((), {"complexes", "pathways"}), (("--graph", "pathways"), {"pathways"})):
+        code, out, _ = kgpert(*common, *options)
+        assert code == 0
+        assert set().union(*(n["graphs"] for n in json.loads(out)["neighbours"])) == names
+
+
 @pytest.mark.needs_mirror
 def test_ints9_is_predicted_from_the_integrator(real):
     done = real("predict", "INTS9", "--line", "k562", "--json")
