@@ -126,8 +126,8 @@ def gains(scores: pd.DataFrame, reference: str = MEAN, seed: int = 0) -> pd.Data
     )
     tests = tests.rename(columns={"low": "gain_low", "high": "gain_high"})
     wide = scores.pivot(index=[*HEAD, "perturbation"], columns="predictor", values="pearson")
-    difference = wide.sub(wide[reference], axis=0)
-    for name, side in (("better", difference > stats.ROUNDING), ("worse", difference < -stats.ROUNDING)):
+    difference = wide.sub(wide[reference], axis=0).round(stats.DIGITS)
+    for name, side in (("better", difference > 0), ("worse", difference < 0)):
         share = side.groupby(level=HEAD).mean().reset_index().melt(HEAD, var_name="predictor", value_name=name)
         tests = tests.merge(share, on=[*HEAD, "predictor"])
     return tests[[*HEAD, "predictor", "n", "gain", "gain_low", "gain_high", "better", "worse", "p_holm"]]
