@@ -269,7 +269,7 @@ def gap_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = D
         first, second = pearson_delta(gap, magnitude), pearson_delta(gap, neighbours)
         row: list[object] = [*head, len(own)]
         for values in (first, second, np.abs(first) - np.abs(second)):
-            row += [values[0], *percentile_interval(values[1:])]
+            row += [values[0], *stats.percentile_interval(values[1:])]
         rows.append(row)
     names = [f"{v}{end}" for v in ("magnitude", "neighbours", "difference") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*HEAD, "n", *names])
