@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -160,13 +161,13 @@ def _executed(
     store = root / "_build" / "executed"
     store.mkdir(exist_ok=True)
     state = library_state(root)
-    values = {chapter: chapter.defaults | chapter.own(parameters) for chapter in chapters}
-    needed = {chapter: cells.data_files(chapter.notebook, values[chapter]) for chapter in chapters}
-    failed = fetch_all(dict.fromkeys(name for names in needed.values() for name in names)).failed  # one look for all
+    needed = {c: cells.data_files(c.notebook, c.defaults | c.own(parameters)) for c in chapters}
+    failed = fetch_all(dict.fromkeys(chain(*needed.values()))).failed  # a host is asked once for all chapters
     pages, runs = {}, {}
     for chapter in chapters:
         own = chapter.own(parameters)
-        notebook = cells.runnable(chapter.notebook, values[chapter], has_data=failed.keys().isdisjoint(needed[chapter]))
+        has_data = failed.keys().isdisjoint(needed[chapter])
+        notebook = cells.runnable(chapter.notebook, chapter.defaults | own, has_data)
         page = pages[chapter.name] = store / f"{chapter.name}-{chapter_digest(notebook, own, state)}.ipynb"
         if _has_outputs(page):
             say(f"{chapter.name}: unchanged, not executed")

@@ -69,14 +69,8 @@ class _Engine(NBClientEngine):
         """Run the notebook in `folder`; papermill's own `cwd` would move this process, which all threads share."""
         resources = {"metadata": {"path": str(options["folder"])}}
         quiet = ["--IPKernelApp.log_level=ERROR"]  # its note on encryption would stand between the bars
-        client = _Client(
-            nb_man,
-            kernel_name=kernel_name,
-            timeout=None,
-            record_timing=False,
-            resources=resources,
-            extra_arguments=quiet,
-        )
+        settings = {"timeout": None, "record_timing": False, "resources": resources, "extra_arguments": quiet}
+        client = _Client(nb_man, kernel_name=kernel_name, **settings)
         options["register"](client)
         client.execute(env=options["environment"])
 
