@@ -148,7 +148,7 @@ def chapter_digest(notebook: Any, parameters: Mapping[str, Any], state: str) -> 
 def _scratch(build_dir: Path) -> Iterator[Path]:
     """A scratch folder, for one build at a time; what a killed build left behind goes first."""
     with locked(build_dir / "book", wait=False):
-        for old in build_dir.glob(".scratch-*"):
+        for old in (*build_dir.glob(".scratch-*"), *build_dir.glob("*/.kgpert-*")):
             shutil.rmtree(old, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".scratch-", dir=build_dir, ignore_cleanup_errors=True) as scratch:
             yield Path(scratch)
