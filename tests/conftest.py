@@ -1,6 +1,7 @@
 """Fixtures for every test: a cache of its own, and the mirror of real downloads where there is one."""
 
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -16,6 +17,9 @@ _MIRROR = Path(os.environ.get("KGPERT_MIRROR") or _SIBLING).resolve()
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell that runs the tests in the background has them ignore it, and the processes they start inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "needs_mirror: needs real downloads in KGPERT_MIRROR (left out without them)")
 
 
