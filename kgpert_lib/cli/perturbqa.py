@@ -57,10 +57,10 @@ def vote(
         f"voting lines: {', '.join(lines)}:\n"
         f"auroc {figures['auroc']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}], mean over {figures['genes']} "
         f"readout genes, {figures['questions']} questions;\n"
-        f"gain over the plain union {figures['gain']:+.3f} [{figures['gain_low']:+.3f}, {figures['gain_high']:+.3f}] "
-        "(95 % bootstrap over perturbations);\n"
-        f"probabilities: Brier score {figures['brier']:.3f} (base rates alone {figures['brier_base_rate']:.3f}), off by "
-        f"{figures['calibration_error']:.3f} on average; "
+        f"gain over the plain union {figures['gain']:+.3f} "
+        f"[{figures['gain_low']:+.3f}, {figures['gain_high']:+.3f}] (95 % bootstrap over perturbations);\n"
+        f"probabilities: Brier score {figures['brier']:.3f} (base rates alone {figures['brier_base_rate']:.3f}), "
+        f"off by {figures['calibration_error']:.3f} on average; "
         f"{figures['masked']} questions about the perturbed gene itself were masked."
     )
     if trust := figures["trust"]:
@@ -86,9 +86,8 @@ def _figures(scores: RuleScores, rule: Rule, screen: Screen) -> dict[str, Any]:
         trust = covered(table).iloc[0, 1:].to_dict()
     except TooFewPerturbationsError:
         trust = None
-    figures: dict[str, Any] = {
-        key: float(row[key]) for key in ("auroc", "low", "high", "gain", "gain_low", "gain_high")
-    }
+    names = ("auroc", "low", "high", "gain", "gain_low", "gain_high")
+    figures: dict[str, Any] = {name: float(row[name]) for name in names}
     figures |= {key: int(row[key]) for key in ("genes", "questions")}
     figures |= {"masked": questions.masked, "brier": reliability.brier, "calibration_error": reliability.error}
     figures["brier_base_rate"] = calibration(scores.voter.base[questions.column], questions.label).brier
@@ -168,9 +167,9 @@ def _reasons(answer: Answer) -> str:
         lines.append(f"Evidence on {names[task]}, added to the base rate: {terms}{most}.")
     lines.append(f"Voting lines: {', '.join(answer.voting_lines)}.")
     lines += [
-        f"Trust: votes on the {names[task]} of genes after knocking down {answer.perturbation} give the measured answer "
-        f"an expected probability of {value['expected']:.2f} [{value['low']:.2f}, {value['high']:.2f}], on average over "
-        "its questions (80 % interval, from its neighbourhood)."
+        f"Trust: votes on the {names[task]} of genes after knocking down {answer.perturbation} give the measured "
+        f"answer an expected probability of {value['expected']:.2f} [{value['low']:.2f}, {value['high']:.2f}], "
+        "on average over its questions (80 % interval, from its neighbourhood)."
         for task, value in answer.trust.items()
     ]
     return "\n".join([*lines, answer.note] if answer.note else lines)

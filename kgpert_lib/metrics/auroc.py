@@ -83,7 +83,7 @@ def resampled(
     base = below[first[up]]
     gene_up, start = np.unique(code[up], return_index=True)
     edge = below[np.searchsorted(code, gene_up, "left")], below[np.searchsorted(code, gene_up, "right")]
-    # Weighted ranks of a hundred samples at once; a library call per gene and sample would be 1,000 times as many calls.
+    # Weighted ranks of a hundred samples at once: a library call per gene and sample would cost hundreds of times more.
     out = []
     for weight in _samples(len(names), draws, seed):
         down = np.zeros((int((~t).sum()) + 1, weight.shape[1]), np.float32)
@@ -120,8 +120,9 @@ def compare(
     """Every rule's AUROC, and its gain over `REFERENCE`, with a paired bootstrap over perturbations as in `auroc`.
 
     One row per rule: ``rule``, ``auroc``, ``low``, ``high``, ``gain``, ``gain_low``, ``gain_high`` (95 %), ``p``
-    (two-sided, from the share of samples in which the gain has the other sign, at least 1 / draws), ``step``, ``step_low``, ``step_high`` (over the rule before, NaN for the first), ``genes``,
-    ``questions``.
+    (two-sided, from the share of samples in which the gain has the other sign, at least 1 / draws), ``step``,
+    ``step_low``, ``step_high`` (over the rule before, NaN for the first), ``genes``, ``questions``.
+    InputError without scores of `REFERENCE`.
     """
     if REFERENCE not in scores:
         raise InputError(f"No scores of the rule {REFERENCE!r}; there are {', '.join(scores)}.")

@@ -222,9 +222,7 @@ class Asker:
 
     def _note(self, gene: str, target: str, status: str, measured: int | None) -> str:
         if status == "train" and measured is not None:
-            return (
-                f"{gene} and {target} were measured in training (call {measured:+d}): the screen answers this itself."
-            )
+            return f"{gene} and {target} were measured in training (call {measured:+d}): the screen itself answers."
         if not self.affinity.known(np.array([gene]))[0]:
             return f"{gene} is in no graph, so the base rate of {target} is the answer."
         return ""
@@ -252,8 +250,8 @@ def voting_lines(voters: Iterable[Voter], rule: Rule) -> list[str]:
             say += others
         if rule in ("completion", "mixed") and voter.choices.joint:
             say += others
-        lines += [name for name in say if name not in lines]
-    return lines
+        lines += say
+    return list(dict.fromkeys(lines))
 
 
 def _answers(changes: FloatArray, rises: FloatArray) -> tuple[NDArray[np.str_], FloatArray]:

@@ -22,8 +22,9 @@ from kgpert_lib.types import Split
 
 @dataclass(frozen=True, eq=False)
 class RuleScores:
-    """One line, split and task: `table` as in `metrics.auroc.compare`, the `questions`, each rule's probabilities (q,), and
-    the fitted `voter`.
+    """One line, split and task: the `questions`, each rule's (q,) `probability`, the fitted `voter`, and the scores.
+
+    `table` is as in `metrics.auroc.compare`.
     """
 
     line: str

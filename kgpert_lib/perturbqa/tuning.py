@@ -154,7 +154,7 @@ def load(split: Split, task: Task, path: Path | None = None) -> Choices:
 
 
 def candidates(split: Split, task: Task, path: Path | None = None) -> pd.DataFrame:
-    """Every candidate of one split and task: `FIGURES` and one column per setting, blank where the stage does not have it."""
+    """Every candidate of one split and task: `FIGURES` and one column per setting, blank where it is not tried."""
     return pd.DataFrame(_read(path)["candidates"][f"{split}/{task}"])
 
 

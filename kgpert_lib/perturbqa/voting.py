@@ -184,8 +184,7 @@ class VotingData:
                 genes = normalised(self._gene_weight(c.pull, c.string), c.prior)
             return factorise(stacked, normalised(weight, c.prior), c.rank, c.ridge, genes)._asdict()
 
-        settings = (c.base_prior, c.string, c.prior, c.pull, c.rank, c.ridge, c.gene_affinity)
-        key = ("factors", task, signed, joint, settings)
+        key = ("factors", task, signed, joint, _fit_settings(c))
 
         def build() -> tuple[NameArray, Factors]:
             if not self.cache:
@@ -200,8 +199,13 @@ class VotingData:
 
         Cosine of their factors in calls and in signed calls, to a power, 0 where it is negative.
         """
+        if columns is None:
+            every = np.arange(len(self.genes))
+            return self._once(("profiles", _fit_settings(c), c.profile_power), lambda: self._similar(c, every))
+        return self._similar(c, columns)
+
+    def _similar(self, c: Choices, own: NDArray[np.intp]) -> FloatArray:
         unit = self._profile_vectors(c)
-        own = np.arange(len(unit)) if columns is None else columns
         similar: FloatArray = np.maximum(unit[own] @ unit.T, 0) ** np.float32(c.profile_power)
         similar[np.arange(len(own)), own] = 0
         similar /= similar.sum(axis=1, keepdims=True) + np.float32(1e-6)
@@ -219,8 +223,7 @@ class VotingData:
             unit: FloatArray = both / (np.linalg.norm(both, axis=1, keepdims=True) + 1e-6)
             return unit
 
-        settings = (c.base_prior, c.string, c.prior, c.pull, c.rank, c.ridge, c.gene_affinity)
-        return self._once(("profiles", settings), build)
+        return self._once(("profile vectors", _fit_settings(c)), build)
 
     def _gene_weight(self, power: float, string: float) -> FloatArray:
         """(m, m) affinity between readout genes."""
@@ -230,6 +233,11 @@ class VotingData:
         if key not in self._memo:
             self._memo[key] = build()
         return self._memo[key]
+
+
+def _fit_settings(c: Choices) -> tuple[float, ...]:
+    """The settings that completion factors depend on."""
+    return (c.base_prior, c.string, c.prior, c.pull, c.rank, c.ridge, c.gene_affinity)
 
 
 class Voter:

@@ -67,7 +67,8 @@ def reliability(table: pd.DataFrame, note: str) -> Figure:
 def trust(table: pd.DataFrame, note: str, score: str = "Pearson delta") -> Figure:
     """Reached against expected score of test perturbations with their 80 % intervals, sorted by expectation.
 
-    One panel per line, or one row of panels per line where `table` has tasks; then a dashed line is what base rates reach.
+    One panel per line, or one row of panels per line where `table` has tasks; a dashed line then marks what
+    base rates reach.
     """
     lines, tasks = table["line"].unique(), list(table["task"].unique()) if "task" in table else [None]
     shape = (len(lines), len(tasks)) if len(tasks) > 1 else (1, len(lines))
