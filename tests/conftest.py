@@ -27,14 +27,23 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
         config.stash[_LEFT_OUT] = len(left_out)
+        if hasattr(config, "workeroutput"):  # a worker of pytest-xdist tells the process that prints the summary
+            config.workeroutput["without_mirror"] = len(left_out)
 
 
 _LEFT_OUT = pytest.StashKey[int]()
 
 
-def pytest_report_collectionfinish(config):
-    count = config.stash.get(_LEFT_OUT, 0)
-    return f"left out {count} tests on real downloads: set KGPERT_MIRROR to a folder that holds them" if count else None
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("without_mirror", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if count := config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"left out {count} tests on real downloads: set KGPERT_MIRROR to a folder that holds them"
+        )
 
 
 @pytest.fixture(autouse=True)

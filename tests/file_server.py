@@ -19,7 +19,9 @@ class FileServer:
 
     Faults: an HTTP status such as ``"500"``; ``"truncate"`` and ``"reset"`` break off after half of the body;
     ``"stall"`` does so until `release` is set; ``"wrong"`` flips the bytes; ``"whole"`` ignores Range;
-    ``"half-whole"`` ignores Range and breaks off; ``"page"`` answers with HTML.
+    ``"half-whole"`` ignores Range and breaks off; ``"page"`` answers with HTML; ``"trickle"`` sends one byte at a
+    time until the client gives up; ``"lengthless"`` gives a Content-Length that is no number; a fault that starts
+    with ``"->"`` redirects to the rest of it.
     """
 
     def __init__(self):
@@ -58,12 +60,17 @@ class FileServer:
         if body is None or fault.isdigit():
             handler.send_error(int(fault) if fault else 404)
             return
+        if fault.startswith("->"):
+            handler.send_response(302)
+            handler.send_header("Location", fault.removeprefix("->"))
+            handler.end_headers()
+            return
         rest = body[start:]
         if fault == "wrong":
             rest = bytes(255 - b for b in rest)
         handler.send_response(206 if start else 200)
         handler.send_header("Content-Type", "text/html" if fault == "page" else "application/octet-stream")
-        handler.send_header("Content-Length", str(len(rest)))
+        handler.send_header("Content-Length", "many" if fault == "lengthless" else str(len(rest)))
         handler.send_header("ETag", tag)
         if start:
             handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
@@ -79,6 +86,8 @@ class FileServer:
             self.stalled.set()
             self.release.wait()
             self.send(handler, path, rest)
+        elif fault == "trickle":
+            self.trickle(handler, rest)
         elif fault not in ("truncate", "half-whole"):
             self.send(handler, path, rest)
 
@@ -86,6 +95,15 @@ class FileServer:
         try:
             handler.wfile.write(data)
             self.sent[path] += len(data)
+        except OSError:
+            pass
+
+    def trickle(self, handler, data):
+        try:
+            for byte in data:
+                handler.wfile.write(bytes([byte]))
+                if self.release.wait(0.001):
+                    return
         except OSError:
             pass
 

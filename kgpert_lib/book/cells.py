@@ -1,22 +1,21 @@
 """Cells of a chapter whose data is not on this machine, or whose atlas its parameter ``atlas`` does not name.
 
 Three tags say what a cell needs. ``needs-data``: PerturbQA. ``dense``: an expression atlas, which is any other.
-``simulated``: the simulated atlas. Cells of an atlas that is not named are not run, and `fitting` leaves them and
-the text with the same tags off the page. Where PerturbQA is named and its files can be neither found nor
-downloaded, a box that says how to fetch them stands in the place of its results.
+``simulated``: the simulated atlas. Cells of an atlas that is not named are not run, and neither they nor the text
+with the same tags are on the page. Where PerturbQA is named and its files can be neither had nor downloaded, a box
+that says how to fetch them stands in the place of its results.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from kgpert_lib.downloads.fetch import fetch_all
 from kgpert_lib.screens import perturbqa
 
 TAG = "needs-data"
-WANTED: Mapping[str, Callable[[list[str]], bool]] = {
+NEEDS: Mapping[str, Callable[[list[str]], bool]] = {
     TAG: lambda names: "perturbqa" in names,
     "dense": lambda names: any(name != "perturbqa" for name in names),
     "simulated": lambda names: "simulated" in names,
@@ -28,61 +27,53 @@ BOX = (
 )
 
 
-def tagged(cell: Any) -> bool:
+def needs_data(cell: Any) -> bool:
     """True for a code cell that uses downloaded data."""
     return cell is not None and cell.cell_type == "code" and _has(cell, {TAG})
 
 
-def unnamed(parameters: Mapping[str, Any]) -> set[str]:
+def unused_tags(parameters: Mapping[str, Any]) -> set[str]:
     """The tags whose atlas the parameter ``atlas`` does not name; none for a chapter without that parameter."""
     if "atlas" not in parameters:
         return set()
     names = [name.strip() for name in str(parameters["atlas"]).split(",") if name.strip()]
-    return {tag for tag, wanted in WANTED.items() if not wanted(names)}
+    return {tag for tag, applies in NEEDS.items() if not applies(names)}
 
 
-def fitting(page: Any, parameters: Mapping[str, Any]) -> Any:
+def without_unused(page: Any, parameters: Mapping[str, Any]) -> Any:
     """The page without the cells, text and code, of atlases that are not named; `page` itself is changed."""
-    tags = unnamed(parameters)
+    tags = unused_tags(parameters)
     page.cells = [cell for cell in page.cells if not _has(cell, tags)]
     return page
 
 
-def missing(notebook: Any, parameters: Mapping[str, Any]) -> bool:
-    """True when cells want PerturbQA and it can be neither found nor downloaded (what can be, is)."""
-    if TAG in unnamed(parameters) or not any(map(tagged, notebook.cells)):
-        return False
-    lines = parameters.get("lines") or perturbqa.LINES
-    return bool(fetch_all([name for line in lines for name in perturbqa.files(line)]).failed)
+def runnable(notebook: Any, parameters: Mapping[str, Any]) -> Any:
+    """A copy of the notebook in which the cells that cannot run are empty or show `BOX`.
 
-
-def without(notebook: Any, tags: Collection[str], html: str = "") -> Any:
-    """The notebook with the code cells of these tags emptied; the first one below each heading shows `html`."""
-    import nbformat
-
-    bare = nbformat.from_dict(notebook)
-    fresh = True
-    for cell in bare.cells:
-        if cell.cell_type == "markdown" and any(row.startswith("#") for row in cell.source.splitlines()):
-            fresh = True
-        if cell.cell_type == "code" and _has(cell, tags):
-            show = fresh and html
-            cell.source = f"from IPython.display import HTML\nHTML({html!r})" if show else "None"
-            fresh = False
+    PerturbQA's files are downloaded where a cell needs them and that is possible.
+    """
+    unused = unused_tags(parameters)
+    bare = empty_cells(notebook, unused)
+    if TAG not in unused and any(map(needs_data, notebook.cells)):
+        lines = parameters.get("lines") or perturbqa.LINES
+        if fetch_all([name for line in lines for name in perturbqa.files(line)]).failed:
+            bare = empty_cells(bare, {TAG}, BOX)
     return bare
 
 
-def readied(source: Path, scratch: Path, notebook: Any, parameters: Mapping[str, Any]) -> Path:
-    """The file to execute: `source` itself, or `scratch` holding its copy without the cells that cannot run."""
+def empty_cells(notebook: Any, tags: Collection[str], html: str = "") -> Any:
+    """A copy with the code cells of these tags emptied; the first one below each heading shows `html`."""
     import nbformat
 
-    ready = without(notebook, unnamed(parameters))
-    if missing(notebook, parameters):
-        ready = without(ready, {TAG}, BOX)
-    if ready == notebook:
-        return source
-    nbformat.write(ready, scratch)
-    return scratch
+    bare = nbformat.from_dict(notebook)
+    first = True
+    for cell in bare.cells:
+        if cell.cell_type == "markdown" and any(row.startswith("#") for row in cell.source.splitlines()):
+            first = True
+        if cell.cell_type == "code" and _has(cell, tags):
+            cell.source = f"from IPython.display import HTML\nHTML({html!r})" if first and html else "None"
+            first = False
+    return bare
 
 
 def _has(cell: Any, tags: Collection[str]) -> bool:

@@ -12,40 +12,55 @@ from kgpert_lib.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+REFERENCE = "mean"  # the predictor that the others are tested against
+
 
 def evaluate(
     atlas: terminal.AtlasOption = "perturbqa",
-    line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: all.")] = None,
+    line: terminal.LinesOption = None,
     graph: Annotated[
-        list[str] | None, typer.Option(help="Names joined by +; may be repeated. Default: string, go and string+go.")
+        list[str] | None,
+        typer.Option(
+            help="Graphs to predict from, joined by +; may be repeated. Default: each graph of the screen and all."
+        ),
+    ] = None,
+    predictor: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{terminal.PREDICTOR_HELP} May be repeated.", autocompletion=terminal.complete_predictor),
     ] = None,
     limit: terminal.LimitOption = 20,
     cut: terminal.CutOption = "before",
     prior: terminal.PriorOption = None,
     split: terminal.SplitOption = "per-line",
     seed: terminal.SeedOption = 0,
-    fill: Annotated[Literal["none", "lowrank"], typer.Option(help="Also fill the gaps of training deltas.")] = "none",
     reference: Annotated[Literal["test", "all"], typer.Option(help="Perturbations that retrieval ranks.")] = "test",
     outside: Annotated[list[str] | None, typer.Option(help="LINE=FILE with predictions made elsewhere.")] = None,
     as_json: terminal.JsonOption = False,
     as_csv: terminal.CsvOption = False,
 ) -> None:
-    """Score predictors on test perturbations: means with intervals, and paired tests."""
+    """Score predictors on test perturbations: means with intervals, and paired tests.
+
+    The mean training delta and the linear baseline are always scored beside them.
+    """
+    files = _by_line(outside or [])
+    from kgpert_lib.cli.predictors import build
     from kgpert_lib.evaluation import summaries
     from kgpert_lib.evaluation.evaluate import evaluate_lines
-    from kgpert_lib.predictors.named import Options, build
     from kgpert_lib.screens.load import load_screen
 
-    screen = load_screen(atlas, line, seed=seed)
-    specs = graph or [*(g.name for g in screen.graphs), "union"]
-    options = [Options(limit, cut, prior, seed)]
-    if fill != "none":
-        options.append(Options(limit, cut, prior, seed, fill))
-    predictors = [build(name, screen) for name in ("mean", "linear")]
-    predictors += [build(name, screen, choice) for choice in options for name in specs]
-    scores = evaluate_lines(screen.atlas, list(screen.lines), predictors, split, _by_line(outside or []), reference)
-    summary = summaries.scores(scores, seed=seed)
-    tests = summaries.paired_tests(scores, reference="training mean", seed=seed)
+    with terminal.working("Loading") as say:
+        screen = load_screen(atlas, terminal.selected(line), seed=seed)
+        names = [*(graph or ()), *(predictor or ())] or [*(g.name for g in screen.graphs), "union"]
+        models = [
+            build(name, screen, limit, cut, prior, seed)
+            for name in [*(name for name in (REFERENCE, "linear") if name not in names), *names]
+        ]
+        say(f"Scoring {len(models)} predictors in {', '.join(screen.lines)}")
+        files = {terminal.spelt_in(screen.lines, name): paths for name, paths in files.items()}
+        scores = evaluate_lines(screen.atlas, list(screen.lines), models, split, files, reference)
+        summary = summaries.scores(scores, seed=seed)
+        control = next(model.name for model in models if model.name == build(REFERENCE, screen).name)
+        tests = summaries.paired_tests(scores, reference=control, seed=seed)
     if as_json:
         terminal.print_json({"scores": summary.to_dict("records"), "tests": tests.to_dict("records")})
     elif as_csv:
@@ -55,8 +70,8 @@ def evaluate(
         for name, part in summary.groupby("line", sort=False):
             terminal.print_table(_score_rows(part), f"{name}: {part['n'].iloc[0]} test perturbations")
         terminal.out.print(
-            "\nfallback: perturbations that got the training mean for want of anything better.\n\n"
-            "Pearson delta against the training mean; paired Wilcoxon test, p corrected by Holm."
+            "\nfallback: perturbations that got the training mean, because they have no neighbour.\n\n"
+            f"Pearson delta minus that of the {control}; paired Wilcoxon test, p corrected by Holm."
         )
         for name, part in tests.groupby("line", sort=False):
             terminal.print_table(_test_rows(part), str(name))
@@ -65,17 +80,18 @@ def evaluate(
 
 
 def _by_line(pairs: list[str]) -> dict[str, list[str]]:
+    """The files of predictions by cell line."""
     files: dict[str, list[str]] = {}
     for pair in pairs:
-        line, found, path = pair.partition("=")
-        if not found:
+        line, separator, path = pair.partition("=")
+        if not separator:
             raise InputError(f"--outside {pair!r} is not LINE=FILE, such as k562=mine.h5ad.")
         files.setdefault(line, []).append(path)
     return files
 
 
 def _score_rows(summary: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `summaries.scores` that fit into 80 characters."""
+    """`summaries.scores` without what the title says."""
     from kgpert_lib.evaluation import summaries
 
     rows = summaries.formatted(summary.drop(columns=["atlas", "kind", "line", "split", "n"]))
@@ -83,7 +99,7 @@ def _score_rows(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _test_rows(tests: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `summaries.paired_tests` that fit into 80 characters."""
+    """`summaries.paired_tests` without the control, which is the same in every row."""
     from kgpert_lib.evaluation import summaries
 
     rows = summaries.formatted(tests.drop(columns=["line", "method_b"]))

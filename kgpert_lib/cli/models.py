@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,13 +13,10 @@ from kgpert_lib.errors import InputError
 
 BOOK_LINES = ("k562", "rpe1")
 
-EngineOption = Annotated[Literal["llama.cpp", "vllm"], typer.Option(help="Server; vllm has to be installed.")]
-
 
 def serve(
-    engine: EngineOption = "llama.cpp",
     model: Annotated[str | None, typer.Option(help="GGUF file, folder or hub name. Default: SmolLM2-135M.")] = None,
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8080,
     context: Annotated[int, typer.Option(help="Tokens of prompt and answer for each request.")] = 2048,
     parallel: Annotated[int, typer.Option(help="Requests answered at once.")] = 8,
     threads: Annotated[int | None, typer.Option(help="All cores by default; fewer on a busy machine.")] = None,
@@ -27,9 +24,9 @@ def serve(
     """Serve a model on this machine until Ctrl-C; it can answer when its address is printed."""
     from kgpert_lib.llm import local
 
-    with local.serve(model, engine=engine, context=context, parallel=parallel, port=port, threads=threads) as server:
+    with local.serve(model, context=context, parallel=parallel, port=port, threads=threads) as server:
         terminal.out.print(
-            f"{server.model} answers at {server.base_url} ({engine}; {parallel} requests at once, "
+            f"{server.model} answers at {server.base_url} ({parallel} requests at once, "
             f"{context} tokens each). Ctrl-C ends it.",
             soft_wrap=True,
         )
@@ -41,7 +38,7 @@ def record(
     task: Annotated[list[str] | None, typer.Option(help="langpert or edits; may be repeated. Default: both.")] = None,
     line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: k562 and rpe1.")] = None,
     atlas: terminal.AtlasOption = "perturbqa",
-    genes: Annotated[int, typer.Option(min=1, help="Test genes a line.")] = 100,
+    genes: Annotated[int, typer.Option(min=1, help="Test genes per line.")] = 100,
     model: Annotated[str, typer.Option(help="A name in models.toml.")] = "smollm2",
     models: Annotated[Path | None, typer.Option(help="A file of your own models, as models.toml.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Another address of the model's server.")] = None,
@@ -52,40 +49,57 @@ def record(
     graph: terminal.GraphOption = "string+go",
     limit: terminal.LimitOption = 20,
     seed: terminal.SeedOption = 0,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the export: data/answers.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder of the export; data/answers in a source tree."),
+    ] = None,
 ) -> None:
     """Ask a model for related genes and edits, record every answer, and export them for the book."""
-    from kgpert_lib import paths
-    from kgpert_lib.llm import recording
+    from kgpert_lib.llm import record as answers
+    from kgpert_lib.llm.client import ask
     from kgpert_lib.llm.local import serve as serving
     from kgpert_lib.llm.models import find_model
-    from kgpert_lib.llm.setting import TASKS, setting
+    from kgpert_lib.llm.question_data import TASKS, question_data
     from kgpert_lib.screens.load import ATLASES, load_screen
 
     spec = find_model(model, models)
     if served and base_url:
         raise InputError("Give --serve or --base-url, not both.")
-    for wanted in task or ():
-        if wanted not in TASKS:
-            raise InputError(f"Unknown task {wanted!r}; it is {' or '.join(TASKS)}.")
+    for name in task or ():
+        if name not in TASKS:
+            raise InputError(f"Unknown task {name!r}; it is {' or '.join(TASKS)}.")
+    if base_url:
+        spec = spec.at(base_url)
+    folder = output or _source_folder()
     lines = line or list(BOOK_LINES)
     # Spellings depend on all lines loaded: with those of the book, the questions are those of the book.
     with_book = list(dict.fromkeys([*BOOK_LINES, *lines]))
     screen = load_screen(atlas, with_book if atlas in ATLASES else lines, graph)
-    chosen = setting(screen, genes, limit, seed=seed)
-    folder = output or paths.DATA / "answers"
+    data = question_data(screen, genes, limit, seed=seed)
     with (
-        recording.local_record() as answers,
+        answers.local_record() as local,
         serving(context=spec.context, threads=threads) if served else nullcontext() as server,
     ):
+        for notice in local.notices:
+            terminal.err.print(f"kgpert: {notice}")
         if server and server.model != spec.model:
             raise InputError(f"--serve serves {server.model}, not {spec.model}.")
-        spec = spec.model_copy(update={"base_url": server.base_url if server else base_url or spec.base_url})
+        spec = spec.at(server.base_url) if server else spec
         for name in lines:
-            for wanted in task or TASKS:
-                asked = recording.record_answers(chosen, name, wanted, spec, answers, budget=budget, fresh=fresh)
-                path = folder / recording.export_name(chosen.atlas.name, name, wanted, model)
-                held = recording.export_answers(asked.answers, path)
-                terminal.out.print(f"{name}, {wanted}: {asked.summary} {path} holds {held}.", soft_wrap=True)
-                if asked.stopped:
+            for kind in task or TASKS:
+                requests = data.sets(kind, spec, local).requests(screen.view(name), data.genes[name])
+                run = ask(requests, spec, local, budget=budget, fresh=fresh)
+                path = folder / f"{screen.name}-{name}-{kind}-{model}.jsonl.gz"
+                count = answers.add_to_export(run.answers, path)
+                terminal.out.print(f"{name}, {kind}: {run.summary} {path} holds {count}.", soft_wrap=True)
+                if run.stopped:
                     return
+
+
+def _source_folder() -> Path:
+    """``data/answers`` of the source tree; InputError where the library was installed and there is none."""
+    from kgpert_lib import paths
+
+    if paths.DATA.parent == Path(paths.__file__).parent:
+        raise InputError("Name a folder for the exported answers with -o; the installed library is not written to.")
+    return paths.DATA / "answers"

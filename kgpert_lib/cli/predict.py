@@ -1,19 +1,44 @@
-"""``kgpert predict``: what knocking down a gene would do, and why."""
+"""``kgpert predict``: what knocking down genes would do, which neighbours say so, and what was measured."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kgpert_lib.cli import terminal
 from kgpert_lib.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kgpert_lib.evaluation.explain import Explanation
+    from kgpert_lib.predictors.predictions import Predictor
+    from kgpert_lib.screens.screen import Screen
+    from kgpert_lib.types import Split
+
+PRINTED = 10  # readout genes in each direction, where --top is not given
+BATCH = 1000  # genes predicted at once for a table of all genes
+MATRICES = (".h5ad", ".npz")
+TABLES = (".csv", ".csv.gz")
+
 
 def predict(
-    gene: Annotated[str | None, typer.Argument(help="Gene to knock down; left out with --all.")] = None,
-    line: terminal.LineOption = "k562",
+    genes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="GENE...", help="Symbols or Entrez identifiers; left out with --all."),
+    ] = None,
+    line: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Cell line; may be repeated; all for every line. Default: k562.",
+            autocompletion=terminal.complete_line,
+        ),
+    ] = None,
+    predictor: Annotated[
+        str, typer.Option(help=terminal.PREDICTOR_HELP, autocompletion=terminal.complete_predictor)
+    ] = "union",
     atlas: terminal.AtlasOption = "perturbqa",
     graph: terminal.GraphOption = "string+go",
     limit: terminal.LimitOption = 20,
@@ -21,69 +46,153 @@ def predict(
     prior: terminal.PriorOption = None,
     split: terminal.SplitOption = "per-line",
     seed: terminal.SeedOption = 0,
-    top: Annotated[int, typer.Option(min=1, help="Readout genes shown in each direction.")] = 10,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Readout genes in each direction. Default: 10 printed, all in csv.")
+    ] = None,
+    specific: Annotated[bool, typer.Option("--specific", help="Rank by prediction minus mean training delta.")] = False,
     trust: Annotated[bool, typer.Option(help="Say how good such predictions are (takes seconds).")] = True,
-    every: Annotated[bool, typer.Option("--all", help="Predict every gene in the graphs.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File for --all: .h5ad, .npz or .csv.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Predict every gene in the graphs, into -o FILE.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A table (.csv, .csv.gz), or with --all a matrix (.h5ad, .npz)."),
+    ] = None,
     as_json: terminal.JsonOption = False,
     as_csv: terminal.CsvOption = False,
 ) -> None:
-    """What knocking down a gene would do: the neighbours, the readout genes that move, what was measured."""
-    from kgpert_lib.evaluation import explain
-    from kgpert_lib.predictors.named import Options, build
-    from kgpert_lib.predictors.predictions import check_ending
+    """What knocking down genes would do: the neighbours, the readout genes that move, what was measured.
+
+    A measured gene is predicted without its own measurement.
+    """
+    _check_request(genes or [], line or [], every, output, top)
+    from kgpert_lib.cli.predictors import build
+    from kgpert_lib.evaluation.explain import explain, known_gene
     from kgpert_lib.screens.load import load_screen
 
-    if every == (gene is not None) or every != (output is not None):
-        raise InputError("Give one gene, or --all together with -o FILE.")
-    if output is not None:
-        check_ending(output)
-    screen = load_screen(atlas, [line], graph, seed)
-    predictor = build("union", screen, Options(limit, cut, prior, seed))
-    if gene is None:
-        assert output is not None
-        names = sorted({str(s) for g in screen.graphs for s in g.symbols})
-        made = predictor.predict(screen.view(line, split), names)
-        terminal.out.print(
-            f"{made.save(output)}: {len(names)} genes x {len(made.genes)} readout genes in {line} of {screen.name} "
-            f"({screen.kind}); {int(made.fallback.sum())} had no neighbour and got the training mean.",
-            soft_wrap=True,
-        )
-        return
-    gene = explain.known_gene(gene, screen.graphs, screen[line])
-    told = explain.explain(screen.atlas, line, gene, predictor, split, trust)
-    if as_json:
-        terminal.print_json(told.to_dict(top) | {"split": split, "graph": predictor.name})
+    with terminal.working("Loading") as say:
+        screen = load_screen(atlas, terminal.selected(line or ["k562"]), graph, seed)
+        model = build(predictor, screen, limit, cut, prior, seed)
+        say("Predicting")
+        if output is not None and every:
+            summary = _write_all(output, screen, model, split, top, specific)
+        else:
+            explanations = [
+                explain(screen.atlas, name, known_gene(gene, screen.graphs, screen[name]), model, split, trust)
+                for gene in genes or []
+                for name in screen.lines
+            ]
+    if every:
+        terminal.out.print(summary, soft_wrap=True)
+    elif output is not None:
+        terminal.write_csv(output, _readout_rows(explanations, top, specific))
+        terminal.out.print(f"{output}: {_count(len(explanations), 'prediction')}", soft_wrap=True)
+    elif as_json:
+        objects = [
+            e.to_dict(top or PRINTED, specific) | {"split": split, "predictor": model.name} for e in explanations
+        ]
+        terminal.print_json(objects[0] if len(objects) == 1 else objects)
     elif as_csv:
-        terminal.print_csv(told.readout)
+        terminal.print_csv(_readout_rows(explanations, top, specific))
     else:
-        _print_explanation(told, predictor.name, top)
+        for number, explanation in enumerate(explanations):
+            if number:
+                terminal.out.print()
+            _print_explanation(explanation, model.name, top or PRINTED, specific)
 
 
-def _print_explanation(told: Any, graph: str, top: int) -> None:
-    n = len(told.neighbours)
+def _check_request(genes: list[str], lines: list[str], every: bool, output: Path | None, top: int | None) -> None:
+    """Whether the arguments fit together, before anything is loaded."""
+    if every == bool(genes) or (every and output is None):
+        raise InputError("Give one gene or more, or --all together with -o FILE.")
+    if output is None:
+        return
+    if every and output.name.endswith(MATRICES):
+        if len(lines) > 1 or terminal.selected(lines or ["k562"]) is None:
+            raise InputError(
+                f"{output}: a matrix holds one cell line; name one, or write a table ({', '.join(TABLES)})."
+            )
+    elif not output.name.endswith(TABLES):
+        endings = ", ".join((*TABLES, *MATRICES) if every else TABLES)
+        raise InputError(f"{output}: {'all predictions' if every else 'predictions'} are saved as {endings}.")
+    elif every and top is None:
+        raise InputError(f"{output}: a table of all genes needs --top N, the readout genes kept in each direction.")
+
+
+def _write_all(output: Path, screen: Screen, model: Predictor, split: Split, top: int | None, specific: bool) -> str:
+    """Predict every gene of the graphs, write the file, and say in a sentence what it holds."""
+    import pandas as pd
+
+    from kgpert_lib.evaluation.readouts import strongest_readouts
+
+    genes = sorted({str(symbol) for graph in screen.graphs for symbol in graph.symbols})
+    where = f"in {', '.join(screen.lines)} of {screen.name} ({screen.kind})"
+    if top is None:
+        [line] = screen.lines
+        predictions = model.predict(screen.view(line, split), genes)
+        return (
+            f"{predictions.save(output)}: {len(genes)} genes x {len(predictions.genes)} readout genes {where}; "
+            f"{int(predictions.fallback.sum())} had no neighbour and got the training mean."
+        )
+    tables = []
+    for line in screen.lines:
+        view = screen.view(line, split)
+        for start in range(0, len(genes), BATCH):
+            predictions = model.predict(view, genes[start : start + BATCH])
+            tables.append(strongest_readouts(predictions, view.target, top, specific).assign(line=line))
+    table = pd.concat(tables, ignore_index=True)
+    terminal.write_csv(output, table[["line", *table.columns.drop("line")]])
+    return f"{output}: {len(genes)} genes, up to {2 * top} readout genes each, {where}."
+
+
+def _readout_rows(explanations: list[Explanation], top: int | None, specific: bool) -> pd.DataFrame:
+    """One row per readout gene: all of them, or the `top` in each direction."""
+    import pandas as pd
+
+    tables = []
+    for e in explanations:
+        rows = e.readout if top is None else pd.concat([e.strongest(top, sign, specific) for sign in (1, -1)])
+        tables.append(rows.assign(line=e.line, perturbation=e.gene))
+    table = pd.concat(tables, ignore_index=True)
+    return table[["line", "perturbation", *table.columns.drop(["line", "perturbation"])]]
+
+
+def _print_explanation(e: Explanation, predictor: str, top: int, specific: bool) -> None:
     terminal.out.print(
-        f"{told.gene} in {told.line}, atlas {told.atlas} ({told.kind}), graph {graph}; {told.described_status}."
+        f"{e.gene} in {e.line}, atlas {e.atlas} ({e.kind}), predictor {predictor}; {e.described_status}."
     )
-    if told.fallback:
-        terminal.out.print("No training perturbation stands beside it: the mean training delta is shown.")
-    else:
-        terminal.print_table(
-            told.neighbour_table(), f"{n} neighbour{'s' * (n != 1)}: share of the mean, and edge weight in each graph"
-        )
-    for title, sign in (("up", 1), ("down", -1)):
-        table = told.strongest(top, sign).rename(columns={"neighbours_measured": "neighbours"})
-        terminal.print_table(table if told.score is not None else table.drop(columns="measured"), f"Strongest {title}")
-    terminal.out.print("\nneighbours: how many of them measured that readout gene.")
-    if told.expected is not None:
+    if e.neighbours:
+        title = f"{_count(len(e.neighbours), 'neighbour')}: share of the mean, and edge weight in each graph"
+        terminal.print_table(e.neighbour_table(), title)
+    elif e.fallback:
+        terminal.out.print("No training perturbation is its neighbour: the mean training delta is shown.")
+    kind = "most specific to this gene" if specific else "strongest"
+    for direction, sign in (("up", 1), ("down", -1)):
+        terminal.print_table(_readout_table(e, top, sign, specific), f"{kind.capitalize()}, {direction}")
+    notes = ["specific: predicted minus the mean training delta."]
+    if e.neighbours:
+        notes.append("neighbours: how many of them measured that readout gene (0*: none, so other values stand in).")
+    terminal.out.print("\n" + "\n".join(notes))
+    if e.expected is not None:
         terminal.out.print(
-            f"Expected Pearson delta {told.expected['pearson']:.2f}; for {told.expected['level']:.0%} of genes with "
-            f"such a neighbourhood it lies between {told.expected['low']:.2f} and {told.expected['high']:.2f}.",
-            highlight=False,
+            f"Expected Pearson delta {e.expected['pearson']:.2f}; for {e.expected['level']:.0%} of genes with "
+            f"such a neighbourhood it lies between {e.expected['low']:.2f} and {e.expected['high']:.2f}."
         )
-    if told.score is not None:
+    if e.score is not None:
         terminal.out.print(
-            f"measured: delta of the knock-down itself (blank: not measured). Over its {told.score['n_genes']} "
-            f"measured genes the prediction's Pearson delta is {told.score['pearson']:.3f}, "
-            f"centred {told.score['centred_pearson']:.3f}."
+            f"measured: delta of the knock-down itself (blank: not measured). Over its {e.score['n_genes']} "
+            f"measured genes the prediction's Pearson delta is {e.score['pearson']:.3f}, "
+            f"centred {e.score['centred_pearson']:.3f}."
         )
+
+
+def _readout_table(e: Explanation, top: int, sign: int, specific: bool) -> pd.DataFrame:
+    """The strongest readout genes in one direction, without the columns that say nothing here."""
+    table = e.strongest(top, sign, specific).rename(columns={"neighbours_measured": "neighbours"})
+    if e.score is None:
+        table = table.drop(columns="measured")
+    if not e.neighbours:
+        return table.drop(columns="neighbours")
+    return table.assign(neighbours=[str(n) if n else "0*" for n in table["neighbours"]])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -30,6 +30,25 @@ NARROWEST_TEXT = 16  # a column of text is folded down to this width before the 
 NARROWEST_NAME = 6  # the first column, on a terminal too narrow for anything else
 
 _LINES = ("k562", "rpe1", "hepg2", "jurkat")  # completed by the shell; an atlas of your own may have others
+
+# Written out here because importing the predictors takes a second; a test compares the names.
+PREDICTORS = (
+    "mean", "linear", "string", "go", "union", "weighted", "filled", "weighted-filled", "shuffled"
+)  # fmt: skip
+MODEL_PREDICTORS = (  # from recorded answers of a language model, SmolLM2 unless the name goes on with :MODEL
+    "langpert",
+    "langpert-inside",
+    "langpert-first",
+    "langpert-random",
+    "langpert-random-training",
+    "name-prefix",
+    "edits",
+    "edits-random",
+    "edits-random-training",
+    "union-name-prefix",
+)
+PREDICTOR_HELP = f"{', '.join((*PREDICTORS, *MODEL_PREDICTORS))}, or graphs joined by +."
+
 _SPLIT_HELP = (
     "What the rows of other cell lines may hold: per-line, whatever is for training there; "
     "strict, no test gene of this line."
@@ -41,6 +60,9 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [name for name in names if name.startswith(incomplete.lower())]
 
 
+complete_line = _starting_with(*_LINES, "all")
+complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
+
 AtlasOption = Annotated[
     str,
     typer.Option(
@@ -48,18 +70,14 @@ AtlasOption = Annotated[
         autocompletion=_starting_with("perturbqa", "simulated"),
     ),
 ]
-LineOption = Annotated[
-    str, typer.Option(help="Cell line, such as k562 (in any case).", autocompletion=_starting_with(*_LINES))
-]
+LineOption = Annotated[str, typer.Option(help="Cell line, such as k562 (in any case).", autocompletion=complete_line)]
 LinesOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--line",
-        help="Cell line; may be repeated. Default: all.",
-        autocompletion=_starting_with(*_LINES, "all"),
-    ),
+    typer.Option("--line", help="Cell line; may be repeated. Default: all.", autocompletion=complete_line),
 ]
-GraphOption = Annotated[str, typer.Option(help="Names or csv edge lists joined by +.")]
+GraphOption = Annotated[
+    str, typer.Option(help="Names or csv edge lists joined by +; a simulated screen has its own instead of string+go.")
+]
 LimitOption = Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")]
 CutOption = Annotated[Literal["before", "after"], typer.Option(help="Cut it before or after keeping training genes.")]
 PriorOption = Annotated[
@@ -121,12 +139,13 @@ def _parts(cells: dict[str, list[str]], texts: set[str], width: int) -> Iterator
         name: min(natural[name], NARROWEST_TEXT) if name in texts else max(map(len, [*column, *name.split()]))
         for name, column in cells.items()
     }
-    first, *others = cells
-    parts: list[list[str]] = [[first]]
-    for name in others:
-        if len(parts[-1]) > 1 and sum(least[n] + GAP for n in [*parts[-1], name]) - GAP > width:
-            parts.append([first])
-        parts[-1].append(name)
+    parts = _side_by_side(least, width)
+    # As many parts as the width asks for, but of similar widths.
+    for narrower in range(max(least.values()), width):
+        if len(even := _side_by_side(least, narrower)) == len(parts):
+            parts = even
+            break
+    first = next(iter(cells))
     for names in parts:
         widths = {name: natural[name] for name in names}
         over = sum(widths.values()) + GAP * (len(names) - 1) - width
@@ -137,6 +156,17 @@ def _parts(cells: dict[str, list[str]], texts: set[str], width: int) -> Iterator
             widths[name] -= narrower
             over -= narrower
         yield widths
+
+
+def _side_by_side(least: dict[str, int], width: int) -> list[list[str]]:
+    """The names of the columns that fit beside the first one, part by part; at least one in each."""
+    first, *others = least
+    parts = [[first]]
+    for name in others:
+        if len(parts[-1]) > 1 and sum(least[n] + GAP for n in [*parts[-1], name]) - GAP > width:
+            parts.append([first])
+        parts[-1].append(name)
+    return parts
 
 
 def _table(columns: dict[str, list[str]], texts: set[str], widths: dict[str, int]) -> Any:
@@ -184,6 +214,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and value != value else value
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """A csv file, compressed where its name ends in .gz; whole or not at all."""
+    from kgpert_lib.files import atomic
+
+    # Without a time stamp the same rows are the same bytes.
+    how: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
+    with atomic(path) as scratch:
+        frame.to_csv(scratch, index=False, compression=how)
 
 
 def print_csv(frame: pd.DataFrame) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tqdm import tqdm
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from kgpert_lib.errors import InputError
 
@@ -17,6 +20,8 @@ ATTEMPTS = 5
 WAIT_SECONDS = 1.0
 _CHUNK = 1 << 16
 _TIMEOUT = (10, 60)
+# A server that sends fewer bytes than this in so many seconds is given up, though it is never silent.
+SLOWEST, SLOW_SECONDS = 60_000, 60.0
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -34,6 +39,10 @@ class StorageError(FetchError):
 
 class _TransientError(Exception):
     """A fault that a second attempt may not meet."""
+
+
+class _SlowError(_TransientError):
+    """The server trickles: what it sent counts as nothing."""
 
 
 class ResumingDownloader:
@@ -66,7 +75,7 @@ class ResumingDownloader:
         """Complete `output_file` from `url`; FetchError when that fails, with the bytes so far kept.
 
         Transient faults (a broken connection, a short body, 429, 5xx) are retried until `ATTEMPTS` attempts
-        in a row have brought no new byte.
+        in a row have brought no new byte, or next to none.
         """
         part = Path(output_file)
         self._validator, self._contact, self._fruitless = None, False, 0
@@ -78,7 +87,7 @@ class ResumingDownloader:
                 retry=retry_if_exception_type(_TransientError),
                 wait=wait_random_exponential(multiplier=WAIT_SECONDS, max=30),
                 stop=lambda _: self._fruitless >= ATTEMPTS,
-                after=lambda state: self._take_stock(state, part),
+                after=lambda state: self._count(state, part),
                 reraise=True,
             )
             retrying(self._attempt, url, part)
@@ -91,39 +100,44 @@ class ResumingDownloader:
                 "make room or set KGPERT_CACHE to another folder."
             ) from error
 
-    def _take_stock(self, state: RetryCallState, part: Path) -> None:
-        have = _size(part)
-        self._fruitless = 0 if have > self._best else self._fruitless + 1
-        self._best = max(self._best, have)
+    def _count(self, state: RetryCallState, part: Path) -> None:
+        on_disk = _size(part)
+        slow = state.outcome is not None and isinstance(state.outcome.exception(), _SlowError)
+        self._fruitless = 0 if on_disk > self._best and not slow else self._fruitless + 1
+        self._best = max(self._best, on_disk)
 
     def _attempt(self, url: str, part: Path) -> None:
-        have = _size(part)
-        if have and ((self.size and have > self.size) or not (self.keep or self._validator)):
+        on_disk = _size(part)
+        if on_disk and ((self.size and on_disk > self.size) or not (self.keep or self._validator)):
             part.unlink()
-            have = 0
-        if self.size and have == self.size:
+            on_disk = 0
+        if self.size and on_disk == self.size:
             return
         headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
+        if on_disk:
+            headers["Range"] = f"bytes={on_disk}-"
             if self._validator:
                 headers["If-Range"] = self._validator
         try:
             with self.session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
                 self._contact = True
-                start, total = self._accept(response, have, part)
+                start, total = self._accept(response, on_disk, part)
                 self._receive(response, part, start, total)
+        except FetchError:
+            raise
+        except ValueError as error:  # what requests, urllib3 and the parser of addresses say of a redirect
+            raise FetchError(f"{url} leads to a malformed address ({error})") from error
         except requests.RequestException as error:
             if not self._contact and _unreachable(error):
                 raise UnreachableError(f"{url} could not be reached") from error
             raise _TransientError("broke the connection off") from error
 
-    def _accept(self, response: requests.Response, have: int, part: Path) -> tuple[int, int | None]:
+    def _accept(self, response: requests.Response, on_disk: int, part: Path) -> tuple[int, int | None]:
         """Offset at which the body starts and the size of the whole file, or the reason to refuse the answer."""
         status, url = response.status_code, response.url
         if status in (408, 425, 429) or status >= 500:
             raise _TransientError(f"answered {status} {response.reason}")
-        partial = status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        partial = status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {on_disk}-")
         if status == 416 or (status == 206 and not partial):
             part.unlink(missing_ok=True)
             raise _TransientError("would not resume")
@@ -131,9 +145,9 @@ class ResumingDownloader:
             raise FetchError(f"{url} answered {status} {response.reason}")
         if response.headers.get("Content-Type", "").startswith("text/html"):
             raise FetchError(f"{url} answered with a web page instead of the file")
-        start = have if partial else 0
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length else None
+        start = on_disk if partial else 0
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if re.fullmatch("[0-9]+", length) else None
         if self.size and total and total != self.size:
             raise FetchError(f"{url} offers {total:,} bytes instead of {self.size:,}")
         etag = response.headers.get("ETag", "")
@@ -150,12 +164,27 @@ class ResumingDownloader:
             disable=None if self.progress else True,
         )
         with bar, part.open("ab" if start else "wb") as file:
-            for chunk in response.iter_content(_CHUNK):
+            since, received = time.monotonic(), 0
+            for chunk in _pieces(response):
                 file.write(chunk)
                 bar.update(len(chunk))
-        have, whole = _size(part), self.size or total
-        if whole and have < whole:
-            raise _TransientError(f"stopped at {have:,} of {whole:,} bytes")
+                received += len(chunk)
+                if time.monotonic() - since >= SLOW_SECONDS:
+                    if received < SLOWEST:
+                        raise _SlowError(f"sent {received:,} bytes in {SLOW_SECONDS:.0f} seconds")
+                    since, received = time.monotonic(), 0
+        on_disk, whole = _size(part), self.size or total
+        if whole and on_disk < whole:
+            raise _TransientError(f"stopped at {on_disk:,} of {whole:,} bytes")
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """The body as it arrives; `iter_content` would wait until a whole chunk is there."""
+    try:
+        while piece := response.raw.read1(_CHUNK, decode_content=True):
+            yield piece
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
 
 
 def _size(path: Path) -> int:

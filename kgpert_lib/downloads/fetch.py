@@ -24,10 +24,10 @@ from kgpert_lib.downloads.download import FetchError, ResumingDownloader, Storag
 from kgpert_lib.downloads.registry import Entry, Registry, default_registry
 from kgpert_lib.files import OutputError, locked, reason, write_text
 
-__all__ = ["FetchError", "Fetched", "available", "fetch", "fetch_all", "fetch_group"]
+__all__ = ["FetchError", "LocalFiles", "available", "fetch", "fetch_all", "fetch_group"]
 
 
-class Fetched(dict[str, Path]):
+class LocalFiles(dict[str, Path]):
     """Paths by file name; `failed` holds the reason for every file that could not be had.
 
     `unreachable` names those of them whose hosts did not answer at all: nothing is wrong with any copy of these.
@@ -50,24 +50,24 @@ def fetch(name: str, progress: bool = True, registry: Registry | None = None) ->
     return _Fetcher(progress).get((registry or default_registry())[name])
 
 
-def fetch_all(names: Iterable[str], progress: bool = True, registry: Registry | None = None) -> Fetched:
+def fetch_all(names: Iterable[str], progress: bool = True, registry: Registry | None = None) -> LocalFiles:
     """Verified local copies of several files; those that cannot be had are left out and named in `.failed`.
 
     A host that cannot be reached is asked once, so a machine without a network gets its answer at once.
     """
     entries = [(registry or default_registry())[name] for name in names]
-    fetcher, found = _Fetcher(progress), Fetched()
+    fetcher, files = _Fetcher(progress), LocalFiles()
     for entry in entries:
         try:
-            found[entry.name] = fetcher.get(entry)
+            files[entry.name] = fetcher.get(entry)
         except FetchError as error:
-            found.failed[entry.name] = str(error)
+            files.failed[entry.name] = str(error)
             if isinstance(error, UnreachableError):
-                found.unreachable.add(entry.name)
-    return found
+                files.unreachable.add(entry.name)
+    return files
 
 
-def fetch_group(group: str, progress: bool = True, registry: Registry | None = None) -> Fetched:
+def fetch_group(group: str, progress: bool = True, registry: Registry | None = None) -> LocalFiles:
     """`fetch_all` for the files of one group."""
     registry = registry or default_registry()
     return fetch_all([entry.name for entry in registry.group(group)], progress, registry)
@@ -115,7 +115,7 @@ class _Fetcher:
             _note(f"{target} was damaged and has been dropped; fetching it again.")
             target.unlink()
         _check_room(entry, part)
-        tried: list[FetchError] = []
+        faults: list[FetchError] = []
         for url in entry.urls:
             host = urlsplit(url).netloc
             try:
@@ -129,9 +129,9 @@ class _Fetcher:
             except FetchError as error:
                 if isinstance(error, UnreachableError):
                     self.unreachable.add(host)
-                tried.append(error)
-        kind = UnreachableError if all(isinstance(error, UnreachableError) for error in tried) else FetchError
-        raise kind(f"{entry.name} could not be fetched: {'; '.join(map(str, tried))}.")
+                faults.append(error)
+        kind = UnreachableError if all(isinstance(error, UnreachableError) for error in faults) else FetchError
+        raise kind(f"{entry.name} could not be fetched: {'; '.join(map(str, faults))}.")
 
     def _complete(self, entry: Entry, url: str, part: Path) -> None:
         """Leave the whole, verified file in `part`; a bad remainder of an earlier run is dropped and asked for anew."""
@@ -173,7 +173,7 @@ def _local(entry: Entry) -> Path | None:
 def _fault(entry: Entry, path: Path, remember: bool = True) -> str | None:
     """What is wrong with a file, first its size and then its checksum; None when it is right.
 
-    The checksum of a file that stays as it is need be computed only once a process (`remember`).
+    The checksum of a file that stays as it is is computed once per process (`remember`).
     """
     stat = path.stat()
     if entry.bytes is not None and stat.st_size != entry.bytes:
@@ -183,10 +183,10 @@ def _fault(entry: Entry, path: Path, remember: bool = True) -> str | None:
         return None if stat.st_size else "is empty"
     algorithm, _, digest = expected.partition(":")
     if remember:
-        found = _digest(str(path), algorithm, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        actual = _digest(str(path), algorithm, stat.st_size, stat.st_mtime_ns, stat.st_ino)
     else:
-        found = file_hash(str(path), algorithm)
-    return None if found == digest else f"has {algorithm} {found} instead of {digest}"
+        actual = file_hash(str(path), algorithm)
+    return None if actual == digest else f"has {algorithm} {actual} instead of {digest}"
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""What can be downloaded: ``registry.toml``, checked and flattened to one `Entry` a file."""
+"""What can be downloaded: ``registry.toml``, checked and flattened to one `Entry` per file."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ class Registry(_Strict):
 
     def group(self, group: str) -> list[Entry]:
         """The entries of one group; InputError lists the groups when there is none of that name."""
-        found = [entry for entry in self.entries.values() if entry.group == group]
-        if not found:
+        entries = [entry for entry in self.entries.values() if entry.group == group]
+        if not entries:
             raise InputError(f"No group {group!r} in the registry; the groups are {', '.join(self.groups)}.")
-        return found
+        return entries
 
     @classmethod
     def read(cls, path: str | Path) -> Registry:
@@ -96,7 +96,7 @@ class Registry(_Strict):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "entry"
             raise InputError(f"{path}: file {name!r} has a bad {where}: {first['msg']}.") from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, AttributeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, AttributeError, TypeError) as error:
             raise InputError(f"{path} is not a registry of downloads ({error}).") from error
 
 

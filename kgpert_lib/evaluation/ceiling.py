@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.metrics.stats import percentile_interval
 from kgpert_lib.screens.load import SPLITS
 from kgpert_lib.screens.screen import Screen, split_half
 
@@ -28,7 +29,8 @@ BINS = (30, 45, 60, 80, 201)
 
 
 def _spearman_brown(r: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 2 * r / (1 + np.maximum(r, -0.99))
+    """``2r / (1 + r)``; below r = -1/3 that leaves -1..1, and no correlation is below -1."""
+    return np.maximum(2 * r / (1 + np.maximum(r, -0.99)), -1.0)
 
 
 CORRECTIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
@@ -146,7 +148,7 @@ def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2
             for target in ("truth", "replicate"):
                 for name in CORRECTIONS:
                     error = (group[name] - group[target]).to_numpy()
-                    low, high = np.quantile(error[pick].mean(axis=1), [0.025, 0.975])
+                    low, high = percentile_interval(error[pick].mean(axis=1))
                     rmse = float(np.sqrt((error**2).mean()))
                     rows.append((line, cells, target, name, error.mean(), low, high, rmse, len(group)))
     columns = ["line", "cells", "target", "correction", "bias", "low", "high", "rmse", "n"]

@@ -24,16 +24,17 @@ def evaluate(
     predictors: Sequence[Predictor],
     split: Split = "per-line",
     reference: Reference = "test",
+    perturbations: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Score predictors on the test perturbations of `line` (paper, section 4.1).
+    """Score predictors on the test perturbations of `line` (paper, section 4.1), or on some of them.
 
-    Retrieval ranks a prediction against the test perturbations (``"test"``) or every perturbation of the line.
+    Retrieval ranks a prediction against those that are scored (``"test"``) or every perturbation of the line.
     Predictors see ``atlas.view(line, split)`` only. Columns: atlas, kind, line, split, predictor, those of
     `deltas.score`, n_neighbours and fallback. Raises InputError where two predictors share a name and where the
     line has no test perturbation.
     """
     cells = atlas[line]
-    names = cells.names("test")
+    names = cells.names("test") if perturbations is None else list(perturbations)
     if not names:
         raise InputError(f"{line} of {atlas.name} has no test perturbation to score.")
     if reference not in ("test", "all"):

@@ -28,7 +28,8 @@ class Explanation:
     gene, line, atlas, kind : the question, and the atlas (real or simulated) that answers it.
     status : ``"test"``, ``"val"``, ``"train"`` (its own delta was left out) or ``"not screened"``.
     neighbours : members of the neighbourhood, largest share first.
-    readout : one row per readout gene: gene, predicted, neighbours_measured, measured (NaN where it was not).
+    readout : one row per readout gene: gene, predicted, specific (predicted minus mean training delta),
+        neighbours_measured, measured (NaN where it was not).
     fallback : True when there is no neighbour and the mean training delta stands in.
     score : Pearson delta, centred Pearson and number of measured genes; None for a gene not screened.
     expected : Pearson delta to expect from such a neighbourhood, with the `low` and `high` end of an interval that
@@ -61,18 +62,22 @@ class Explanation:
         rows = [{"gene": n.gene, "share": n.share, **n.graphs} for n in self.neighbours]
         return pd.DataFrame(rows)
 
-    def strongest(self, top: int, sign: int) -> pd.DataFrame:
-        """The `top` readout genes that move most up (`sign` 1) or down (-1), ties by symbol."""
-        moved = self.readout[np.sign(self.readout["predicted"]) == sign]
-        order = moved.assign(size=-sign * moved["predicted"]).sort_values(["size", "gene"])
+    def strongest(self, top: int, sign: int, specific: bool = False) -> pd.DataFrame:
+        """The `top` readout genes that move most up (`sign` 1) or down (-1), ties by symbol.
+
+        With `specific` those that move most beyond the mean training delta.
+        """
+        ranked = self.readout["specific" if specific else "predicted"]
+        moved = self.readout[np.sign(ranked) == sign]
+        order = moved.assign(size=-sign * ranked).sort_values(["size", "gene"])
         return order.drop(columns="size").head(top)
 
-    def to_dict(self, top: int = 10) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def to_dict(self, top: int = 10, specific: bool = False) -> dict[str, Any]:
+        """Plain values for JSON, with the `strongest` readout genes."""
         rows = {
             name: [
                 {k: (None if isinstance(v, float) and np.isnan(v) else v) for k, v in row.items()}
-                for row in self.strongest(top, sign).to_dict("records")
+                for row in self.strongest(top, sign, specific).to_dict("records")
             ]
             for name, sign in (("up", 1), ("down", -1))
         }
@@ -112,6 +117,7 @@ def explain(
         {
             "gene": cells.genes,
             "predicted": predictions.delta[0].astype(float),
+            "specific": (predictions.delta[0] - view.target.mean).astype(float),
             "neighbours_measured": 0 if near is None else measured_neighbours(near, view.target)[0],
             "measured": measured,
         }

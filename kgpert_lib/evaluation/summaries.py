@@ -33,13 +33,16 @@ def scores(
     return table
 
 
-def paired_tests(
-    evaluated: pd.DataFrame, reference: str, value: str = "pearson", by: str = "predictor", seed: int = 0
-) -> pd.DataFrame:
-    """Each predictor against `reference` on the same perturbations, a Holm family per cell line (Table 1)."""
+def paired_tests(evaluated: pd.DataFrame, reference: str, seed: int = 0) -> pd.DataFrame:
+    """Pearson delta of each predictor against `reference` on the same perturbations (paper, Table 1).
+
+    One row per line and predictor: ``line``, the columns of `stats.paired_wilcoxon`; a Holm family per cell line.
+    """
     tables = []
     for line, part in evaluated.groupby("line", sort=False, observed=True):
-        wide = part.pivot(index="perturbation", columns=by, values=value)[list(dict.fromkeys(part[by]))]
+        wide = part.pivot(index="perturbation", columns="predictor", values="pearson")[
+            list(dict.fromkeys(part["predictor"]))
+        ]
         tables.append(stats.paired_wilcoxon(wide, reference=reference, seed=seed).assign(line=line))
     table = pd.concat(tables, ignore_index=True)
     keep = ["line", "method_a", "method_b", "n_pairs", "n_nonzero", "mean_difference", "low", "high", "p", "p_holm"]

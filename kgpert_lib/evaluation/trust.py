@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.evaluation import trust_cache
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.completion import folds
 from kgpert_lib.predictors.predictions import Predictions, Predictor
@@ -116,9 +117,15 @@ class Trust:
 
     @classmethod
     def fit(cls, view: TrainingView, predictor: Predictor, level: float = 0.8, seed: int = 0) -> Trust:
-        """Trust in the Pearson delta of a prediction; InputError as in `learn`."""
-        features = neighbourhood_features(view, predictor)
-        return cls.learn(out_of_fold(view, predictor, seed=seed), features, (-1.0, 1.0), level, seed)
+        """Trust in the Pearson delta of a prediction, kept in the cache folder; InputError as in `learn`."""
+        features, bounds = neighbourhood_features(view, predictor), (-1.0, 1.0)
+
+        def learn() -> dict[str, NDArray[np.float64]]:
+            trust = cls.learn(out_of_fold(view, predictor, seed=seed), features, bounds, level, seed)
+            return {"widen": np.array(trust.widen), "coefficients": trust.coefficients}
+
+        learnt = trust_cache.cached((view, predictor, level, seed), learn)
+        return cls(features, bounds, level, float(learnt["widen"]), learnt["coefficients"])
 
     @classmethod
     def learn(

@@ -1,4 +1,4 @@
-"""Knowledge graphs, one file a source.
+"""Knowledge graphs, one module for each source.
 
 ``string`` and ``go`` come from the committed tables, ``string-full`` and ``go-full`` from the full releases.
 To add a source, write a module with a function that returns a `KnowledgeGraph` and enter it in `GRAPHS`.
@@ -30,11 +30,11 @@ GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
 def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[KnowledgeGraph]:
     """One graph for each name in `spec`, joined by ``+``, such as ``"string+go"`` or ``"string+mine.csv"``.
 
-    A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; rows that were left out
-    are told in a warning). With `names`, such as an atlas's perturbations, aliases take their spelling (`align`).
+    A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; a warning counts the rows that
+    were left out). With `names`, such as an atlas's perturbations, aliases take their spelling (`align`).
     Raises InputError for an unknown name and for a graph named twice.
     """
-    parts = [part.strip() for part in spec.split("+")]
+    parts = graph_names(spec)
     repeated = sorted({part for part in parts if parts.count(part) > 1})
     if repeated:
         raise InputError(f"The graph {repeated[0]!r} is named more than once in {spec!r}; name it once.")
@@ -48,6 +48,11 @@ def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[Knowledge
     if len(set(labels)) < len(labels):
         raise InputError(f"Two graphs of {spec!r} are both called {max(labels, key=labels.count)!r}; rename a file.")
     return graphs if names is None else [align(graph, names)[0] for graph in graphs]
+
+
+def graph_names(spec: str) -> list[str]:
+    """The names in a specification such as ``"string + go"``, without the blanks around them."""
+    return [part.strip() for part in spec.split("+")]
 
 
 def _fetched(first: str, second: str) -> tuple[Path, Path]:

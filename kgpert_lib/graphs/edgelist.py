@@ -103,7 +103,11 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     separator = next((s for s in SEPARATORS if lines and s in lines[0][1].strip()), ",")
     for number, line in lines:
         text = line.strip() if separator == " " else line.strip("\r\n")
-        yield number, [cell.strip() for cell in next(csv.reader([text], delimiter=separator, skipinitialspace=True))]
+        try:
+            cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
+        except csv.Error as error:  # a cell above 131,072 characters, such as a quotation mark that is never closed
+            raise InputError(f"{path}, line {number}: {error}; an edge list has short cells.") from error
+        yield number, [cell.strip() for cell in cells]
 
 
 def _columns(rows: list[list[str]]) -> tuple[tuple[int, int], int | None, bool]:

@@ -174,6 +174,9 @@ def similarity_graph(
     genes = annotated.genes[rows]
     common = weights.getnnz(axis=0) > COMMON * len(rows)
     dense, thin = weights[:, np.flatnonzero(common)].toarray(), weights[:, np.flatnonzero(~common)].tocsr()
+    # In float64: a float32 product depends on the number of BLAS threads in its 7th digit, which is enough to turn
+    # around two similarities that are equal to 6 digits, and with them a neighbourhood.
+    dense = dense.astype(np.float64)
     dense_other, thin_other = np.ascontiguousarray(dense.T), thin.T.tocsr()
     norm = np.asarray(weights.multiply(weights).sum(axis=1)).ravel()
     blocks = []
@@ -181,7 +184,7 @@ def similarity_graph(
         here = slice(start, min(start + BLOCK, len(rows)))
         shared = (thin[here] @ thin_other).tocoo()
         if common.any():
-            block = dense[here] @ dense_other
+            block = (dense[here] @ dense_other).astype(np.float32)
             block[shared.row, shared.col] += shared.data
             block = rescale(block, norm[here, None], norm)
             row, col = np.nonzero(block >= _limit(block, keep))

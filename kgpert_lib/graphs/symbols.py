@@ -7,6 +7,7 @@ graphs say AARS1 and INTS15. The table behind this module is NCBI's gene_info (d
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def gene_names() -> GeneNames:
         for alias in set(aliases.split("|")) - {"", symbol}:
             owners.setdefault(alias, set()).add(symbol)
     return GeneNames(
-        dict(zip(table["symbol"], table["name"], strict=True)), {a: tuple(sorted(o)) for a, o in owners.items()}
+        dict(zip(table["symbol"], table["name"], strict=True)),
+        {a: tuple(sorted(o)) for a, o in owners.items()},
     )
 
 
@@ -132,7 +134,8 @@ def align(graph: KnowledgeGraph, names: Iterable[str]) -> tuple[KnowledgeGraph, 
 
 
 def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
-    """The one of `names` that a user meant by `symbol`: as spelt, in another case, or by an alias.
+    """The one of `names` that a user meant by `symbol`: as spelt, in another case, by an alias,
+    or by its Entrez or Ensembl identifier.
 
     Raises InputError with the closest names when there is none, or with the choices when there are several; `where`
     says in its message what the names are.
@@ -142,7 +145,7 @@ def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
     """
     if symbol in names:
         return symbol
-    typed = symbol.strip()
+    typed = _symbol_of(symbol.strip())
     same = sorted({name for name in names if name.upper() == typed.upper()})
     if len(same) == 1:
         return same[0]
@@ -159,6 +162,22 @@ def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
     known = full_name(_respelt(typed))
     what = f"{typed!r} ({known}) is not among the {len(names)} genes {where}" if known else f"Unknown gene {typed!r}"
     raise InputError(f"{what}; {hint}")
+
+
+def _symbol_of(typed: str) -> str:
+    """The approved symbol of an Entrez or Ensembl identifier; anything else as it is."""
+    if typed.isdecimal():
+        return _identifiers("genes.tsv.gz", "entrez").get(typed, typed)
+    if re.fullmatch(r"ENSG\d{11}(\.\d+)?", typed, re.IGNORECASE):
+        return _identifiers("ensembl.tsv.gz", "ensembl").get(typed.upper().partition(".")[0], typed)
+    return typed
+
+
+@lru_cache(maxsize=2)
+def _identifiers(file: str, column: str) -> dict[str, str]:
+    """Approved symbol by the identifiers in a column of a knowledge table."""
+    table = pd.read_csv(paths.DATA / "knowledge" / file, sep="\t", usecols=[column, "symbol"], dtype=str)
+    return dict(zip(table[column], table["symbol"], strict=True))
 
 
 def _respelt(symbol: str) -> str:

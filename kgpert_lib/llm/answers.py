@@ -82,7 +82,7 @@ class Parsed:
         return sum(map(len, self.lists.values())) + len(self.dropped)
 
 
-class _Found(NamedTuple):
+class _RawList(NamedTuple):
     """The raw content of one list, and whether its end was there."""
 
     field: str
@@ -90,7 +90,7 @@ class _Found(NamedTuple):
     closed: bool
 
 
-_Reader = Callable[[str, Sequence[str], Lookup], Iterator[_Found]]
+_Reader = Callable[[str, Sequence[str], Lookup], Iterator[_RawList]]
 
 
 def parse(
@@ -105,12 +105,12 @@ def parse(
 
     Parameters
     ----------
-    text : the answer. What stands before the end of a ``<think>`` block is passed over.
+    text : the answer. What stands before the end of a ``<think>`` block is skipped.
     fields : lists wanted: ``("genes",)`` or ``("add", "remove")``.
     resolve : a mapping from spellings to symbols (tried as written, then in capitals), such as
         `resolver` gives, or a function from a spelling to a symbol or None. What it does not know is ``"unknown"``.
     target : the gene asked about, dropped from every list.
-    prompt : the question; lines of the answer that repeat a line of it are passed over.
+    prompt : the question; lines of the answer that repeat a line of it are skipped.
 
     The last full set of lists counts, so a draft before the final answer does no harm. A list that
     holds nothing but the prompt's example symbols is no list.
@@ -122,9 +122,9 @@ def parse(
     lookup = resolve if callable(resolve) else _lookup(resolve)
     readers: dict[Form, _Reader] = {"json": _json_lists, "tags": _tag_lists, "lines": _line_lists}
     for form, reader in readers.items():
-        found = _last_set(reader(body, fields, lookup), fields)
-        if found:
-            return _resolved(found, fields, lookup, target, form)
+        raw = _last_set(reader(body, fields, lookup), fields)
+        if raw:
+            return _resolved(raw, fields, lookup, target, form)
     return Parsed({})
 
 
@@ -145,8 +145,8 @@ def resolver(symbols: Iterable[str], aliases: Mapping[str, str] | None = None) -
 
 def html(text: str) -> str:
     """Model text made safe for a page: markup escaped, control characters shown as U+FFFD."""
-    shown = re.sub(r"[^\S \n\t]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "\ufffd", text)
-    return _html.escape(shown, quote=True)
+    clean = re.sub(r"[^\S \n\t]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "\ufffd", text)
+    return _html.escape(clean, quote=True)
 
 
 def _final_part(text: str, prompt: str) -> str:
@@ -166,7 +166,7 @@ def _final_part(text: str, prompt: str) -> str:
     return text
 
 
-def _json_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_Found]:
+def _json_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_RawList]:
     """Lists after a quoted field name and a colon, whatever stands around them and whether or not they end."""
     words = "|".join(f"(?P<{f}>{_WORDS.get(f, re.escape(f))})" for f in fields)
     pattern = (
@@ -178,20 +178,20 @@ def _json_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_F
         keyed = True
         content = match["list"] if match["list"] is not None else match["one"] or ""
         closed = match["list"] is None or match["end"] is not None
-        yield _Found(next(f for f in fields if match[f]), content, closed)
+        yield _RawList(next(f for f in fields if match[f]), content, closed)
     if len(fields) == 1 and not keyed:
         for match in _BARE_ARRAY.finditer(text):
-            yield _Found(fields[0], match["list"], match["end"] is not None)
+            yield _RawList(fields[0], match["list"], match["end"] is not None)
 
 
-def _tag_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_Found]:
+def _tag_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_RawList]:
     """Lists between tags; an unclosed one goes on to the next tag."""
     words = "|".join(f"(?P<{f}>{_WORDS.get(f, re.escape(f))})" for f in fields)
     for match in re.finditer(rf"<(?:{words})>(?P<list>[^<]*)(?P<end></)?", text, re.IGNORECASE):
-        yield _Found(next(f for f in fields if match[f]), match["list"], match["end"] is not None)
+        yield _RawList(next(f for f in fields if match[f]), match["list"], match["end"] is not None)
 
 
-def _line_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_Found]:
+def _line_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_RawList]:
     """Lists after a heading (``Add: A, B`` or ``Add:`` and bullets); one wanted list needs no heading."""
     words = "|".join(f"(?P<{f}>{_WORDS.get(f, re.escape(f))})" for f in fields)
     heading = re.compile(
@@ -207,7 +207,7 @@ def _line_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_F
         bullet = None if head else _BULLET.match(line)
         if head:
             if current:
-                yield _Found(current, "\n".join(items), True)
+                yield _RawList(current, "\n".join(items), True)
             current, items = next(f for f in fields if head[f]), [head["rest"]] if (head["rest"] or "").strip() else []
         elif bullet and current:
             items.append(_first_symbol(bullet[1]))
@@ -215,16 +215,16 @@ def _line_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_F
             free.append(_first_symbol(bullet[1]))
         elif current and line.strip():
             if items or not _is_list(line):
-                yield _Found(current, "\n".join(items), True)
+                yield _RawList(current, "\n".join(items), True)
                 current = None
             else:
                 items.append(line)
     if current:
-        yield _Found(current, "\n".join(items), True)
+        yield _RawList(current, "\n".join(items), True)
     elif len(fields) == 1 and _names_a_gene(free, lookup):
-        yield _Found(fields[0], "\n".join(free), True)
+        yield _RawList(fields[0], "\n".join(free), True)
     elif len(fields) == 1 and _is_list(text) and _names_a_gene(_items(text), lookup):
-        yield _Found(fields[0], text, True)
+        yield _RawList(fields[0], text, True)
 
 
 def _names_a_gene(words: Iterable[str], lookup: Lookup) -> bool:
@@ -247,11 +247,11 @@ def _is_list(text: str) -> bool:
     return bool(words) and all(w and " " not in w for w in words)
 
 
-def _last_set(found: Iterable[_Found], fields: Sequence[str]) -> dict[str, _Found]:
+def _last_set(raw: Iterable[_RawList], fields: Sequence[str]) -> dict[str, _RawList]:
     """The last group of lists with every field; without a full one, the last group."""
-    full: dict[str, _Found] = {}
-    group: dict[str, _Found] = {}
-    for item in found:
+    full: dict[str, _RawList] = {}
+    group: dict[str, _RawList] = {}
+    for item in raw:
         if _only_examples(item.content):
             continue
         if item.field in group:
@@ -286,7 +286,7 @@ def _items(content: str) -> Iterator[str]:
 
 
 def _resolved(
-    found: Mapping[str, _Found],
+    raw: Mapping[str, _RawList],
     fields: Sequence[str],
     lookup: Lookup,
     target: str | None,
@@ -296,10 +296,10 @@ def _resolved(
     dropped: list[Dropped] = []
     overlong = False
     for name in fields:
-        if name not in found:
+        if name not in raw:
             continue
-        kept: dict[str, None] = {}
-        items = _items(found[name].content)
+        genes: dict[str, None] = {}
+        items = _items(raw[name].content)
         for item in islice(items, MOST_ITEMS):
             symbol = _symbol(item, lookup)
             kind: Kind | None = None
@@ -309,15 +309,15 @@ def _resolved(
                 kind = "unknown"
             elif symbol == target:
                 kind = "target"
-            elif symbol in kept:
+            elif symbol in genes:
                 kind = "duplicate"
             if kind:
                 dropped.append(Dropped(name, item[:LONGEST_SYMBOL], kind))
             elif symbol is not None:
-                kept[symbol] = None
+                genes[symbol] = None
         overlong |= next(items, None) is not None
-        lists[name] = tuple(kept)
-    complete = len(lists) == len(fields) and all(found[name].closed for name in fields)
+        lists[name] = tuple(genes)
+    complete = len(lists) == len(fields) and all(raw[name].closed for name in fields)
     return Parsed(lists, tuple(dropped), complete, form, overlong)
 
 

@@ -2,115 +2,83 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from kgpert_lib.files import digest
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.llm.proposals import Proposal, Proposing
-from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, NeighbourPredictor, from_sets
-from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.llm.proposals import Proposal, ProposalSource
+from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, from_sets
 from kgpert_lib.screens.atlas import TrainingView
 
-Among = Literal["offered", "training"]
-SHORTEST_PREFIX = 3
-
-
-class _Beside(ABC):
-    """A control of a model's predictor: the same average, with the same prior, over other sets."""
-
-    of: Proposing
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Short name, shown in tables."""
-
-    @abstractmethod
-    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """The sets that are averaged."""
-
-    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
-        return NeighbourPredictor(self, self.of.prior).predict(view, perturbations)
+Pool = Literal["offered", "training"]
+SHORTEST_PREFIX = 3  # letters; below that, most symbols that begin alike have nothing else in common
 
 
 @dataclass(frozen=True)
-class RandomSets(_Beside):
-    """As many genes as the model chose, added or removed, but drawn at random.
+class RandomSets:
+    """As many genes as the model named, added or removed, but drawn at random.
 
     Additions come from the genes that the prompt offered (``"offered"``; from all training genes where it
     offered too few) or from all training genes; neighbours are left out of them. Removals come from the
     neighbourhood. The draw for a gene depends on `seed` and gene only.
     """
 
-    of: Proposing
-    among: Among = "offered"
+    model: ProposalSource
+    pool: Pool = "offered"
     seed: int = 0
     title: str = "random"
 
     @property
     def name(self) -> str:
         """Where it draws from, and the model whose numbers it copies."""
-        return f"{self.title} {self.among} genes ({self.of.model_name})"
+        return f"{self.title} {self.pool} genes ({self.model.model_name})"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The random sets."""
         training = [str(p) for p in view.target.perturbations]
-        told = self.of.proposals(view, perturbations)
-        shown = [p.neighbours for p in told]
-        drawn = [self._draw(proposal, training) for proposal in told]
-        base = from_sets(perturbations, training, shown)
-        return base.edited([added for added, _ in drawn], [removed for _, removed in drawn])
+        proposals = self.model.proposals(view, perturbations)
+        draws = [self._draw(proposal, training) for proposal in proposals]
+        base = from_sets(perturbations, training, [p.neighbours for p in proposals])
+        return base.edited([added for added, _ in draws], [removed for _, removed in draws])
 
     def _draw(self, proposal: Proposal, training: Sequence[str]) -> tuple[list[str], list[str]]:
         rng = _generator(self.seed, proposal.gene)
-        taken = {proposal.gene, *proposal.neighbours}
-        offered = [gene for gene in proposal.offered if gene not in taken]
-        enough = self.among == "offered" and len(offered) >= len(proposal.added)
-        pool = offered if enough else [gene for gene in training if gene not in taken]
-        added: Sequence[str] = (
-            rng.choice(np.array(pool), len(proposal.added), replace=False).tolist() if proposal.added else []
-        )
-        removed: Sequence[str] = (
-            rng.choice(np.array(proposal.neighbours), len(proposal.removed), replace=False).tolist()
-            if proposal.removed
-            else []
-        )
-        return list(added), list(removed)
+        excluded = {proposal.gene, *proposal.neighbours}
+        offered = [gene for gene in proposal.offered if gene not in excluded]
+        enough = self.pool == "offered" and len(offered) >= len(proposal.added)
+        pool = offered if enough else [gene for gene in training if gene not in excluded]
+        return _sample(rng, pool, len(proposal.added)), _sample(rng, proposal.neighbours, len(proposal.removed))
 
 
 @dataclass(frozen=True)
-class FirstOffered(_Beside):
-    """As many genes as the model chose, but simply the first ones that the prompt offers."""
+class FirstOffered:
+    """As many genes as the model named, but simply the first ones that the prompt offers."""
 
-    of: Proposing
+    model: ProposalSource
 
     @property
     def name(self) -> str:
         """What it takes, and the model whose numbers it copies."""
-        return f"first offered genes ({self.of.model_name})"
+        return f"first offered genes ({self.model.model_name})"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The heads of the lists."""
-        told = self.of.proposals(view, perturbations)
-        return from_sets(perturbations, view.target.perturbations, [p.offered[: len(p.added)] for p in told])
+        proposals = self.model.proposals(view, perturbations)
+        return from_sets(perturbations, view.target.perturbations, [p.offered[: len(p.added)] for p in proposals])
 
 
 @dataclass(frozen=True)
-class PrefixRule:
+class NamePrefix:
     """The training genes whose symbols begin like the gene's: a rule that knows names and no biology.
 
     MRPL27 gets every MRPL gene. With `base` they are added to its neighbourhoods, else they are the whole set.
     """
 
-    prior: float | None = None
     base: NeighbourhoodSource | None = None
 
     @property
@@ -126,53 +94,35 @@ class PrefixRule:
             return from_sets(perturbations, training, sets)
         return self.base.neighbourhoods(view, perturbations).edited(sets)
 
-    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
-        return NeighbourPredictor(self, self.prior).predict(view, perturbations)
-
 
 @dataclass(frozen=True)
-class Inside(_Beside):
-    """LangPert with only those of its genes that the graphs join to the target (paper appendix C)."""
+class InsideGraphs:
+    """LangPert with only those of its genes that the graphs join to the target (paper, appendix C)."""
 
-    of: Proposing
+    model: ProposalSource
     graphs: Sequence[KnowledgeGraph]
 
     @property
     def name(self) -> str:
         """The name of what is restricted, and that it is."""
-        return f"{self.of.name}, inside graphs"
+        return f"{self.model.name}, inside graphs"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """The chosen sets without what no edge confirms."""
-        told = self.of.proposals(view, perturbations)
-        sets = [[gene for gene in p.members if self.joined.has(p.gene, gene)] for p in told]
+        """The model's sets without the genes that no edge confirms."""
+        proposals = self.model.proposals(view, perturbations)
+        sets = [union_edges(self.graphs, p.gene) & set(p.added) for p in proposals]
         return from_sets(perturbations, view.target.perturbations, sets)
 
-    @cached_property
-    def joined(self) -> Joined:
-        """The union of the graphs."""
-        return Joined(self.graphs)
+
+def union_edges(graphs: Sequence[KnowledgeGraph], gene: str) -> set[str]:
+    """Every gene that an edge of any of the graphs joins to `gene`, uncut."""
+    return {name for graph in graphs for name in graph.neighbours(gene)}
 
 
-class Joined:
-    """Which pairs of genes any of some graphs joins, uncut: the union of the graphs."""
-
-    def __init__(self, graphs: Sequence[KnowledgeGraph]) -> None:
-        self._neighbours: dict[str, set[str]] = {}
-        self._graphs = graphs
-
-    def has(self, gene: str, other: str) -> bool:
-        """True where some graph has the edge."""
-        if gene not in self._neighbours:
-            self._neighbours[gene] = {name for graph in self._graphs for name in graph.neighbours(gene)}
-        return other in self._neighbours[gene]
-
-
-def same_prefix(gene: str, training: Collection[str], shortest: int = SHORTEST_PREFIX) -> list[str]:
+def same_prefix(gene: str, training: Collection[str]) -> list[str]:
     """Training genes that share the longest part of the letters with which the gene's symbol begins.
 
-    Letters are taken off the end until some training gene begins so; below `shortest` letters there is none.
+    Letters are taken off the end until some training gene begins so; below three letters there is none.
 
     >>> same_prefix("MRPL27", ["MRPL3", "MRPS5", "MED1"])
     ['MRPL3']
@@ -181,13 +131,16 @@ def same_prefix(gene: str, training: Collection[str], shortest: int = SHORTEST_P
     """
     match = re.match("[A-Za-z]+", gene)
     stem = match[0] if match else ""
-    for length in range(len(stem), shortest - 1, -1):
-        found = [other for other in training if other != gene and other.startswith(stem[:length])]
-        if found:
-            return found
+    for length in range(len(stem), SHORTEST_PREFIX - 1, -1):
+        relatives = [other for other in training if other != gene and other.startswith(stem[:length])]
+        if relatives:
+            return relatives
     return []
 
 
+def _sample(rng: np.random.Generator, pool: Sequence[str], count: int) -> list[str]:
+    return [str(gene) for gene in rng.choice(np.array(pool), count, replace=False)] if count else []
+
+
 def _generator(seed: int, gene: str) -> np.random.Generator:
-    digest = hashlib.sha256(f"{seed} {gene}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    return np.random.default_rng(int(digest(f"{seed} {gene}")[:16], 16))

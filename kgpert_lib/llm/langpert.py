@@ -1,4 +1,4 @@
-"""LangPert: a model names the related training genes, and the mean of their deltas is the prediction (SPEC 7)."""
+"""LangPert: the mean delta of the training genes that a model calls related (paper, section 4.2)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kgpert_lib.llm import prompts
-from kgpert_lib.llm.proposals import ModelPredictor
-from kgpert_lib.llm.questions import Question, candidates, chosen_genes, closest, knowledge_of, lengths, names_of
+from kgpert_lib.llm.proposals import ModelSets
+from kgpert_lib.llm.questions import Question, candidates, closest, go_terms, lengths, names_of, sample_genes
 from kgpert_lib.predictors.neighbours import Neighbourhoods, from_sets
 from kgpert_lib.screens.atlas import TrainingView
 
-UNKNOWN_OFFERED = 40  # candidates for a gene outside the graphs, picked by `chosen_genes`
+UNKNOWN_OFFERED = 40  # candidates for a gene outside the graphs, picked by `sample_genes`
 
 
 @dataclass(frozen=True)
-class LangPert(ModelPredictor):
-    """Mean training delta over the genes that a model calls related (paper section 4.2, appendix D.1).
+class LangPert(ModelSets):
+    """The genes that a model calls related (paper, section 4.2 and appendix D.1).
 
-    One answer a question. An answer that names no training gene, or cannot be read, gives the mean training
-    delta; so does a gene without a recorded answer, which `proposals` tells apart.
+    One answer per question. The set is empty, and the mean training delta stands in, where an answer names no
+    training gene or cannot be read, and where none is recorded; `proposals` tells these cases apart.
     """
 
     task: ClassVar[str] = "langpert"
@@ -39,8 +39,8 @@ class LangPert(ModelPredictor):
                     view.line,
                     candidates(view, gene),
                     names=names_of([gene]),
-                    knowledge=knowledge_of(gene),
-                    wider=wider or chosen_genes(candidates(view, gene), UNKNOWN_OFFERED),
+                    knowledge=go_terms(gene),
+                    wider=wider or sample_genes(candidates(view, gene), UNKNOWN_OFFERED),
                     most=lengths(spec).genes,
                     reasoning=spec.reasoning,
                     room=spec.room,
@@ -49,7 +49,6 @@ class LangPert(ModelPredictor):
             for gene, wider in zip(map(str, perturbations), near, strict=True)
         ]
 
-    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """The chosen sets."""
-        sets = [p.members for p in self.proposals(view, perturbations)]
-        return from_sets(perturbations, view.target.perturbations, sets)
+    def base_neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """Empty sets: the model names all of the genes."""
+        return from_sets(perturbations, view.target.perturbations, [()] * len(perturbations))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Iterable
 from datetime import date
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from kgpert_lib.errors import InputError
 
 BUILT_IN = Path(__file__).with_name("models.toml")
+PART_OF_A_KEY = 8
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
 class _Checked(BaseModel):
@@ -64,11 +69,16 @@ class ModelSpec(_Checked):
     @field_validator("base_url")
     @classmethod
     def _no_secret_in_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("has to be an http or https address")
+        address = "has to be an http or https address such as http://127.0.0.1:8080/v1"
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
+        except ValueError:  # brackets without an IPv6 address, or a port that is no number from 0 to 65535
+            raise ValueError(address) from None
         if parts.username or parts.password or parts.query:
             raise ValueError("must not carry a key; name an environment variable in key_env")
+        if not usable:
+            raise ValueError(address)
         return value
 
     @property
@@ -89,15 +99,16 @@ class ModelSpec(_Checked):
         value = os.environ.get(self.key_env, "").strip()
         if not value:
             raise InputError(f"{self.model} needs a key: set the environment variable {self.key_env}.")
+        if not value.isascii() or not value.isprintable():
+            raise InputError(f"The key in {self.key_env} holds characters that no key has; copy it again.")
         return value
 
-    def with_sampling(self, **changes: Any) -> ModelSpec:
-        """The same model with some sampling fields changed; InputError where a value does not fit."""
+    def at(self, base_url: str) -> ModelSpec:
+        """The same model behind another address; InputError where that is no http address or carries a key."""
         try:
-            sampling = Sampling(**{**self.sampling.model_dump(), **changes})
+            return ModelSpec.model_validate(self.model_dump() | {"base_url": base_url})
         except ValidationError as error:
-            raise InputError(f"Sampling of {self.model}: {first_problem(error)}.") from None
-        return self.model_copy(update={"sampling": sampling})
+            raise InputError(f"The address of {self.model} cannot be used: {first_problem(error)}.") from None
 
 
 def load_models(path: str | Path | None = None) -> dict[str, ModelSpec]:
@@ -125,11 +136,39 @@ def find_model(name: str, path: str | Path | None = None) -> ModelSpec:
 
 
 def scrub(text: str, secrets: Iterable[str | None]) -> str:
-    """The text without keys: each secret, and whatever follows ``Bearer``, becomes ``[key]``."""
+    """The text without keys: each secret, each part of one of 8 characters or more, and what follows ``Bearer``.
+
+    Scrub before a text is cut: of a key that the cut leaves fewer characters of, nothing would be recognised.
+    """
     for secret in secrets:
         if secret:
-            text = text.replace(secret, "[key]")
+            text = _without_parts(text, secret, min(PART_OF_A_KEY, len(secret)))
     return re.sub(r"(?i)\bbearer +[^\s\"',;]+", "Bearer [key]", text)
+
+
+def _without_parts(text: str, secret: str, size: int) -> str:
+    """Every run of `text` that is made of pieces of `secret` of `size` characters becomes ``[key]``."""
+    pieces = {secret[i : i + size] for i in range(len(secret) - size + 1)}
+    covered = [False] * len(text)
+    for start in range(len(text) - size + 1):
+        if text[start : start + size] in pieces:
+            covered[start : start + size] = [True] * size
+    runs = groupby(zip(covered, text, strict=True), key=itemgetter(0))
+    return "".join("[key]" if inside else "".join(c for _, c in run) for inside, run in runs)
+
+
+def _is_host(name: str) -> bool:
+    """Whether a server can have this name: an IP address, or labels of letters, digits, ``-`` and ``_``."""
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+        return True
+    except ValueError:
+        pass
+    try:
+        plain = name.encode("idna").decode("ascii")
+    except UnicodeError:  # an empty label, or one above 63 characters
+        return False
+    return len(plain) <= 253 and all(_LABEL.fullmatch(label) for label in plain.removesuffix(".").split("."))
 
 
 def first_problem(error: ValidationError) -> str:

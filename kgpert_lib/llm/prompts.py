@@ -1,7 +1,8 @@
-"""Questions to a model, rendered from the templates in ``prompts/`` (SPEC sections 7 and 8; reconstructed).
+"""Questions to a model, rendered from the templates in ``prompts/``.
 
-The functions take plain data and give the same text for the same data. No delta is among the data,
-so no prompt can carry one.
+They are reconstructed: the paper describes its prompts (section 4.2, appendix D.1) without printing them. The
+functions take plain data and give the same text for the same data. No delta is among the data, so no prompt
+can carry one.
 """
 
 from __future__ import annotations
@@ -27,15 +28,6 @@ CELL_LINES = {
 }
 
 Counter = Callable[[Sequence[Mapping[str, str]]], int]
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A gene that graphs put beside the target: symbol, the graphs that do, and its full name if known."""
-
-    gene: str
-    graphs: tuple[str, ...]
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ def langpert(
     room: int | None = None,
     count: Counter | None = None,
 ) -> Prompt:
-    """Ask which measured genes are related to a gene (LangPert, SPEC section 7).
+    """Ask which measured genes are related to a gene (LangPert; paper, section 4.2).
 
     Parameters
     ----------
@@ -86,7 +78,7 @@ def langpert(
     room : tokens for the prompt, that is context less answer; None: no limit.
     count : tokens of messages; `count_tokens` by default.
 
-    Candidates stand in the order of the alphabet, so that their place tells nothing.
+    Candidates stand in the order of the alphabet, so that their place carries no information.
 
     Raises
     ------
@@ -100,7 +92,7 @@ def langpert(
 def edits(
     gene: str,
     line: str,
-    neighbours: Sequence[Neighbour],
+    neighbours: Mapping[str, Collection[str]],
     candidates: Collection[str],
     *,
     names: Mapping[str, str] | None = None,
@@ -113,25 +105,25 @@ def edits(
     context: int | None = None,
     count: Counter | None = None,
 ) -> Prompt:
-    """Ask for additions to and removals from a graph neighbourhood (SPEC section 8).
+    """Ask for additions to and removals from a graph neighbourhood (paper, section 5.1).
 
-    `neighbours` is ``N_train(gene)`` in the order to show, with names and graphs where there is room for
-    thoughts, else the symbols alone; `candidates` are training genes, of which those that are neighbours already
-    are left out. At most `most` genes may be added and `most_removed` removed (None: all). Where the
-    neighbours alone need more than `room`, they may have up to `context` tokens, and no candidate is offered.
+    `neighbours` is ``N_train(gene)`` in the order to show, each with the graphs that give it, which are named beside
+    its full name where there is room for thoughts; `candidates` are training genes, of which those that are
+    neighbours already are left out. At most `most` genes may be added and `most_removed` removed (None: all).
+    Where the neighbours alone need more than `room`, they may have up to `context` tokens, and no candidate is offered.
     The other parameters and errors are those of `langpert`.
     """
-    shown = {n.gene for n in neighbours}
-    if gene in shown:
+    if gene in neighbours:
         raise InputError(f"{gene} is among its own neighbours; leave the target out.")
     removable = len(neighbours) if most_removed is None else min(most_removed, len(neighbours))
     values = _experiment(gene, line, names, knowledge) | {"limits": {"add": most, "remove": removable}}
     values |= {"reasoning": reasoning, "limit_removed": most_removed or len(neighbours)}
     values["neighbours"] = [
-        {"gene": n.gene, "graphs": n.graphs, "name": n.name or (names or {}).get(n.gene, "")} for n in neighbours
+        {"gene": symbol, "graphs": graphs, "name": (names or {}).get(symbol, "")}
+        for symbol, graphs in neighbours.items()
     ]
-    free = [c for c in candidates if c not in shown]
-    near = [w for w in wider if w not in shown]
+    free = [c for c in candidates if c not in neighbours]
+    near = [w for w in wider if w not in neighbours]
     return _fitted("edits", ("add", "remove"), gene, free, near, values, room, count, context)
 
 
@@ -178,12 +170,12 @@ def _piece_tokens(piece: str) -> int:
 def _experiment(
     gene: str, line: str, names: Mapping[str, str] | None, knowledge: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    shown, context = CELL_LINES.get(line.lower(), (line, ""))
+    label, context = CELL_LINES.get(line.lower(), (line, ""))
     name = (names or {}).get(gene, "")
     return {
         "gene": gene,
         "name": name,
-        "line": shown,
+        "line": label,
         "context": context,
         "knowledge": sorted((knowledge or {}).items()),
     }
@@ -208,8 +200,8 @@ def _fitted(
         raise InputError(f"There is no candidate for {gene}; the training set is empty.")
     count = count or count_tokens
 
-    def render(chosen: list[str], form: Literal["full", "compact"]) -> Prompt:
-        given = values | {"candidates": chosen, "compact": form == "compact", "example": _example(fields)}
+    def render(offered: list[str], form: Literal["full", "compact"]) -> Prompt:
+        given = values | {"candidates": offered, "compact": form == "compact", "example": _example(fields)}
         given["keys"] = _keys(fields)
         messages = (
             {"role": "system", "content": _templates().get_template("system.md").render().strip()},
@@ -222,7 +214,7 @@ def _fitted(
             },
         )
         schema = answer_schema(fields, values["limits"], None if values["reasoning"] else SYMBOL)
-        return Prompt(messages, fields, schema, form, tuple(chosen), count(messages))
+        return Prompt(messages, fields, schema, form, tuple(offered), count(messages))
 
     prompt = render(every, "full")
     if room is None or prompt.tokens <= room:

@@ -1,31 +1,26 @@
-"""What a model proposed for a gene, what of it counts, and predictors that act on it.
+"""What a model proposed for a gene, what of it counts, and neighbourhoods that act on it.
 
-A predictor of this kind reads answers from a record and never asks: a gene without a recorded answer is marked
-``answered=False`` and counted by whoever shows the result. `kgpert record` asks.
+Neighbourhoods of this kind come from answers in a record; nothing is asked here. A gene without a recorded answer
+is marked ``answered=False`` and counted by whoever shows the result. `kgpert record` asks.
 """
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar, Protocol
 
-import pandas as pd
-
-from kgpert_lib import paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.symbols import gene_names
 from kgpert_lib.llm.answers import Dropped, parse
-from kgpert_lib.llm.client import Request, request_key
 from kgpert_lib.llm.models import ModelSpec, find_model
 from kgpert_lib.llm.questions import Question, spellings
-from kgpert_lib.llm.record import Answer, Record
-from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, NeighbourPredictor, from_sets
-from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.llm.record import Answer, Record, Request, request_key
+from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, from_sets
 from kgpert_lib.screens.atlas import TrainingView
 
 
@@ -36,9 +31,9 @@ class Proposal:
     Attributes
     ----------
     neighbours : the graphs' neighbourhood that was shown; empty in LangPert.
-    added, removed : proposals that count; in LangPert `added` is the chosen set.
+    added, removed : proposals that count: no addition is a neighbour, every removal is one. In LangPert `added`
+        is the whole set.
     dropped : proposals that do not count, and why.
-    members : the set whose mean delta is the prediction.
     answered : False where the record holds no answer. readable : whether a wanted list was found in it.
     complete : whether every wanted list was found and none was cut off.
     offered : genes that the prompt named as candidates. text : the answer as it stands; escape it on a page.
@@ -57,24 +52,14 @@ class Proposal:
     text: str = ""
 
     @property
-    def members(self) -> tuple[str, ...]:
-        """``(neighbours | added) - removed``, in that order."""
-        gone = set(self.removed)
-        return tuple(gene for gene in (*self.neighbours, *self.added) if gene not in gone)
-
-    @property
-    def fallback(self) -> bool:
-        """Whether nothing is left to average, so that the mean training delta stands in."""
-        return not self.members
+    def size(self) -> int:
+        """Genes in ``(neighbours | added) - removed``; where there is none, the mean training delta stands in."""
+        return len(self.neighbours) + len(self.added) - len(self.removed)
 
 
-def open_record(path: str | Path | None = None) -> Record:
-    """The committed answers under ``data/answers/``, and those of a record of this machine if one is named."""
-    committed = paths.DATA / "answers"
-    return Record(path, [committed] if committed.is_dir() else [])
-
-
-def judge(question: Question, answer: Answer | None, training: Collection[str], spelling: dict[str, str]) -> Proposal:
+def read_answer(
+    question: Question, answer: Answer | None, training: Collection[str], spelling: dict[str, str]
+) -> Proposal:
     """Read an answer and keep what counts: invalid additions and removals are ignored, the rest is used.
 
     `training` are the perturbations that may be averaged; `spelling` is what `parse` resolves with.
@@ -88,15 +73,15 @@ def judge(question: Question, answer: Answer | None, training: Collection[str], 
     added: list[str] = []
     removed: list[str] = []
     dropped = list(parsed.dropped)
-    shown = set(question.neighbours)
+    neighbours = set(question.neighbours)
     for name in question.prompt.fields:
         for gene in parsed[name]:
             if name == "remove":
-                if gene in shown:
+                if gene in neighbours:
                     removed.append(gene)
                 else:
                     dropped.append(Dropped(name, gene, "absent"))
-            elif gene in shown:
+            elif gene in neighbours:
                 dropped.append(Dropped(name, gene, "present"))
             elif gene not in training:
                 dropped.append(Dropped(name, gene, "not measured"))
@@ -114,36 +99,32 @@ def judge(question: Question, answer: Answer | None, training: Collection[str], 
     )
 
 
-class Proposing(Protocol):
-    """A predictor that can tell what a model proposed."""
+class ProposalSource(Protocol):
+    """Neighbourhoods that can say what a model proposed for them."""
 
     @property
     def name(self) -> str:
-        """The predictor."""
+        """The neighbourhoods."""
 
     @property
     def model_name(self) -> str:
         """The model."""
-
-    @property
-    def prior(self) -> float | None:
-        """Strength of the training mean."""
 
     def proposals(self, view: TrainingView, perturbations: Sequence[str]) -> list[Proposal]:
         """What the model proposed, in the order of the perturbations."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """Proposals that were read once, as a predictor: the mean over each one's members.
-
-    `by_gene` holds them by line and gene.
-    """
+class RecordedSets:
+    """Neighbourhoods from proposals that were read once, by line and gene: controls need not read them again."""
 
     name: str
     model_name: str
-    prior: float | None
     by_gene: Mapping[tuple[str, str], Proposal]
+
+    def in_line(self, line: str) -> list[Proposal]:
+        """What was read for one line, in the order of its genes."""
+        return [proposal for (name, _), proposal in self.by_gene.items() if name == line]
 
     def proposals(self, view: TrainingView, perturbations: Sequence[str]) -> list[Proposal]:
         """What was read; InputError for a gene that was not."""
@@ -154,29 +135,24 @@ class Told:
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The proposed sets."""
-        sets = [p.members for p in self.proposals(view, perturbations)]
-        return from_sets(perturbations, view.target.perturbations, sets)
-
-    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
-        return NeighbourPredictor(self, self.prior).predict(view, perturbations)
+        proposals = self.proposals(view, perturbations)
+        base = from_sets(perturbations, view.target.perturbations, [p.neighbours for p in proposals])
+        return base.edited([p.added for p in proposals], [p.removed for p in proposals])
 
 
 @dataclass(frozen=True)
-class ModelPredictor(ABC):
-    """A predictor whose sets come from a model's recorded answers.
+class ModelSets(ABC):
+    """Neighbourhoods from a model's recorded answers.
 
     Parameters
     ----------
     model : a name in `models.toml`, or a `ModelSpec`. record : where its answers are.
     wider : the graphs' wider neighbourhood, from which candidates are offered where the whole list does not fit.
-    prior : strength of the training mean, as in `neighbours.average`.
     """
 
     model: str | ModelSpec
     record: Record
     wider: NeighbourhoodSource
-    prior: float | None = None
     label: str | None = field(default=None, kw_only=True)
     task: ClassVar[str]
     title: ClassVar[str]
@@ -200,9 +176,23 @@ class ModelPredictor(ABC):
     def questions(self, view: TrainingView, perturbations: Sequence[str]) -> list[Question]:
         """The question about each perturbation; no delta goes into it."""
 
-    @abstractmethod
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """The sets that are averaged."""
+        """The model's sets; a warning counts the genes without a recorded answer."""
+        proposals = self.proposals(view, perturbations)
+        unanswered = sum(not p.answered for p in proposals)
+        if unanswered:
+            warnings.warn(
+                f"{self.model_name} has no recorded answer ({self.task}) about {unanswered} of {len(proposals)} genes "
+                f"in {view.line}; 'kgpert record' asks.",
+                stacklevel=2,
+            )
+        return self.base_neighbourhoods(view, perturbations).edited(
+            [p.added for p in proposals], [p.removed for p in proposals]
+        )
+
+    @abstractmethod
+    def base_neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """What additions and removals start from, and what a gene without a readable answer keeps."""
 
     def requests(self, view: TrainingView, perturbations: Sequence[str]) -> list[Request]:
         """What would be sent to the model."""
@@ -212,25 +202,6 @@ class ModelPredictor(ABC):
         """What the recorded answers propose, in the order of the perturbations."""
         training, spelling = {str(p) for p in view.target.perturbations}, spellings(view)
         return [
-            judge(question, self.record.get(request_key(question.request, self.spec)), training, spelling)
+            read_answer(question, self.record.get(request_key(question.request, self.spec)), training, spelling)
             for question in self.questions(view, perturbations)
         ]
-
-    def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
-        """Deltas of `perturbations` in the target line."""
-        return NeighbourPredictor(self, self.prior).predict(view, perturbations)
-
-
-def table(proposals: Sequence[Proposal]) -> pd.DataFrame:
-    """A row a proposal: gene, line, answered, readable, complete, the sizes of its sets, and fallback.
-
-    Besides, ``dropped`` (how many proposals do not count) and ``why`` (``kind: count`` by kind).
-    """
-    rows = []
-    for p in proposals:
-        kinds = pd.Series([d.kind for d in p.dropped], dtype=object).value_counts().sort_index()
-        why = "; ".join(f"{kind}: {count}" for kind, count in kinds.items())
-        sizes = len(p.neighbours), len(p.added), len(p.removed), len(p.members)
-        rows.append((p.gene, p.line, p.answered, p.readable, p.complete, *sizes, p.fallback, len(p.dropped), why))
-    columns = ["gene", "line", "answered", "readable", "complete", "neighbours", "added", "removed", "members"]
-    return pd.DataFrame(rows, columns=[*columns, "fallback", "dropped", "why"])

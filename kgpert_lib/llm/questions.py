@@ -5,9 +5,8 @@ Who is asked decides the form: a model without room for thoughts gets a short qu
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,20 +14,21 @@ import numpy as np
 import pandas as pd
 
 from kgpert_lib import paths
+from kgpert_lib.files import digest
 from kgpert_lib.graphs.go import annotate
 from kgpert_lib.graphs.symbols import full_name, gene_names
 from kgpert_lib.llm.answers import resolver
-from kgpert_lib.llm.client import Request
 from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.prompts import Prompt
+from kgpert_lib.llm.record import Request
 from kgpert_lib.predictors.neighbours import NeighbourhoodSource
-from kgpert_lib.screens.atlas import Atlas, TrainingView
+from kgpert_lib.screens.atlas import CellLine, TrainingView
 
-TERMS = 2
+TERMS = 2  # GO terms that a question names
 
 
 class Lengths(NamedTuple):
-    """How many genes an answer may hold: chosen by LangPert, added to and removed from a neighbourhood."""
+    """How many genes an answer may hold: named in LangPert, added to and removed from a neighbourhood in edits."""
 
     genes: int
     add: int
@@ -64,17 +64,17 @@ def names_of(genes: Iterable[str]) -> dict[str, str]:
     return {gene: name for gene in genes if (name := full_name(gene))}
 
 
-def knowledge_of(gene: str, most: int = TERMS) -> dict[str, str]:
-    """What GO says about a gene: its `most` most specific annotated terms; empty where it says nothing."""
-    terms, names = _direct_terms(), gene_names()
-    found = terms.get(gene) or terms.get(names.approved(gene) or "", ())
-    return {"GO": "; ".join(found[:most])} if found else {}
+def go_terms(gene: str) -> dict[str, str]:
+    """What GO says about a gene: its two most specific annotated terms; empty where it says nothing."""
+    by_gene, names = _direct_terms(), gene_names()
+    terms = by_gene.get(gene) or by_gene.get(names.approved(gene) or "", ())
+    return {"GO": "; ".join(terms[:TERMS])} if terms else {}
 
 
 def closest(wider: NeighbourhoodSource, view: TrainingView, perturbations: Sequence[str]) -> list[list[str]]:
     """Training genes of the graphs' wider neighbourhood, closest first, for each perturbation."""
-    found = wider.neighbourhoods(view, perturbations)
-    return [[n.gene for n in found.of(str(p))] for p in found.perturbations]
+    neighbourhoods = wider.neighbourhoods(view, perturbations)
+    return [[n.gene for n in neighbourhoods.of(str(p))] for p in neighbourhoods.perturbations]
 
 
 def candidates(view: TrainingView, gene: str) -> list[str]:
@@ -87,27 +87,20 @@ def spellings(view: TrainingView) -> dict[str, str]:
     return _spellings(tuple(map(str, view.target.perturbations)))
 
 
-def chosen_genes(names: Iterable[str], count: int, seed: int = 0) -> list[str]:
+def sample_genes(names: Iterable[str], count: int, seed: int = 0) -> list[str]:
     """`count` of the names by a rule that no result can bend: the smallest SHA-256 of ``"<seed> <name>"``.
 
-    >>> chosen_genes(["PSMB5", "MED1", "INTS1"], 2)
+    >>> sample_genes(["PSMB5", "MED1", "INTS1"], 2)
     ['MED1', 'PSMB5']
     """
-    ranked = sorted(set(names), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).hexdigest())
+    ranked = sorted(set(names), key=lambda name: digest(f"{seed} {name}"))
     return sorted(ranked[:count])
 
 
-def with_test_genes(atlas: Atlas, count: int, seed: int = 0) -> Atlas:
-    """The atlas with only `count` of each line's test perturbations (`chosen_genes`); the others become ``val``.
-
-    Training rows stay as they are.
-    """
-    lines = {}
-    for line in atlas.lines.values():
-        kept = chosen_genes(line.names("test"), count, seed)
-        left_out = (line.split == "test") & ~np.isin(line.perturbations, kept)
-        lines[line.name] = replace(line, split=np.where(left_out, "val", line.split))
-    return replace(atlas, lines=lines)
+def sample_test_genes(line: CellLine, count: int, seed: int = 0) -> list[str]:
+    """`count` test perturbations of a line (all where it has no more) by `sample_genes`, in the line's order."""
+    sampled = set(sample_genes(line.names("test"), count, seed))
+    return [name for name in line.names("test") if name in sampled]
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,6 @@
-"""How well predicted deltas agree with measured ones, over whole matrices (SPEC section 2; paper appendix A.1).
+"""How well predicted deltas agree with measured ones, over whole matrices (paper, appendix A.1).
 
-Predictions are (n, m), one perturbation a row and one readout gene a column, without gaps. Measured
+Predictions are (n, m), one row per perturbation and one column per readout gene, without gaps. Measured
 deltas have the same columns and hold NaN where a gene was not measured; every score is taken over the
 measured genes only. A correlation with a constant row does not exist: it scores 0, and `undefined`
 says where that happened. A row counts as constant when its standard deviation is below 16 roundings
@@ -27,6 +27,7 @@ Block = tuple[slice, slice, Matrix]
 
 TIE = 1e-6  # correlations closer than this are a tie: the rounding of one float32 matrix product
 CANCELLED = 1e-13  # share of a sum of squares below which a variance found by subtraction is rounding
+SAFE = 300  # powers of two up to which squares and their sums stay inside float64
 CACHE = 2**17  # values of one row-wise chunk
 ROWS = 1024  # predictions of one block of a matrix product
 COLUMNS = 2048  # references of one block of a masked matrix product
@@ -42,7 +43,7 @@ def pearson_delta(pred: ArrayLike, truth: ArrayLike) -> Vector:
 
 
 def centred_pearson(pred: ArrayLike, truth: ArrayLike, mean: ArrayLike) -> Vector:
-    """Pearson delta with the mean training delta `mean` (m,) subtracted from both sides (ours, SPEC section 2).
+    """Pearson delta with the mean training delta `mean` (m,) subtracted from both sides (ours).
 
     It scores what is predicted beyond the effect that all perturbations share; predicting `mean` itself scores 0.
     """
@@ -144,7 +145,7 @@ def score(
     own: ArrayLike | None = None,
     ties: Ties = "half",
 ) -> pd.DataFrame:
-    """Every score of every perturbation, one perturbation a row.
+    """Every score of every perturbation, one row per perturbation.
 
     Columns: ``perturbation``, ``pearson``, ``centred_pearson`` (NaN without `mean`), ``retrieval`` (NaN for a
     single perturbation without `reference`), ``mse``, ``mae``, ``n_genes`` measured, and ``constant``: True
@@ -176,7 +177,7 @@ def _checked(
     if p.shape[1] != t.shape[1] or (paired and len(p) != len(t)):
         raise InputError(f"Predictions have shape {p.shape} and measured deltas {t.shape}; they have to match.")
     if names is not None and len(names) != len(p):
-        raise InputError(f"{len(names)} perturbation names for {len(p)} predictions; give one name a row.")
+        raise InputError(f"{len(names)} perturbation names for {len(p)} predictions; give one name per row.")
 
     def label(rows: Any) -> str:
         row = int(np.flatnonzero(rows)[0])
@@ -226,10 +227,23 @@ def _chunks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
+def _tamed(x: Vector) -> NDArray[np.int32]:
+    """Bring rows of float64 `x`, in place, near 1 where squares of their entries could overflow or vanish.
+
+    Returns the (n,) powers of two that were taken out, mostly 0; dividing by a power of two rounds nothing.
+    """
+    largest, smallest = x.max(axis=1), x.min(axis=1)
+    exponent = np.frexp(np.maximum(largest, -smallest))[1]
+    exponent[np.abs(exponent) < SAFE] = 0
+    odd = np.flatnonzero(exponent)
+    x[odd] = np.ldexp(x[odd], -exponent[odd, None])
+    return exponent
+
+
 def _unit_rows(
     x: Vector, measured: NDArray[np.bool_] | None, tolerance: float, removed: Vector | float = 0.0
 ) -> tuple[Vector, NDArray[np.bool_]]:
-    """Rows of float64 `x` (overwritten) less their mean over the measured entries, at length 1; gaps are 0.
+    """Rows of float64 `x` (overwritten) minus their mean over the measured entries, at length 1; gaps are 0.
 
     A row is constant, becomes 0 and is marked when its standard deviation is at most `tolerance` times its root
     mean square, to which `removed` (n,) adds the size of what was subtracted from it before.
@@ -238,6 +252,7 @@ def _unit_rows(
     if measured is not None:
         count = np.count_nonzero(measured, axis=1)
         x[~measured] = 0.0
+    removed = np.ldexp(removed, -_tamed(x))
     mean = x.sum(axis=1) / count
     x -= mean[:, None]
     if measured is not None:
@@ -259,7 +274,7 @@ def _correlate_rows(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> 
         removed: Vector | float = 0.0
         tolerances = _tolerance(pred), _tolerance(truth)
         if mean is not None:
-            removed = np.sqrt(np.mean(np.broadcast_to(np.square(mean, dtype=np.float64), p.shape), axis=1, where=~gaps))
+            removed = _root_mean_square(mean, ~gaps)
             tolerances = _tolerance(pred, mean), _tolerance(truth, mean)
             p -= mean
             t -= mean
@@ -268,6 +283,14 @@ def _correlate_rows(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> 
         scores[rows] = np.einsum("ij,ij->i", p, t)
         constant[rows] = p_constant | t_constant
     return np.clip(scores, -1.0, 1.0), constant
+
+
+def _root_mean_square(values: Matrix, measured: NDArray[np.bool_]) -> Vector:
+    """(n,) root mean square of `values` (m,) over the entries that each row of `measured` (n, m) has."""
+    row = values.astype(np.float64)[None]
+    exponent = _tamed(row)
+    square = np.broadcast_to(np.square(row), measured.shape)
+    return np.ldexp(np.sqrt(np.mean(square, axis=1, where=measured)), exponent)
 
 
 def _row_errors(pred: Matrix, truth: Matrix, size: Callable[[Any], Any]) -> Vector:
@@ -308,7 +331,7 @@ def _standardised(values: Matrix) -> NDArray[np.float32]:
 
 
 def _masked_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
-    """Three products a block: with t centred over j's genes, the covariance is ``P t'`` and needs no mean of P.
+    """Three products per block: with t centred over j's genes, the covariance is ``P t'`` and needs no mean of P.
 
     Rows of P are centred over all genes beforehand, so that the variance, a difference of sums, keeps its digits.
     """
@@ -321,6 +344,7 @@ def _masked_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
         mask = measured.astype(np.float64)
         for rows in _chunks(len(pred), ROWS):
             p = pred[rows].astype(np.float64)
+            _tamed(p)
             offset = p.mean(axis=1, keepdims=True)
             p -= offset
             total, squares = p @ mask.T, np.square(p) @ mask.T
@@ -341,7 +365,7 @@ def _squared_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
 
 
 def _absolute_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
-    """Mean absolute errors: over all genes with 0 in the gaps, less what the gaps added."""
+    """Mean absolute errors: over all genes with 0 in the gaps, minus what the gaps added."""
     for columns, t, mask, count in _filled(reference):
         for rows in _chunks(len(pred), ROWS):
             p = pred[rows].astype(np.float64)

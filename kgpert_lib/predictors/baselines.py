@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.predictors.predictions import Predictions
@@ -61,8 +60,12 @@ class LinearBaseline:
 
     def _embedding(self, line: TrainingLine, centred: FloatArray) -> FloatArray:
         """(m, components) principal component scores of the readout genes."""
+        from sklearn.decomposition import PCA  # half a second that other predictors do not pay
+
         values = centred if line.control is None else centred + line.mean + line.control
         components = min(self.components, *(size - 1 for size in values.shape))
+        if not np.ptp(values, axis=1).any():  # genes that are all alike have no direction to vary in
+            return np.zeros((values.shape[1], components), np.float32)
         pca = PCA(components, svd_solver="arpack", random_state=self.seed)
         return pca.fit_transform(values.T).astype(np.float32)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs import graph_names
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
 from kgpert_lib.predictors.neighbours import (
@@ -70,7 +71,7 @@ def build(name: str, screen: Screen, options: Options | None = None) -> Predicto
     options = options or Options()
     if name in PREDICTORS:
         return PREDICTORS[name](screen, options)
-    parts = [part.strip() for part in name.split("+")]
+    parts = graph_names(name)
     repeated = [part for part in parts if parts.count(part) > 1]
     if repeated:
         raise InputError(f"The graph {repeated[0]!r} is named more than once in {name!r}; name it once.")

@@ -1,4 +1,4 @@
-"""Predicted deltas, whoever made them: the one thing every predictor returns, saved and loaded.
+"""Predicted deltas, whatever predicts them: what every predictor returns, saved and loaded.
 
 Predictions made elsewhere are read from ``.h5ad``, ``.npz`` or ``.csv`` and scored like our own.
 """
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -86,10 +85,11 @@ class Predictions:
         if not source.is_file():
             raise InputError(f"{source} does not exist.")
         try:
-            perturbations, genes, delta = _READERS[source.suffix](source)
+            with np.errstate(over="ignore"):  # what overflows float32 is infinite, which the check names
+                perturbations, genes, delta = _READERS[source.suffix](source)
         except InputError:
             raise
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
+        except Exception as error:  # anndata, h5py, zipfile, NumPy and pandas raise many kinds for foreign bytes
             raise InputError(f"{source} cannot be read as predictions ({_first_line(error)}).") from error
         _check(source, perturbations, genes, delta)
         none = np.zeros(len(perturbations), np.int64)
@@ -113,15 +113,20 @@ class Predictor(Protocol):
         """Deltas of `perturbations` in the view's target line."""
 
 
-def _places(what: str, have: NameArray, want: NameArray) -> NDArray[np.intp]:
-    place = pd.Index(have).get_indexer(pd.Index(want))
-    lost = want[place < 0]
-    if len(lost):
-        raise InputError(f"The predictions lack {len(lost)} of {len(want)} {what}s, the first being {lost[0]}.")
+def _places(what: str, names: NameArray, selection: NameArray) -> NDArray[np.intp]:
+    place = pd.Index(names).get_indexer(pd.Index(selection))
+    missing = selection[place < 0]
+    if len(missing):
+        raise InputError(
+            f"The predictions lack {len(missing)} of {len(selection)} {what}s, the first being {missing[0]}."
+        )
     return place
 
 
 def _check(source: Path, perturbations: NameArray, genes: NameArray, delta: FloatArray) -> None:
+    for what, names in (("perturbations", perturbations), ("genes", genes)):
+        if names.ndim != 1:
+            raise InputError(f"{source}: {what} has shape {names.shape}; expected a plain list of names.")
     if delta.shape != (len(perturbations), len(genes)):
         raise InputError(
             f"{source}: {delta.shape} values for {len(perturbations)} perturbations x {len(genes)} readout genes."
@@ -152,7 +157,10 @@ def _read_h5ad(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
 
 
 def _read_npz(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
-    with np.load(path, allow_pickle=False) as data:
+    with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as data:
+        missing = [key for key in ("perturbations", "genes", "delta") if key not in data.files]
+        if missing:
+            raise InputError(f"{path} has no array {missing[0]!r}; it needs perturbations, genes and delta.")
         return data["perturbations"].astype(str), data["genes"].astype(str), data["delta"].astype(np.float32)
 
 

@@ -25,7 +25,7 @@ from kgpert_lib.types import FloatArray, NameArray, Split
 SPLITS = ("train", "val", "test")
 CONTROL_NAMES = frozenset({"control", "ctrl", "non-targeting"})
 FORMAT = 1
-
+LARGEST = 1e15  # of a delta; sums of squares over a screen then stay inside float32
 
 _MATRICES = ("delta", "control", "half_a", "half_b")
 _DTYPES: Mapping[str, type[np.generic]] = {
@@ -33,6 +33,7 @@ _DTYPES: Mapping[str, type[np.generic]] = {
     **dict.fromkeys(_MATRICES, np.float32),
     "n_cells": np.int64,
 }
+_HEAD: Mapping[str, type] = {"name": str, "kind": str, "lines": dict, "missing": dict, "provenance": dict}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +99,7 @@ class CellLine:
         return np.array([self.index[p] for p in perturbations], dtype=np.intp)
 
     def training(self, without: Iterable[str] = ()) -> TrainingLine:
-        """The training rows, less the perturbations named in `without`."""
+        """The training rows minus the perturbations named in `without`."""
         keep = (self.split == "train") & ~np.isin(self.perturbations, list(without))
         control = None if self.control is None else self.control[keep]
         return TrainingLine(self.name, self.perturbations[keep], self.genes, self.delta[keep], control)
@@ -218,7 +219,7 @@ class Atlas:
         return replace(self, lines={name: self[name] for name in lines})
 
     def view(self, line: str, split: Split = "per-line") -> TrainingView:
-        """What predictors may see when `line` is evaluated (DESIGN: splits).
+        """What predictors may see when `line` is evaluated (methods page, splits).
 
         ``per-line`` leaves every line its own training rows; ``strict`` also leaves the test genes of
         `line` out of the training rows of every other line.
@@ -266,18 +267,13 @@ class Atlas:
         head_path = folder / "atlas.json"
         if not head_path.is_file():
             raise InputError(f"{folder} is not an atlas: it holds no atlas.json.")
-        try:
-            head = json.loads(head_path.read_text(encoding="utf-8"))
-            if head["format"] != FORMAT:
-                raise InputError(f"{head_path} has format {head['format']}; this version reads format {FORMAT}.")
-            lines = {name: _read_line(name, folder / Path(file).name) for name, file in head["lines"].items()}
-            return cls(head["name"], head["kind"], lines, head["missing"], head["provenance"])
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{head_path} is not a valid atlas header ({error}).") from error
+        head = _read_head(head_path)
+        lines = {name: _read_line(name, folder / Path(file).name) for name, file in head["lines"].items()}
+        return cls(head["name"], head["kind"], lines, head["missing"], head["provenance"])
 
 
 def _frozen(values: Any, dtype: type[np.generic], what: str) -> NDArray[Any]:
-    """A read-only array of the wanted type; copies only when the type has to change."""
+    """A read-only array of type `dtype`; copies only when the type has to change."""
     try:
         with np.errstate(over="ignore"):
             array = np.asarray(values, dtype=dtype)
@@ -318,9 +314,11 @@ def _check_line(line: CellLine) -> None:
             continue
         if values.shape != (n, m):
             raise InputError(f"{line.name}: {key} has shape {values.shape}; expected ({n}, {m}).")
-        if np.isinf(values).any():
-            i, j = np.argwhere(np.isinf(values))[0]
-            raise InputError(f"{line.name}: {key} is infinite for {line.perturbations[i]} at gene {line.genes[j]}.")
+        huge = np.abs(values) > LARGEST
+        if huge.any():
+            i, j = np.argwhere(huge)[0]
+            what = "infinite" if np.isinf(values[i, j]) else f"{values[i, j]:.2g}, larger than any expression,"
+            raise InputError(f"{line.name}: {key} is {what} for {line.perturbations[i]} at gene {line.genes[j]}.")
     empty = np.isnan(line.delta).all(axis=1)
     if empty.any():
         raise InputError(f"{line.name}: perturbation {line.perturbations[empty][0]} has no measured gene.")
@@ -340,10 +338,31 @@ def _check_line(line: CellLine) -> None:
 def _files_of(folder: Path) -> list[str]:
     """Line files that the atlas in a folder names; none where there is no atlas or its header is damaged."""
     try:
-        head = json.loads((folder / "atlas.json").read_text(encoding="utf-8"))
-        return [Path(file).name for file in head["lines"].values()]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        head = _read_head(folder / "atlas.json")
+    except InputError:
         return []
+    return [Path(file).name for file in head["lines"].values()]
+
+
+def _read_head(path: Path) -> dict[str, Any]:
+    """The content of an ``atlas.json``, every part of the type that `Atlas.save` writes."""
+    try:
+        head = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise InputError(f"{path} is not a valid atlas header (it is nested too deeply).") from error
+    except (OSError, ValueError) as error:  # bytes that are no UTF-8 and text that is no JSON are ValueErrors
+        raise InputError(f"{path} is not a valid atlas header ({error}).") from error
+    if not isinstance(head, dict) or "format" not in head:
+        raise InputError(f"{path} is not a valid atlas header (it names no format).")
+    if head["format"] != FORMAT:
+        raise InputError(f"{path} has format {head['format']}; this version reads format {FORMAT}.")
+    for key, types in _HEAD.items():
+        if not isinstance(head.get(key), types):
+            raise InputError(f"{path} is not a valid atlas header ({key!r} is missing or of the wrong type).")
+    for key in ("lines", "missing"):
+        if not all(isinstance(value, str) for value in head[key].values()):
+            raise InputError(f"{path} is not a valid atlas header ({key!r} holds something other than text).")
+    return head
 
 
 def _write_line(line: CellLine, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def load_screen(
     Parameters
     ----------
     name_or_path, lines : as in `load_atlas`.
-    graph : graphs of a real screen, as in `load_graphs`; a simulated screen brings its own, also from a directory
-        that `kgpert simulate` saved.
+    graph : graphs joined by ``+``, as in `load_graphs`. A simulated screen, also one from a directory that
+        `kgpert simulate` saved, brings its own: all of them for ``"string+go"``, else those that are named.
     seed, size : of the simulation, where `name_or_path` is ``"simulated"``.
 
     Raises
@@ -43,7 +44,7 @@ def load_screen(
         As `load_atlas` and `load_graphs`; also for a saved simulation without its graphs.
     """
     if str(name_or_path) == SIMULATED:
-        return _simulated(lines, seed, size)
+        return _with_graphs(_simulated(lines, seed, size), graph)
     atlas = load_atlas(name_or_path, lines)
     own = _saved_graphs(Path(name_or_path))
     if not own and atlas.name == SIMULATED and graph == STANDARD:
@@ -51,7 +52,15 @@ def load_screen(
             f"{name_or_path} is a simulation without its graphs; save it again with 'kgpert simulate -o DIR', "
             "or name the graphs to use, such as --graph mine.csv."
         )
-    return Screen(atlas, own or tuple(load_graphs(graph, atlas.perturbations())))
+    screen = Screen(atlas, own or tuple(load_graphs(graph, atlas.perturbations())))
+    return _with_graphs(screen, graph) if own else screen
+
+
+def _with_graphs(screen: Screen, spec: str) -> Screen:
+    """The screen with some of its own graphs, or with edge lists, in place of all of its own."""
+    if spec == STANDARD:
+        return screen
+    return replace(screen, graphs=tuple(screen.graph(part.strip()) for part in dict.fromkeys(spec.split("+"))))
 
 
 def load_screens(
@@ -67,7 +76,7 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
     """One pass over the cells of each line gives its deltas and all of its random halves."""
     from kgpert_lib.screens.simulated.simulation import simulate
 
-    simulation = simulate(seed, size, lines)
+    simulation = simulate(seed, size, None if lines is None else [line.lower() for line in lines])
     cells: dict[str, CellLine] = {}
     halves = []
     for name in simulation.lines:
@@ -76,7 +85,7 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
         shared = split_half(bulk, "shared")["r"]
         halves.append(split_half(bulk).assign(line=name, shared=shared))
     table = pd.concat(halves, ignore_index=True)
-    return Screen(simulation.filed(cells), tuple(simulation.graphs), simulation, table)
+    return Screen(simulation.as_atlas(cells), tuple(simulation.graphs), simulation, table)
 
 
 def _saved_graphs(folder: Path) -> tuple[KnowledgeGraph, ...]:
@@ -90,7 +99,7 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
     Parameters
     ----------
     name_or_path : a name wins over a directory of the same name; write ``./perturbqa`` for the directory.
-    lines : cell lines to load, in this order; None for all.
+    lines : cell lines to load, in this order and in any case; None for all.
     download : whether missing files may be downloaded.
 
     Raises
@@ -100,10 +109,13 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
     """
     if isinstance(name_or_path, str) and name_or_path in ATLASES:
         load: Callable[..., Atlas] = import_module(ATLASES[name_or_path]).load
-        return load(lines=lines, download=download)
+        return load(lines=None if lines is None else [line.lower() for line in lines], download=download)
     if Path(name_or_path).is_dir():
         atlas = Atlas.load(name_or_path)
-        return atlas if lines is None else atlas.select(lines)
+        if lines is None:
+            return atlas
+        spelling = {line.casefold(): line for line in atlas.lines}
+        return atlas.select([spelling.get(line.casefold(), line) for line in lines])
     raise InputError(
         f"Unknown atlas {str(name_or_path)!r}; it is {', '.join(ATLASES)} or a directory that an atlas was saved in."
     )

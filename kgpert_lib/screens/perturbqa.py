@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kgpert_lib.downloads.fetch import Fetched, FetchError, available, fetch_all
+from kgpert_lib.downloads.fetch import FetchError, LocalFiles, available, fetch_all
 from kgpert_lib.downloads.registry import Registry, default_registry
 from kgpert_lib.errors import InputError
 from kgpert_lib.screens.atlas import Atlas, CellLine
@@ -45,25 +45,27 @@ def load(lines: Iterable[str] | None = None, download: bool = True, registry: Re
         For an unknown line, for a table that breaks the format, and when no line can be had.
     """
     registry = registry or default_registry()
-    wanted = list(dict.fromkeys(LINES if lines is None else lines))
-    unknown = [line for line in wanted if line not in LINES]
-    if unknown or not wanted:
+    names = list(dict.fromkeys(LINES if lines is None else lines))
+    unknown = [line for line in names if line not in LINES]
+    if unknown or not names:
         what = f"no cell line {unknown[0]!r}" if unknown else "nothing to load without a cell line"
         raise InputError(f"PerturbQA has {what}; it has {', '.join(LINES)}.")
-    names = [name for line in wanted for name in files(line)]
-    found = fetch_all(names, registry=registry) if download else _at_hand(names, registry)
-    missing = {line: why for line in wanted if (why := _why_missing(line, found)) is not None}
-    if len(missing) == len(wanted):
+    tables = [table for line in names for table in files(line)]
+    local = fetch_all(tables, registry=registry) if download else _at_hand(tables, registry)
+    missing = {line: why for line in names if (why := _why_missing(line, local)) is not None}
+    if len(missing) == len(names):
         raise InputError(f"No PerturbQA line can be had ({next(iter(missing.values()))}); run `{COMMAND}`.")
-    have = {line: read_line(line, *(found[name] for name in files(line))) for line in wanted if line not in missing}
-    entry = registry[names[0]]
+    cell_lines = {
+        line: read_line(line, *(local[table] for table in files(line))) for line in names if line not in missing
+    }
+    entry = registry[tables[0]]
     return Atlas(
         name="perturbqa",
         kind="real",
-        lines=have,
+        lines=cell_lines,
         missing=missing,
         provenance={
-            "files": {name: registry[name].checksum for line in have for name in files(line)},
+            "files": {table: registry[table].checksum for line in cell_lines for table in files(line)},
             "licence": entry.licence,
             "citation": entry.citation,
             "attribution": entry.attribution,
@@ -122,8 +124,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         bad = values == "" if allowed is None else ~values.isin(allowed)
         if bad.any():
             at = int(np.argmax(bad.to_numpy()))
-            want = "a gene symbol" if allowed is None else " or ".join(allowed)
-            raise InputError(f"{path}, line {at + 2}: {column} is {values.iloc[at]!r}; expected {want}.")
+            expected = "a gene symbol" if allowed is None else " or ".join(allowed)
+            raise InputError(f"{path}, line {at + 2}: {column} is {values.iloc[at]!r}; expected {expected}.")
     twice = table.duplicated(["pert", "gene"]).to_numpy()
     if twice.any():
         raise InputError(f"{path}, line {int(np.argmax(twice)) + 2}: {_pair(table, twice)} was given before.")
@@ -158,21 +160,21 @@ def _pair(table: pd.DataFrame, mask: NDArray[np.bool_]) -> str:
     return f"the pair {first['pert']}, {first['gene']}"
 
 
-def _at_hand(names: Iterable[str], registry: Registry) -> Fetched:
+def _at_hand(names: Iterable[str], registry: Registry) -> LocalFiles:
     """What `fetch_all` gives, without the network."""
-    found = Fetched()
+    local = LocalFiles()
     for name in names:
         try:
             path = available(name, registry)
         except FetchError as error:
-            found.failed[name] = str(error)
+            local.failed[name] = str(error)
             continue
         if path is None:
-            found.failed[name] = f"{name} is neither in the cache nor in a mirror"
+            local.failed[name] = f"{name} is neither in the cache nor in a mirror"
         else:
-            found[name] = path
-    return found
+            local[name] = path
+    return local
 
 
-def _why_missing(line: str, found: Fetched) -> str | None:
-    return next((found.failed[name].rstrip(".") for name in files(line) if name in found.failed), None)
+def _why_missing(line: str, local: LocalFiles) -> str | None:
+    return next((local.failed[name].rstrip(".") for name in files(line) if name in local.failed), None)

@@ -6,13 +6,13 @@ in chunks and chunks may be added in any split; nothing but the current chunk is
 
     delta_p = mean over cells of p  -  sum over batches b of (share of p's cells in b) * mean control of b
 
-Half-sample deltas (SPEC section 3) use the same formula on a random half of the cells; the controls of
-each batch are halved too, so that the two halves share no cell.
+Half-sample deltas (paper, section 4.2 and appendix A.2) use the same formula on a random half of the cells; the
+controls of each batch are halved too, so that the two halves share no cell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -29,7 +29,7 @@ Names: TypeAlias = Sequence[str] | NDArray[np.str_]
 
 
 def log_normalised(counts: Counts, target_sum: float = TARGET_SUM) -> Counts:
-    """log1p of counts scaled to `target_sum` a cell, float32, sparse where the input is; empty cells stay 0."""
+    """log1p of counts scaled to `target_sum` per cell, float32, sparse where the input is; empty cells stay 0."""
     total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     scale = (target_sum / np.where(total > 0, total, 1.0)).astype(np.float32)
     if isinstance(counts, np.ndarray):
@@ -67,7 +67,7 @@ class Pseudobulk:
     Parameters
     ----------
     genes : (m,) readout genes, the columns of every chunk.
-    perturbations : (n,) perturbations to keep, without controls.
+    perturbations : (n,) perturbations to sum up, without controls.
     batches : names of the batches.
     training : perturbations whose cells, with the controls, choose the highly variable genes; others never do.
     target_sum : counts a cell is scaled to before log1p (4,000 in the TxPert preprocessing).
@@ -100,7 +100,7 @@ class Pseudobulk:
     def add(self, counts: Counts, obs: pd.DataFrame, halves: NDArray[np.bool_] | None = None) -> None:
         """Add a chunk: (cells, m) raw counts, CSR or dense, with ``perturbation`` and ``batch`` in `obs`.
 
-        `halves` is the chunk's slice of `assign_halves`. Cells of perturbations that are not kept are passed over.
+        `halves` is the chunk's slice of `assign_halves`. Cells of other perturbations are skipped.
         """
         if counts.shape != (len(obs), len(self.genes)):
             raise InputError(
@@ -123,8 +123,8 @@ class Pseudobulk:
             self._n_controls[layer] += np.bincount(column[used & control], minlength=len(self.batches))
 
     def _add_moments(self, values: Counts, used: NDArray[np.bool_]) -> None:
-        chosen = values[np.flatnonzero(used)]
-        scaled = np.expm1(chosen) if isinstance(chosen, np.ndarray) else chosen.expm1()
+        cells = values[np.flatnonzero(used)]
+        scaled = np.expm1(cells) if isinstance(cells, np.ndarray) else cells.expm1()
         square = scaled * scaled if isinstance(scaled, np.ndarray) else scaled.multiply(scaled)
         self._moments[0] += np.asarray(scaled.sum(axis=0, dtype=np.float64)).ravel()
         self._moments[1] += np.asarray(square.sum(axis=0, dtype=np.float64)).ravel()
@@ -139,6 +139,25 @@ class Pseudobulk:
         self._n_controls += other._n_controls
         self._moments += other._moments
         self._n_moments += other._n_moments
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of perturbations and of readout genes."""
+        return len(self.perturbations), len(self.genes)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All sums by name, for a file; as float32 where that loses no bit."""
+        sums = {"cells": self._cells, "controls": self._controls, "count": self._count, "n_controls": self._n_controls}
+        sums |= {"moments": self._moments, "n_moments": np.array(self._n_moments)}
+        return {key: _shortest(values) for key, values in sums.items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Set all sums to those that `arrays` returned for the same screen with at least as many splits."""
+        layers = 1 + self.splits
+        self._cells = arrays["cells"][:layers].astype(np.float64)
+        self._controls = arrays["controls"][:layers].astype(np.float64)
+        self._count, self._n_controls = arrays["count"][:layers], arrays["n_controls"][:layers]
+        self._moments, self._n_moments = arrays["moments"].astype(np.float64), int(arrays["n_moments"])
 
     @property
     def n_cells(self) -> NDArray[np.int64]:
@@ -234,6 +253,11 @@ class Pseudobulk:
         return cells / total[:, None], share @ (controls / np.maximum(n_controls, 1)[:, None])
 
 
+def _shortest(values: NDArray[Any]) -> NDArray[Any]:
+    short = values.astype(np.float32) if values.dtype == np.float64 else values
+    return short if np.array_equal(short, values) else values
+
+
 def _add_groups(sums: NDArray[np.float64], values: Counts, group: NDArray[np.intp], used: NDArray[np.bool_]) -> None:
     """Add each used cell's row to the row of its group."""
     cells = np.flatnonzero(used)
@@ -261,12 +285,12 @@ def pseudobulk(
     Without `training`, the cells of every perturbation shape the highly variable genes.
     """
     names = obs["perturbation"].astype(str)
-    kept = np.unique(names[~names.isin(list(CONTROL_NAMES))].to_numpy(str))
+    perturbations = np.unique(names[~names.isin(list(CONTROL_NAMES))].to_numpy(str))
     bulk = Pseudobulk(
         genes,
-        kept,
+        perturbations,
         np.unique(obs["batch"].astype(str).to_numpy(str)),
-        kept if training is None else training,
+        perturbations if training is None else training,
         target_sum,
         splits,
     )

@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import correlation_matrix
+from kgpert_lib.metrics.stats import percentile_interval
 from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.screens.pseudobulk import Pseudobulk
 from kgpert_lib.screens.simulated.causal import LEVELS, HierarchicalSCM
 
 if TYPE_CHECKING:
@@ -59,12 +61,12 @@ def compare(scm: HierarchicalSCM, gene: str, others: Sequence[str]) -> pd.DataFr
 
 def bound_of_lines(simulation: Simulation) -> pd.DataFrame:
     """`pairs` of every line of a simulation, with columns atlas, kind and line in front."""
-    made = {name: pairs(simulation.scms[name]) for name in simulation.lines}
-    return pd.concat([_named(table, simulation, name) for name, table in made.items()], ignore_index=True)
+    tables = [_named(pairs(simulation.scms[name]), name) for name in simulation.lines]
+    return pd.concat(tables, ignore_index=True)
 
 
 def tightness(table: pd.DataFrame) -> pd.DataFrame:
-    """How much of the bound the actual distance uses up, a row a line and meeting level.
+    """How much of the bound the actual distance uses up, one row per line and meeting level.
 
     Columns line, level, ``pairs``, ``over`` (pairs above the bound), ``median bound``, ``median distance`` and
     ``median share`` of distance in bound (pairs whose bound is 0 left out).
@@ -81,23 +83,22 @@ def tightness(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_over_pairs(
-    values: ArrayLike, chosen: NDArray[np.bool_], draws: int = 1_000, seed: int = 0
+    values: ArrayLike, mask: NDArray[np.bool_], draws: int = 1_000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Mean of a symmetric (n, n) matrix over the chosen pairs i < j, with its 95 % interval over genes.
+    """Mean of a symmetric (n, n) matrix over the pairs i < j of `mask`, with its 95 % interval over genes.
 
     The genes are drawn with replacement `draws` times; a pair weighs the product of how often its two genes came
-    up, so that no gene is ever paired with itself. NaN when no pair is chosen.
+    up, so that no gene is ever paired with itself. NaN for an empty mask.
     """
-    chosen = np.triu(chosen | chosen.T, 1)
-    picked = np.where(chosen, np.asarray(values, dtype=np.float64), 0.0)
-    if not chosen.any():
+    mask = np.triu(mask | mask.T, 1)
+    summands = np.where(mask, np.asarray(values, dtype=np.float64), 0.0)
+    if not mask.any():
         return np.nan, np.nan, np.nan
-    n = len(chosen)
+    n = len(mask)
     weight = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
-    total = np.einsum("dn,dn->d", weight @ chosen, weight)
-    drawn = np.einsum("dn,dn->d", weight @ picked, weight)[total > 0] / total[total > 0]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(picked.sum() / chosen.sum()), float(low), float(high)
+    total = np.einsum("dn,dn->d", weight @ mask, weight)
+    drawn = np.einsum("dn,dn->d", weight @ summands, weight)[total > 0] / total[total > 0]
+    return float(summands.sum() / mask.sum()), *percentile_interval(drawn)
 
 
 def similarity_by_level(similarity: ArrayLike, scm: HierarchicalSCM, draws: int = 1_000, seed: int = 0) -> pd.DataFrame:
@@ -108,8 +109,8 @@ def similarity_by_level(similarity: ArrayLike, scm: HierarchicalSCM, draws: int 
     meeting = scm.meeting_level()
     rows = []
     for number, title in enumerate([*scm.levels[1:], NEVER], start=1):
-        chosen = meeting == number
-        rows.append((title, int(np.triu(chosen, 1).sum()), *mean_over_pairs(similarity, chosen, draws, seed)))
+        mask = meeting == number
+        rows.append((title, int(np.triu(mask, 1).sum()), *mean_over_pairs(similarity, mask, draws, seed)))
     return pd.DataFrame(rows, columns=["level", "n", "similarity", "low", "high"])
 
 
@@ -137,21 +138,32 @@ def similarity_of_lines(simulation: Simulation, draws: int = 1_000, seed: int = 
         for profile, delta in profiles(simulation, name).items():
             table = similarity_by_level(_similarity(delta), simulation.scms[name], draws, seed)
             table.insert(0, "profile", profile)
-            tables.append(_named(table, simulation, name))
+            tables.append(_named(table, name))
     return pd.concat(tables, ignore_index=True)
+
+
+def by_profile(table: pd.DataFrame) -> pd.DataFrame:
+    """`similarity_of_lines` with one column per profile: line, level, n, and each profile with its interval."""
+    renamed = table.rename(columns={"similarity": ""})
+    wide = renamed.pivot(index=["line", "level", "n"], columns="profile", values=["", "low", "high"])
+    wide.columns = pd.Index([f"{key[1]}_{key[0]}" if key[0] else key[1] for key in wide.columns])
+    names = [f"{profile}{end}" for profile in ("model", "noise-free", "measured") for end in ("", "_low", "_high")]
+    lines = list(dict.fromkeys(table["line"]))
+    wide = wide[names].reindex(lines, level="line").reindex(MEETING, level="level")
+    return wide.reset_index()
 
 
 def screens(atlas: str, simulation: Simulation) -> list[Atlas]:
     """The screens that a chapter's parameter `atlas` names, separated by commas, and that have expression deltas.
 
-    ``simulated`` is the given simulation; anything else is what `sources.load_atlas` takes. A screen of calls, whose
+    ``simulated`` is the given simulation; anything else is what `load.load_atlas` takes. A screen of calls, whose
     deltas have gaps, is left out: two of its perturbations share next to no tested genes.
     """
     from kgpert_lib.screens.load import load_atlas
 
     names = [part.strip() for part in atlas.split(",")]
-    found = [simulation.atlas if n == "simulated" else load_atlas(n, simulation.lines) for n in names]
-    return [screen for screen in found if all(line.dense for line in screen.lines.values())]
+    atlases = [simulation.atlas if n == "simulated" else load_atlas(n, simulation.lines) for n in names]
+    return [screen for screen in atlases if all(line.dense for line in screen.lines.values())]
 
 
 def cross_line(atlas: Atlas) -> pd.DataFrame:
@@ -184,10 +196,10 @@ def integrator(names: Sequence[str]) -> dict[str, str]:
     table = pd.read_csv(DATA / "simulated" / "modules.tsv", sep="\t", comment="#")
     submodule = dict(zip(table["gene"], table["module"].str.removeprefix("Integrator "), strict=True))
     subunits = [*submodule, *sorted(g for g in names if g.startswith("INTS") and g not in submodule)]
-    found = {gene: submodule.get(gene, ALONE) for gene in subunits if gene in set(names)}
-    if len(found) < 2:
-        raise InputError(f"{len(found)} Integrator subunits were perturbed; a correlation needs two.")
-    return found
+    present = {gene: submodule.get(gene, ALONE) for gene in subunits if gene in set(names)}
+    if len(present) < 2:
+        raise InputError(f"{len(present)} Integrator subunits were perturbed; a correlation needs two.")
+    return present
 
 
 def blocks(cross: pd.DataFrame, submodule: Mapping[str, str], draws: int = 1_000, seed: int = 0) -> pd.DataFrame:
@@ -208,10 +220,10 @@ def blocks(cross: pd.DataFrame, submodule: Mapping[str, str], draws: int = 1_000
     values = cross.to_numpy(np.float64)
     own = values.diagonal()[inside]
     pick = np.random.default_rng(seed).integers(len(own), size=(draws, len(own)))
-    low, high = np.quantile(own[pick].mean(axis=1), [0.025, 0.975])
-    rows = [("a subunit and itself", len(own), float(own.mean()), float(low), float(high))]
-    for name, chosen in groups.items():
-        rows.append((name, int(np.triu(chosen | chosen.T, 1).sum()), *mean_over_pairs(values, chosen, draws, seed)))
+    interval = percentile_interval(own[pick].mean(axis=1))
+    rows = [("a subunit and itself", len(own), float(own.mean()), *interval)]
+    for name, mask in groups.items():
+        rows.append((name, int(np.triu(mask | mask.T, 1).sum()), *mean_over_pairs(values, mask, draws, seed)))
     return pd.DataFrame(rows, columns=["pairs", "n", "similarity", "low", "high"])
 
 
@@ -226,9 +238,9 @@ def blocks_side_by_side(crosses: Mapping[str, pd.DataFrame], draws: int = 1_000,
     """`blocks` of several tables: columns pairs, n, and for each table ``<name>``, ``<name>_low``, ``<name>_high``."""
     table = pd.DataFrame()
     for name, cross in crosses.items():
-        found = blocks(cross, integrator(list(cross.index)), draws, seed)
-        table["pairs"], table["n"] = found["pairs"], found["n"]
-        table[[name, f"{name}_low", f"{name}_high"]] = found[["similarity", "low", "high"]]
+        means = blocks(cross, integrator(list(cross.index)), draws, seed)
+        table["pairs"], table["n"] = means["pairs"], means["n"]
+        table[[name, f"{name}_low", f"{name}_high"]] = means[["similarity", "low", "high"]]
     return table
 
 
@@ -244,8 +256,25 @@ def submodule_test(cross: pd.DataFrame, submodule: Mapping[str, str], draws: int
         return float(values[upper][same].mean() - values[upper][~same].mean())
 
     rng = np.random.default_rng(seed)
-    found = gain(labels)
-    return float((1 + sum(gain(rng.permutation(labels)) >= found - 1e-12 for _ in range(draws))) / (1 + draws))
+    observed = gain(labels)
+    return float((1 + sum(gain(rng.permutation(labels)) >= observed - 1e-12 for _ in range(draws))) / (1 + draws))
+
+
+def submodule_power(seeds: int, lines: Sequence[str], size: str = "default", draws: int = 10_000) -> pd.DataFrame:
+    """`submodule_test` of measured deltas in `seeds` simulated worlds: columns seed and p.
+
+    Only the cells of the Integrator subunits and of the controls are drawn; they are those of the whole simulation.
+    """
+    from kgpert_lib.screens.simulated.simulation import simulate
+
+    rows = []
+    for seed in range(seeds):
+        simulation = simulate(seed, size, lines)
+        subunits = integrator(simulation.perturbations.tolist())
+        names = sorted(subunits)
+        deltas = [_deltas(simulation, line, names) for line in lines]
+        rows.append((seed, submodule_test(_across(deltas, names), subunits, draws, seed=0)))
+    return pd.DataFrame(rows, columns=["seed", "p"])
 
 
 def partial_response(scm: HierarchicalSCM, strength: ArrayLike) -> NDArray[np.float64]:
@@ -266,20 +295,20 @@ def broken_assumptions(seed: int = 0, draws: int = 500) -> pd.DataFrame:
     level, n (pairs), similarity, low, high, and ``over``, the share of those pairs above the bound.
     """
     rng = np.random.default_rng(seed)
-    luck = rng.random((2, SIZES[0]))
+    uniform = rng.random((2, SIZES[0]))
     clean = _sample(seed)
 
-    def buffered(share: float) -> NDArray[np.float64]:
-        return partial_response(clean, luck[0] >= share)
+    def with_substitutes(share: float) -> NDArray[np.float64]:
+        return partial_response(clean, uniform[0] >= share)
 
-    def partly(most: float) -> NDArray[np.float64]:
-        return partial_response(clean, 1 - most * luck[1])
+    def with_partial(most: float) -> NDArray[np.float64]:
+        return partial_response(clean, 1 - most * uniform[1])
 
     worlds: dict[str, tuple[Sequence[float], Callable[[float], tuple[HierarchicalSCM, NDArray[np.float64]]]]] = {
-        "own response": ((0.0, 0.5, 1.0, 1.5, 2.0), lambda x: _whole(_sample(seed, own=x))),
-        "moonlighting": ((0.0, 0.25, 0.5, 1.0, 2.0), lambda x: _whole(_sample(seed, extra=x))),
-        "redundancy": ((0.0, 0.1, 0.2, 0.35, 0.5), lambda x: (clean, buffered(x))),
-        "partial knock-down": ((0.0, 0.25, 0.5, 0.75, 0.95), lambda x: (clean, partly(x))),
+        "own response": ((0.0, 0.5, 1.0, 1.5, 2.0), lambda x: _with_response(_sample(seed, own=x))),
+        "moonlighting": ((0.0, 0.25, 0.5, 1.0, 2.0), lambda x: _with_response(_sample(seed, extra=x))),
+        "redundancy": ((0.0, 0.1, 0.2, 0.35, 0.5), lambda x: (clean, with_substitutes(x))),
+        "partial knock-down": ((0.0, 0.25, 0.5, 0.75, 0.95), lambda x: (clean, with_partial(x))),
     }
     tables = []
     for assumption, (values, world) in worlds.items():
@@ -290,6 +319,14 @@ def broken_assumptions(seed: int = 0, draws: int = 500) -> pd.DataFrame:
             tables.append(table.assign(assumption=assumption, value=value, over=table["level"].map(over)))
     table = pd.concat(tables, ignore_index=True).assign(atlas="random hierarchies", kind="simulated")
     return table[["atlas", "kind", "assumption", "value", "level", "n", "similarity", "low", "high", "over"]]
+
+
+def first_middle_last(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `broken_assumptions` for pairs that share a complex, at three of the five steps of each assumption."""
+    complexes = table[table["level"] == "complex"]
+    step = complexes.groupby("assumption", sort=False).cumcount()
+    rows = complexes[step.isin([0, 2, 4])].rename(columns={"low": "similarity_low", "high": "similarity_high"})
+    return rows.drop(columns=["atlas", "kind", "level"])
 
 
 def equal_descendants(scm: HierarchicalSCM, strength: ArrayLike) -> pd.DataFrame:
@@ -314,17 +351,27 @@ def equal_descendants(scm: HierarchicalSCM, strength: ArrayLike) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["world", "pairs", "mean distance", "mean similarity", "over"])
 
 
+def _deltas(simulation: Simulation, line: str, names: Sequence[str]) -> NDArray[np.float32]:
+    """(n, m) measured deltas of some perturbations, from their cells and the controls alone."""
+    cells = simulation.world.cells[line]
+    cells = cells[(cells["row"] < 0) | cells["perturbation"].isin(names)]
+    row, batch = cells["row"].to_numpy(), cells["unit_batch"].to_numpy()
+    bulk = Pseudobulk(simulation.genes, names, np.unique(cells["batch"]), names, splits=0)
+    bulk.add(simulation.world.models[line].draw_units(row, batch), cells)
+    return bulk.deltas()[0]
+
+
 def _across(deltas: Sequence[NDArray[np.floating]], names: list[str]) -> pd.DataFrame:
     """Mean correlation of row i in one table with row j in another, over all ordered pairs of tables."""
-    found = [correlation_matrix(a, b) for a, b in permutations(deltas, 2)]
-    return pd.DataFrame(np.mean(found, axis=0), index=names, columns=names)
+    tables = [correlation_matrix(a, b) for a, b in permutations(deltas, 2)]
+    return pd.DataFrame(np.mean(tables, axis=0), index=names, columns=names)
 
 
 def _sample(seed: int, own: float = 0.0, extra: float = 0.0) -> HierarchicalSCM:
     return HierarchicalSCM.sample(seed, SIZES, 500, (own, *SENSITIVITY[1:]), extra)
 
 
-def _whole(scm: HierarchicalSCM) -> tuple[HierarchicalSCM, NDArray[np.float64]]:
+def _with_response(scm: HierarchicalSCM) -> tuple[HierarchicalSCM, NDArray[np.float64]]:
     return scm, scm.response()
 
 
@@ -347,7 +394,7 @@ def _titles(scm: HierarchicalSCM, numbers: NDArray[np.int8]) -> pd.Categorical:
     return pd.Categorical(titles[numbers - 1], categories=titles.tolist(), ordered=True)
 
 
-def _named(table: pd.DataFrame, simulation: Simulation, line: str) -> pd.DataFrame:
+def _named(table: pd.DataFrame, line: str) -> pd.DataFrame:
     for place, (key, value) in enumerate((("atlas", "simulated"), ("kind", "simulated"), ("line", line))):
         table.insert(place, key, value)
     return table

@@ -55,13 +55,13 @@ def knock_downs(scm: HierarchicalSCM, perturbations: Sequence[str]) -> Figure:
 def bound(table: pd.DataFrame) -> Figure:
     """Bound (across) against actual distance (up) of every pair; the line is where the two are equal.
 
-    `table` is `causal_studies.bound_of_lines`. Darker cells hold more pairs, on a logarithmic scale.
+    `table` is `causal_model.bound_of_lines`. Darker cells hold more pairs, on a logarithmic scale.
     """
     figure, axes = panels(table, height=4.2)
     top = 1.14 * float(table["distance"].max())
     right = 1.03 * float(table["bound"].max())
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
-        drawn = axis.hexbin(
+        cells = axis.hexbin(
             part["bound"], part["distance"], gridsize=(46, 28), extent=(0, right, 0, top),
             norm=LogNorm(1), cmap="Blues", mincnt=1, linewidths=0.1,
         )  # fmt: skip
@@ -74,7 +74,7 @@ def bound(table: pd.DataFrame) -> Figure:
         axis.set(xlim=(0, right), ylim=(0, top))
         axis.set_title(f"{line_name(line)}: {int(part['over'].sum())} of {len(part):,} pairs above the line")
         axis.set_xlabel("bound: $\\sum_l K_l\\,|De_l(p)\\,\\triangle\\,De_l(q)|$")
-        figure.colorbar(drawn, ax=axis, label="pairs" if axis is axes[-1] else "")
+        figure.colorbar(cells, ax=axis, label="pairs" if axis is axes[-1] else "")
     axes[0].set_ylabel("distance of the expected responses")
     return finished(figure, table)
 
@@ -82,7 +82,7 @@ def bound(table: pd.DataFrame) -> Figure:
 def similarity_by_level(table: pd.DataFrame) -> Figure:
     """Mean similarity by the level of the lowest common descendant, three kinds of profile, with intervals.
 
-    `table` is `causal_studies.similarity_of_lines`.
+    `table` is `causal_model.similarity_of_lines`.
     """
     figure, axes = panels(table, height=3.9)
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
@@ -100,28 +100,26 @@ def similarity_by_level(table: pd.DataFrame) -> Figure:
     return finished(figure, table)
 
 
-def cross_line_map(cross: pd.DataFrame, atlas: Atlas, deltas: str = "measured", zoomed: bool = False) -> Figure:
+def cross_line_map(cross: pd.DataFrame, atlas: Atlas, deltas: str = "measured") -> Figure:
     """Correlation across cell lines of the deltas of the Integrator subunits, submodules framed.
 
-    `cross` is `causal_studies.cross_line` of the `atlas`, which is only named; on the diagonal is a gene with itself.
-    `deltas` says which deltas they are; `zoomed` colours from the smallest to the largest value instead of around 0.
+    `cross` is `causal_model.cross_line` of the `atlas`, which is only named; on the diagonal is a gene with itself.
+    `deltas` says which deltas they are. Colours run from 0 to 0.8 on every map, so that
+    two maps can be compared.
     """
     submodule = integrator(list(cross.index))
     genes = list(submodule)
     lines = ", ".join(line_name(line) for line in atlas.lines)
     values = cross.loc[genes, genes].to_numpy()
     figure, axis = plt.subplots(figsize=(7.4, 5.6))
-    top = float(values.max())
-    low = float(values.min()) if zoomed else -float(np.abs(values).max())
-    drawn = axis.imshow(values, cmap="Reds" if zoomed else "RdBu_r", vmin=low, vmax=top if zoomed else -low)
+    image = axis.imshow(values, cmap="Reds", vmin=0, vmax=0.8)
     axis.set_title(f"{deltas} deltas, {lines}")
     axis.set_xticks(range(len(genes)), genes, rotation=90, fontsize=8.5)
     axis.set_yticks(range(len(genes)), genes, fontsize=8.5)
     axis.grid(False)
-    bright = (values - low) / (top - low) > 0.65 if zoomed else np.abs(values) > -0.62 * low
     for i, j in np.ndindex(values.shape):
         number = f"{values[i, j]:.2f}".replace("0.", ".")
-        colour = "white" if bright[i, j] else "black"
+        colour = "white" if values[i, j] > 0.55 else "black"
         axis.text(j, i, number, ha="center", va="center", fontsize=6.5, color=colour)
     names = np.array(list(submodule.values()))
     edges = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
@@ -136,14 +134,14 @@ def cross_line_map(cross: pd.DataFrame, atlas: Atlas, deltas: str = "measured", 
             names[start], (len(genes) - 0.3, middle), va="center", fontsize=8.5, annotation_clip=False,
             style="italic" if names[start] == ALONE else "normal",
         )  # fmt: skip
-    figure.colorbar(drawn, ax=axis, label="correlation across lines", pad=0.24, shrink=0.85)
+    figure.colorbar(image, ax=axis, label="correlation across lines", pad=0.24, shrink=0.85, extend="both")
     return finished(figure, pd.DataFrame({"atlas": [atlas.name], "kind": [atlas.kind]}))
 
 
 def assumptions(table: pd.DataFrame) -> Figure:
     """Similarity by meeting level (above) and pairs beyond the bound (below) as each assumption is given up.
 
-    `table` is `causal_studies.broken_assumptions`.
+    `table` is `causal_model.broken_assumptions`.
     """
     names = list(table["assumption"].unique())
     figure, axes = plt.subplots(

@@ -1,4 +1,4 @@
-"""Which of the findings of the paper's Section 4 a screen shows, in numbers."""
+"""Which of the findings of the paper's section 4 an expression screen shows, in numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.stats import Interval
-from kgpert_lib.studies.expression import (
+from kgpert_lib.studies.ceilings import (
     HEAD,
     PARTS,
     UNION,
@@ -46,11 +46,11 @@ class LineStudies:
         return min((self.gain(graph) for graph in sorted(graphs)), key=lambda gain: gain.mean)
 
     def neighbours_lost(self) -> float:
-        """Mean number of neighbours of the best 60 % less that of the worst 10 %."""
+        """Mean number of neighbours of the best 60 % minus that of the worst 10 %."""
         return self.neighbours[PARTS[0]] - self.neighbours[PARTS[2]]
 
     def neighbours_better(self) -> float:
-        """Mean correlation of a gene with its neighbours less that with all training genes."""
+        """Mean correlation of a gene with its neighbours minus that with all training genes."""
         return self.quality["neighbours"] - self.quality["all"]
 
 
@@ -94,7 +94,7 @@ FINDINGS = (
         lambda line: abs(line.gap[PARTS[0]]) <= NEAR,
     ),
     Finding(
-        "share of the shortfall, 60-90 %",
+        "share of the shortfall, 60–90 %",
         "about 2/3",
         lambda line: line.shares[PARTS[1]],
         lambda line: abs(line.shares[PARTS[1]] - 2 / 3) <= TOLERANCE,
@@ -110,13 +110,13 @@ FINDINGS = (
     _correlation("mse", "magnitude", 1, "reversed: weak effects look better"),
     _correlation("mae", "magnitude", 1, "reversed: weak effects look better"),
     Finding(
-        "neighbours, best 60 % less worst 10 %",
+        "neighbours, best 60 % minus worst 10 %",
         "poorly predicted genes have fewer",
         LineStudies.neighbours_lost,
         lambda line: line.neighbours_lost() > 0,
     ),
     Finding(
-        "correlation with neighbours less that with all",
+        "correlation with neighbours minus that with all",
         "neighbours are better on average",
         LineStudies.neighbours_better,
         lambda line: line.neighbours_better() > 0,
@@ -136,10 +136,10 @@ FINDINGS = (
 )
 
 
-def compared(table: pd.DataFrame, pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Every finding of Section 4 and Appendix B.2 beside what the lines show: a row an atlas and finding.
+def comparison(table: pd.DataFrame, pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Every finding of Section 4 and Appendix B.2 beside what the lines show: one row per atlas and finding.
 
-    `table` is `dense_studies.evaluated`, `pairs` `dense_studies.neighbour_correlations`. Columns: atlas, measured,
+    `table` is `ceilings.scores`, `pairs` `ceilings.neighbour_correlations`. Columns: atlas, measured,
     paper, one column a line, and ``agrees`` (``2 of 2`` lines). A gain or a correlation agrees when its 95 % interval
     lies on the paper's side of 0, the best genes' gap when it is at most `NEAR`, a share when it is within
     `TOLERANCE` of the published one.
@@ -163,12 +163,12 @@ def _by_line(table: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> dict[tuple[
     key = ["atlas", "line"]
     shares, traits = gap_shares(table, seed=seed).groupby(key), part_traits(table, seed=seed).groupby(key)
     quality, correlations = neighbour_quality(pairs, seed=seed).groupby(key), score_correlations(table).groupby(key)
-    found = {}
+    studies = {}
     for (atlas, line), scores in table.groupby(key, sort=False):
         head = (str(atlas), str(line))
         share, trait, rho = (group.get_group(head) for group in (shares, traits, correlations))
         intervals = rho[["spearman", "spearman_low", "spearman_high"]].to_numpy()
-        found[head] = LineStudies(
+        studies[head] = LineStudies(
             scores,
             dict(zip(share["part"], share["gap"], strict=True)),
             dict(zip(share["part"], share["share of shortfall"], strict=True)),
@@ -179,4 +179,4 @@ def _by_line(table: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> dict[tuple[
                 for pair, row in zip(zip(rho["score"], rho["trait"], strict=True), intervals, strict=True)
             },
         )
-    return found
+    return studies

@@ -1,21 +1,27 @@
-"""Studies of the graph neighbour predictor over test perturbations; each returns a tidy data frame."""
+"""Studies of the graph neighbour predictor over test perturbations; each returns a tidy data frame.
+
+Intervals are 95 % bootstrap intervals over the test perturbations of a line (`stats.bootstrap_mean`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from kgpert_lib.evaluation import summaries
-from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.evaluation.oracle import Moves, greedy_oracles
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.predictors.average import average
 from kgpert_lib.predictors.neighbours import (
     AffinityNeighbourhood,
     GraphNeighbourhood,
@@ -24,16 +30,19 @@ from kgpert_lib.predictors.neighbours import (
     NeighbourPredictor,
     leave_one_out,
 )
-from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.types import Split
 
-MOVES: tuple[Moves, ...] = ("remove", "add", "both")
+HEAD = ["atlas", "kind", "line"]
+MEAN = "training mean"
+MOVES: tuple[Moves, ...] = ("add", "remove")
+BINS = (0, 1, 3, 6, 11, 21)  # lower edges of the numbers of neighbours
 
 
 def coverage(atlas: Atlas, graphs: Sequence[KnowledgeGraph]) -> pd.DataFrame:
-    """How much of the screen each graph knows: a row a line and graph.
+    """How much of the screen each graph knows: one row per line and graph.
 
-    Columns: atlas, line, graph, edges, perturbations, ``in graph`` (perturbations that are nodes), test, and
+    Columns: atlas, line, graph, edges, perturbations, ``in graph`` (perturbations that are nodes), train, test, and
     ``test with a neighbour`` (test perturbations joined to at least one training perturbation).
     """
     rows = []
@@ -43,11 +52,107 @@ def coverage(atlas: Atlas, graphs: Sequence[KnowledgeGraph]) -> pd.DataFrame:
             joined = sum(not train.isdisjoint(graph.neighbours(p)) for p in line.names("test"))
             known = int(np.isin(line.perturbations, graph.symbols).sum())
             test = int((line.split == "test").sum())
-            rows.append(
-                (atlas.name, line.name, graph.name, graph.n_edges, len(line.perturbations), known, test, joined)
-            )
-    names = ["atlas", "line", "graph", "edges", "perturbations", "in graph", "test", "test with a neighbour"]
+            sizes = (len(line.perturbations), known, len(train), test, joined)
+            rows.append((atlas.name, line.name, graph.name, graph.n_edges, *sizes))
+    names = ["atlas", "line", "graph", "edges", "perturbations", "in graph", "train", "test", "test with a neighbour"]
     return pd.DataFrame(rows, columns=names)
+
+
+def sample_of_calls(line: CellLine, train: int = 45, test: int = 15, genes: int = 120, seed: int = 0) -> pd.DataFrame:
+    """Deltas of perturbations and readout genes drawn at random: the matrix of calls with its gaps.
+
+    One row per perturbation (training perturbations first), one column per readout gene, NaN for gaps; the index has
+    the levels split and perturbation.
+    """
+    rng = np.random.default_rng(seed)
+    columns = np.sort(rng.choice(len(line.genes), min(genes, len(line.genes)), replace=False))
+    names = []
+    for split, size in (("train", train), ("test", test)):
+        pool = line.names(split)
+        names += [(split, str(p)) for p in np.sort(rng.choice(pool, min(size, len(pool)), replace=False))]
+    values = line.delta[line.rows([p for _, p in names])][:, columns]
+    index = pd.MultiIndex.from_tuples(names, names=["split", "perturbation"])
+    return pd.DataFrame(values, index=index, columns=line.genes[columns])
+
+
+def typical(scores: pd.DataFrame, predictor: str, line: str, low: int = 6, high: int = 12) -> str:
+    """The test perturbation of median gain over the training mean among those with `low` to `high` neighbours."""
+    own = scores[(scores["line"] == line) & ~scores["constant"]]
+    wide = own.pivot(index="perturbation", columns="predictor", values="pearson")
+    sizes = own[own["predictor"] == predictor].set_index("perturbation")["n_neighbours"]
+    gain = (wide[predictor] - wide[MEAN])[sizes.between(low, high)].sort_values(kind="stable")
+    return str(gain.index[len(gain) // 2])
+
+
+def calls_of_neighbours(
+    atlas: Atlas,
+    line: str,
+    perturbation: str,
+    predictor: NeighbourPredictor,
+    genes: int = 24,
+    split: Split = "per-line",
+) -> pd.DataFrame:
+    """One prediction in numbers: the calls of the neighbours, then the rows ``prediction`` and ``measured``.
+
+    Columns are the `genes` readout genes tested in the perturbation that most neighbours measured, in the order of the
+    measured call; NaN for gaps.
+    """
+    view, cells = atlas.view(line, split), atlas[line]
+    predictions = predictor.predict(view, [perturbation])
+    members = [m.gene for m in predictor.neighbourhoods(view, [perturbation]).of(perturbation)]
+    near = view.target.delta[[view.target.index[m] for m in members]]
+    truth = cells.delta[cells.rows([perturbation])[0]]
+    count = np.where(np.isnan(truth), -1, (~np.isnan(near)).sum(axis=0))
+    columns = np.argsort(-count, kind="stable")[:genes]
+    columns = columns[np.argsort(-truth[columns], kind="stable")]
+    values = np.vstack([near, predictions.delta, truth])[:, columns]
+    return pd.DataFrame(values, index=[*members, "prediction", "measured"], columns=cells.genes[columns])
+
+
+def gains(scores: pd.DataFrame, reference: str = MEAN, seed: int = 0) -> pd.DataFrame:
+    """Gain in Pearson delta of every predictor over the reference on the same perturbations, with its test.
+
+    Two-sided Wilcoxon signed-rank tests, Holm-corrected within a line (`summaries.paired_tests`). Columns: atlas, kind,
+    line, predictor, n, ``gain`` (mean, with ``gain_low`` and ``gain_high``), ``better`` and ``worse`` (shares of the
+    perturbations on which the predictor is above and below the reference) and p_holm.
+    """
+    tables = []
+    for head, part in scores.groupby(["atlas", "kind"], sort=False):
+        table = summaries.paired_tests(part, reference=reference, seed=seed)
+        atlas, kind = map(str, head)
+        tables.append(table.assign(atlas=atlas, kind=kind))
+    tests = pd.concat(tables, ignore_index=True).rename(
+        columns={"method_a": "predictor", "n_pairs": "n", "mean_difference": "gain"}
+    )
+    tests = tests.rename(columns={"low": "gain_low", "high": "gain_high"})
+    wide = scores.pivot(index=[*HEAD, "perturbation"], columns="predictor", values="pearson")
+    difference = wide.sub(wide[reference], axis=0).round(stats.DIGITS)
+    for name, side in (("better", difference > 0), ("worse", difference < 0)):
+        share = pd.Series(side.groupby(level=HEAD).mean().stack(), name=name)
+        tests = tests.join(share, on=[*HEAD, "predictor"])
+    return tests[[*HEAD, "predictor", "n", "gain", "gain_low", "gain_high", "better", "worse", "p_holm"]]
+
+
+def gain_by_neighbours(
+    scores: pd.DataFrame, predictor: str, reference: str = MEAN, bins: Sequence[int] = BINS, seed: int = 0
+) -> pd.DataFrame:
+    """Gain in Pearson delta over the reference by the number of training neighbours: one row per line and bin.
+
+    `bins` are the lower edges. Columns: atlas, kind, line, neighbours, n, ``gain`` with interval, ``share of genes``
+    and ``share of gain`` (of the sum over all test perturbations of the line).
+    """
+    rows = []
+    for head, part in scores.groupby(HEAD, sort=False):
+        wide = part.pivot(index="perturbation", columns="predictor", values="pearson")
+        gain = wide[predictor] - wide[reference]
+        sizes = part[part["predictor"] == predictor].set_index("perturbation")["n_neighbours"].reindex(gain.index)
+        for low, high in pairwise([*bins, np.inf]):
+            own = gain[(sizes >= low) & (sizes < high)]
+            if len(own):
+                shares = len(own) / len(gain), own.sum() / gain.sum()
+                rows.append((*head, _bin(low, high), len(own), *stats.bootstrap_mean(own, seed=seed), *shares))
+    columns = ["neighbours", "n", "gain", "gain_low", "gain_high", "share of genes", "share of gain"]
+    return pd.DataFrame(rows, columns=[*HEAD, *columns])
 
 
 def sweep(
@@ -59,23 +164,24 @@ def sweep(
     split: Split = "per-line",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Mean Pearson delta with its interval for every limit, cut and prior: a row a line and setting.
+    """Mean Pearson delta with its interval for every limit, cut and prior: one row per line and setting.
 
-    Columns: atlas, kind, line, limit (NaN: no limit), cut, prior, n, pearson, low, high.
+    Neighbourhoods are looked up once per limit and cut. Columns: atlas, kind, line, limit (NaN: no limit), cut, prior,
+    n, pearson, low, high.
     """
-    settings = {f"{k}": s for k, s in enumerate(product(limits, cuts, priors))}
-    predictors = [
-        NeighbourPredictor(GraphNeighbourhood(graphs, limit, cut, seed), prior, label=key)  # type: ignore[arg-type]
-        for key, (limit, cut, prior) in settings.items()
-    ]
-    evaluated = evaluate_lines(atlas, list(atlas.lines), predictors, split)
-    table = summaries.scores(evaluated, ["pearson"], seed=seed)
-    chosen = pd.DataFrame([settings[key] for key in table["predictor"]], columns=["limit", "cut", "prior"])
-    table = table.rename(columns={"pearson_low": "low", "pearson_high": "high"})
-    return pd.concat(
-        [table[["atlas", "kind", "line"]], chosen.astype({"limit": float}), table[["n", "pearson", "low", "high"]]],
-        axis=1,
-    )
+    rows = []
+    for name, line in atlas.lines.items():
+        view, names = atlas.view(name, split), line.names("test")
+        truth = line.delta[line.rows(names)]
+        for limit, cut in product(limits, cuts):
+            source = GraphNeighbourhood(graphs, limit, cut, seed)  # type: ignore[arg-type]
+            weights = source.neighbourhoods(view, names).weights
+            for prior in priors:
+                scores = pearson_delta(average(weights, view.target, prior)[0], truth)
+                interval = stats.bootstrap_mean(scores, seed=seed)
+                size = np.nan if limit is None else float(limit)
+                rows.append((atlas.name, atlas.kind, name, size, cut, prior, len(names), *interval))
+    return pd.DataFrame(rows, columns=[*HEAD, "limit", "cut", "prior", "n", "pearson", "low", "high"])
 
 
 def with_and_without_fill(
@@ -86,33 +192,48 @@ def with_and_without_fill(
     return [*plain, *(replace(p, fill="lowrank", label=f"{p.name}, filled") for p in plain)]
 
 
-def oracle_sets(
+def cross_fitted_sets(
     atlas: Atlas,
     predictor: NeighbourPredictor,
     prior: float = 1.0,
     steps: int = 20,
+    halves: int = 2,
     split: Split = "per-line",
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Neighbourhoods edited greedily on the answer itself, up to `steps` single changes: a bound, no prediction.
+    """Sets searched on one half of a gene's tested readouts and scored on both halves.
 
-    A row a line, test perturbation and kind of move (``none``: the graph's own neighbourhood). Columns: atlas,
-    kind, line, perturbation, moves, pearson, size, added, removed.
+    What a search gains on the half that it saw contains chance; what it gains on the other half does not. The same
+    search runs on calls that were permuted among the tested readouts of each gene, where nothing can be learnt.
+    The halves are drawn `halves` times; scores are means over the draws.
+
+    One row per line, test perturbation, ``calls`` (``measured`` or ``permuted``) and ``moves`` (``add`` or ``remove``).
+    Further columns: atlas, kind, ``reached`` (Pearson delta on the half searched), ``seen`` and ``unseen`` (gain over
+    the graphs' own neighbourhood on the half searched and on the other).
     """
-    rows = []
+    rng = np.random.default_rng(seed)
+    tables = []
     for line in atlas.lines.values():
-        view = atlas.view(line.name, split)
-        names = line.names("test")
-        found = predictor.neighbourhoods(view, names)
-        starts = [found.weights[[i]].indices for i in range(len(names))]
+        view, names = atlas.view(line.name, split), line.names("test")
+        weights = predictor.neighbourhoods(view, names).weights
+        starts, start = _members(weights), average(weights.astype(bool), view.target, prior)[0]
         truth = line.delta[line.rows(names)]
-        for label, moves, most in (("none", "both", 0), *((m, m, steps) for m in MOVES)):
-            searches = greedy_oracles(view.target, truth, starts, prior, moves, most)
-            rows += [
-                (atlas.name, atlas.kind, line.name, p, label, s.score, len(s.members), len(s.added), len(s.removed))
-                for p, s in zip(names, searches, strict=True)
-            ]
-    columns = ["atlas", "kind", "line", "perturbation", "moves", "pearson", "size", "added", "removed"]
-    return pd.DataFrame(rows, columns=columns)
+        for _, calls in product(range(halves), ("measured", "permuted")):
+            answers = truth if calls == "measured" else _permuted(truth, rng)
+            seen, unseen = _halved(answers, rng)
+            for moves in MOVES:
+                searches = greedy_oracles(view.target, seen, starts, prior, moves, steps)
+                edited = average(_sets([s.members for s in searches], weights.shape[1]), view.target, prior)[0]
+                reached = pearson_delta(edited, seen)
+                head = {"atlas": atlas.name, "kind": atlas.kind, "line": line.name, "perturbation": names}
+                values = {
+                    "reached": reached,
+                    "seen": reached - pearson_delta(start, seen),
+                    "unseen": pearson_delta(edited, unseen) - pearson_delta(start, unseen),
+                }
+                tables.append(pd.DataFrame({**head, "calls": calls, "moves": moves, **values}))
+    keys = [*HEAD, "calls", "moves", "perturbation"]
+    return pd.concat(tables).groupby(keys, sort=False).mean().reset_index()
 
 
 def weight_choices(atlas: Atlas, affinity: Affinity, limits: Sequence[int], scales: Sequence[float]) -> pd.DataFrame:
@@ -127,45 +248,25 @@ def weight_choices(atlas: Atlas, affinity: Affinity, limits: Sequence[int], scal
         view = atlas.view(line.name)
         target = view.target
         for limit, scale in product(limits, scales):
-            near = AffinityNeighbourhood(affinity, string=scale, limit=limit)
-            made = leave_one_out(near.neighbourhoods(view, [str(p) for p in target.perturbations]), target)
-            score = float(pearson_delta(made.delta, target.delta).mean())
+            source = AffinityNeighbourhood(affinity, string=scale, limit=limit)
+            predictions = leave_one_out(source.neighbourhoods(view, [str(p) for p in target.perturbations]), target)
+            score = float(pearson_delta(predictions.delta, target.delta).mean())
             rows.append((atlas.name, line.name, limit, scale, len(target.perturbations), score))
     return pd.DataFrame(rows, columns=["atlas", "line", "limit", "scale", "n", "pearson"])
 
 
-def oracle_shares(searched: pd.DataFrame) -> pd.DataFrame:
-    """Where the gain of `oracle_sets` comes from: a row a line.
-
-    Columns: line, n, ``no signal`` (test perturbations that no set can score), ``gap`` of both moves together over
-    the graphs, the share of it that ``additions`` and ``removals`` reach alone, and the mean number of genes added
-    and removed when both are allowed.
-    """
-    rows = []
-    for line, part in searched.groupby("line", sort=False):
-        wide = part.pivot(index="perturbation", columns="moves", values="pearson")
-        gain = wide.sub(wide["none"], axis=0).mean()
-        both = part[part["moves"] == "both"]
-        silent = int((wide == 0).all(axis=1).sum())
-        shares = gain["add"] / gain["both"], gain["remove"] / gain["both"]
-        rows.append((line, len(wide), silent, gain["both"], *shares, both["added"].mean(), both["removed"].mean()))
-    return pd.DataFrame(
-        rows, columns=["line", "n", "no signal", "gap", "additions", "removals", "genes added", "genes removed"]
-    )
-
-
-def extremes(evaluated: pd.DataFrame, predictor: str, line: str, at_least: int = 3, top: int = 2) -> pd.DataFrame:
+def extremes(scores: pd.DataFrame, predictor: str, line: str, at_least: int = 3, top: int = 2) -> pd.DataFrame:
     """The `top` best and worst predicted test perturbations of a line by centred Pearson delta.
 
     Only those with `at_least` neighbours and a measured delta that is not constant. Columns: rank (``best`` or
     ``worst``), perturbation, centred_pearson, pearson, n_neighbours, n_genes.
     """
-    part = evaluated[(evaluated["predictor"] == predictor) & (evaluated["line"] == line)]
+    part = scores[(scores["predictor"] == predictor) & (scores["line"] == line)]
     part = part[(part["n_neighbours"] >= at_least) & ~part["constant"]]
     ranked = part.sort_values(["centred_pearson", "perturbation"], ascending=[False, True])
-    found = pd.concat([ranked.head(top).assign(rank="best"), ranked.tail(top).assign(rank="worst")])
+    ends = pd.concat([ranked.head(top).assign(rank="best"), ranked.tail(top).assign(rank="worst")])
     columns = ["rank", "perturbation", "centred_pearson", "pearson", "n_neighbours", "n_genes"]
-    return found[columns].reset_index(drop=True)
+    return ends[columns].reset_index(drop=True)
 
 
 def panel(
@@ -175,3 +276,39 @@ def panel(
     members = predictor.neighbourhoods(atlas.view(line, split), [row.perturbation]).of(row.perturbation)
     title = f"{row.rank}: {row.perturbation}, centred {row.centred_pearson:.2f}, Pearson {row.pearson:.2f}"
     return row.perturbation, members, f"{title} (n = {row.n_genes} genes)"
+
+
+def _bin(low: float, high: float) -> str:
+    if np.isinf(high):
+        return f"{low}+"
+    return str(low) if high - low == 1 else f"{low}–{high - 1}"
+
+
+def _members(weights: sp.csr_matrix) -> list[NDArray[np.intp]]:
+    """The training rows with a weight, for each row of `weights`."""
+    return [weights[[i]].indices.astype(np.intp) for i in range(weights.shape[0])]
+
+
+def _sets(members: Sequence[NDArray[np.intp]], size: int) -> sp.csr_matrix:
+    """(n, size) weights of 1 for the members of each set."""
+    pointer = np.cumsum([0, *map(len, members)])
+    columns = np.concatenate([*members, np.empty(0, np.intp)])
+    return sp.csr_matrix((np.ones(len(columns), np.float32), columns, pointer), shape=(len(members), size))
+
+
+def _permuted(truth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """The measured values of each row in a random order; gaps stay where they are."""
+    answers = truth.copy()
+    for row in answers:
+        tested = np.flatnonzero(~np.isnan(row))
+        row[tested] = row[rng.permutation(tested)]
+    return answers
+
+
+def _halved(truth: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The measured values of each row cut at random into two tables of about as many; the rest becomes gaps."""
+    first = np.zeros(truth.shape, bool)
+    for row, known in zip(first, ~np.isnan(truth), strict=True):
+        tested = np.flatnonzero(known)
+        row[rng.permutation(tested)[: (len(tested) + 1) // 2]] = True
+    return np.where(first, truth, np.nan).astype(truth.dtype), np.where(first, np.nan, truth).astype(truth.dtype)

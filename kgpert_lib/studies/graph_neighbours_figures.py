@@ -3,79 +3,131 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, product
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.metrics import stats
 from kgpert_lib.predictors.neighbours import Neighbour
-from kgpert_lib.studies.style import BLUE, GREEN, GREY, LABELS, ORANGE, finished, line_name, panels
+from kgpert_lib.studies.style import BLUE, GREEN, GREY, ORANGE, finished, line_name, panels
 
-NEIGHBOUR_BINS = (0, 1, 3, 6, 11, 21)
+CALLS = LinearSegmentedColormap.from_list("calls", [BLUE, "#cfcfcf", ORANGE])  # down, no change, up
 WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 
 
-def predictor_scores(table: pd.DataFrame, value: str = "pearson", reference: str = "training mean") -> Figure:
-    """Mean score of every predictor with its interval, a panel a cell line; the reference is a dashed line.
+def paired_gains(gains: pd.DataFrame) -> Figure:
+    """Gain of every predictor over the reference on the same genes, with its interval; one range for all panels.
 
-    `table` is `tables.scores`.
+    `gains` is `graph_neighbours.gains`. Grey: the interval holds 0.
     """
-    figure, axes = panels(table, height=0.42 * table["predictor"].nunique() + 1.1)
-    for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
-        rows = np.arange(len(part))[::-1]
-        at_reference = part["predictor"] == reference
-        base = part.loc[at_reference, value].iloc[0]
-        axis.axvline(base, color=GREY, linestyle="--", linewidth=1)
-        for row, (_, item) in zip(rows, part.iterrows(), strict=True):
-            colour = GREY if item[f"{value}_low"] <= base else BLUE
-            axis.plot([item[f"{value}_low"], item[f"{value}_high"]], [row, row], color=colour, linewidth=2)
-            axis.plot(item[value], row, "o", color=colour)
-            axis.annotate(
-                f"{item[value]:.3f}", (item[value], row), (0, 6), textcoords="offset points", ha="center", fontsize=8
-            )
-        axis.set_yticks(rows, part["predictor"])
-        axis.set_ylim(-0.6, len(part) - 0.3)
+    figure, axes = panels(gains, height=0.42 * gains["predictor"].nunique() + 1.1)
+    for axis, (line, part) in zip(axes, gains.groupby("line", sort=False), strict=True):
+        draw_gains(axis, part)
         axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]})")
-        axis.set_xlabel(f"{LABELS.get(value, value)}, mean and 95 % interval")
-        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.set_xlabel("gain in Pearson delta, mean and 95 % interval")
+    _one_range(axes)
+    return finished(figure, gains)
+
+
+def draw_gains(axis: Axes, part: pd.DataFrame) -> None:
+    """The rows of one line in `paired_gains`: a point, its interval and its number for each predictor."""
+    rows = np.arange(len(part))[::-1]
+    axis.axvline(0, color=GREY, linestyle="--", linewidth=1)
+    for row, item in zip(rows, part.to_dict("records"), strict=True):
+        colour = GREY if item["gain_low"] <= 0 <= item["gain_high"] else BLUE
+        axis.plot([item["gain_low"], item["gain_high"]], [row, row], color=colour, linewidth=2)
+        axis.plot(item["gain"], row, "o", color=colour, markersize=5)
+        text = f"{round(item['gain'], 3) + 0:+.3f}".replace("-", "−")
+        axis.annotate(text, (item["gain"], row), (0, 5), textcoords="offset points", ha="center", fontsize=8)
+    axis.set_yticks(rows, part["predictor"])
+    axis.set_ylim(-0.6, len(part) - 0.3)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def gain_by_neighbours(table: pd.DataFrame) -> Figure:
+    """Mean gain by the number of training neighbours, with its interval, n and share of the line's whole gain.
+
+    `table` is `graph_neighbours.gain_by_neighbours`.
+    """
+    figure, axes = panels(table, height=3.6)
+    for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
+        x = np.arange(len(part))
+        error = np.abs([part["gain"] - part["gain_low"], part["gain_high"] - part["gain"]])
+        axis.axhline(0, color=GREY, linewidth=1)
+        axis.errorbar(x, part["gain"], error, fmt="o", color=BLUE, capsize=3)
+        labels = [
+            f"{b}\nn={n}\n{s:.0%}" for b, n, s in zip(part["neighbours"], part["n"], part["share of gain"], strict=True)
+        ]
+        axis.set_xticks(x, labels, fontsize=8.5)
+        axis.set_title(line_name(line))
+        axis.set_xlabel("training neighbours, genes, share of the gain")
+    axes[0].set_ylabel("gain in Pearson delta")
     return finished(figure, table)
 
 
-def gain_by_neighbours(evaluated: pd.DataFrame, predictor: str, reference: str = "training mean") -> Figure:
-    """Mean gain in Pearson delta over the reference by the number of training neighbours, with intervals."""
-    figure, axes = panels(evaluated, height=3.2)
-    edges = [*NEIGHBOUR_BINS, np.inf]
-    labels = [_bin(low, high) for low, high in pairwise(edges)]
-    for axis, (line, part) in zip(axes, evaluated.groupby("line", sort=False), strict=True):
-        wide = part.set_index("perturbation")
-        own, base = wide[wide["predictor"] == predictor], wide[wide["predictor"] == reference]
-        gain = (own["pearson"] - base["pearson"].reindex(own.index)).to_numpy()
-        which = np.digitize(own["n_neighbours"], edges[1:-1])
-        axis.axhline(0, color=GREY, linewidth=1)
-        for k in np.unique(which):
-            mean, low, high = stats.bootstrap_mean(gain[which == k])
-            axis.errorbar(k, mean, [[mean - low], [high - mean]], fmt="o", color=BLUE, capsize=3)
-            axis.annotate(
-                f"n={np.sum(which == k)}", (k, 0), (0, -12), textcoords="offset points", ha="center", fontsize=8
-            )
-        axis.set_xticks(range(len(labels)), labels)
-        axis.set_title(line_name(line))
-        axis.set_xlabel("training neighbours of the perturbed gene")
-    axes[0].set_ylabel(f"gain in Pearson delta\nof {predictor} over {reference}")
-    return finished(figure, evaluated)
+def matrix_of_calls(calls: pd.DataFrame, counts: pd.DataFrame, title: str) -> Figure:
+    """A sample of the matrix of calls with its gaps, training genes above test genes, and how many there are of each.
+
+    `calls` is `graph_neighbours.sample_of_calls`, `counts` `graph_neighbours.coverage`; gaps are white.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.9), width_ratios=(2.4, 1))
+    left.imshow(calls.to_numpy(), cmap=CALLS, vmin=-1, vmax=1, aspect="auto", interpolation="none")
+    train = int((calls.index.get_level_values("split") == "train").sum())
+    left.axhline(train - 0.5, color="black", linewidth=1.4)
+    left.set_yticks([train / 2, (train + len(calls)) / 2], ["training\ngenes", "test\ngenes"])
+    left.set_xticks([])
+    left.set_xlabel(f"{calls.shape[1]} readout genes, drawn at random")
+    left.set_title(title)
+    left.grid(False)
+    sizes = counts.drop_duplicates("line")
+    rows = np.arange(len(sizes))[::-1]
+    right.barh(rows, sizes["train"], color=GREY, height=0.55)
+    right.barh(rows, sizes["test"], left=sizes["train"], color=ORANGE, height=0.55)
+    for row, item in zip(rows, sizes.to_dict("records"), strict=True):
+        for x, name in ((item["train"] / 2, "train"), (item["train"] + item["test"] / 2, "test")):
+            right.text(x, row, f"{name}\n{item[name]}", ha="center", va="center", fontsize=8.5, color="white")
+    right.set_yticks(rows, [line_name(line) for line in sizes["line"]])
+    right.set_xlabel("genes knocked down")
+    right.set_title("train and test")
+    right.grid(False)
+    return finished(figure, counts.assign(kind="real"))
+
+
+def one_prediction(calls: pd.DataFrame, gene: str, line: str) -> Figure:
+    """The method on one gene: calls of its neighbours, their mean and the measured calls, one column per readout gene.
+
+    `calls` is `graph_neighbours.calls_of_neighbours`; gaps are white.
+    """
+    values = calls.to_numpy()
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(9.2, 0.21 * len(calls) + 1.9), sharex=True, height_ratios=(len(calls) - 2, 2.4)
+    )
+    for axis, part, labels in (
+        (above, values[:-2], list(calls.index[:-2])),
+        (below, values[-2:], [f"mean with prior: {gene}", f"measured: {gene}"]),
+    ):
+        axis.imshow(part, cmap=CALLS, vmin=-1, vmax=1, aspect="auto", interpolation="none")
+        axis.set_yticks(range(len(labels)), labels, fontsize=8)
+        axis.set_xticks(np.arange(values.shape[1] + 1) - 0.5, minor=True)
+        axis.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+        axis.grid(False, which="major")
+        axis.grid(True, which="minor", color="#d9d9d9", linewidth=0.6)
+    below.set_xticks(range(values.shape[1]), list(calls.columns), rotation=90, fontsize=8)
+    above.set_title(f"{gene} in {line_name(line)}: the calls of its {len(calls) - 2} training neighbours")
+    return finished(figure, pd.DataFrame({"atlas": ["perturbqa"], "kind": ["real"]}))
 
 
 def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
-    """Mean Pearson delta by neighbourhood limit, a line a cut, a panel a cell line and prior.
+    """Mean Pearson delta by neighbourhood limit, one line per cut, one panel per cell line and prior.
 
-    `table` is `studies.sweep`; `reference` the score of the training mean by line, drawn dashed.
+    `table` is `graph_neighbours.sweep`; `reference` the score of the training mean by line, drawn dashed.
     """
     grid = sns.FacetGrid(
         table.assign(limit=table["limit"].map(_limit)),
@@ -98,23 +150,29 @@ def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
     return finished(grid.figure, table)
 
 
-def oracle_gap(table: pd.DataFrame) -> Figure:
-    """What sets chosen on the answer reach: the start, removals only, additions only, both (marked as oracle).
+def cross_fitted(table: pd.DataFrame) -> Figure:
+    """Gain of sets searched on the answer: on the half of the readouts that was searched, and on the other half.
 
-    `table` has columns atlas, line, moves, n, pearson, pearson_low, pearson_high.
+    `table` has the columns atlas, kind, line, calls, moves, n, and ``seen`` and ``unseen`` with their intervals.
     """
     figure, axes = panels(table, height=3.0)
+    groups = list(dict.fromkeys(zip(table["calls"], table["moves"], strict=True)))
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
-        rows = np.arange(len(part))[::-1]
-        colours = [GREY if moves == "none" else ORANGE for moves in part["moves"]]
-        error = [part["pearson"] - part["pearson_low"], part["pearson_high"] - part["pearson"]]
-        axis.barh(rows, part["pearson"], xerr=error, color=colours, height=0.6)
-        for row, value in zip(rows, part["pearson"], strict=True):
-            axis.annotate(f"{value:.3f}", (0.02, row), va="center", color="white", fontsize=9)
-        axis.set_yticks(rows, [_ORACLE[m] for m in part["moves"]])
-        axis.set_xlim(0, 1)
+        own = part.set_index(["calls", "moves"]).loc[groups]
+        rows = np.arange(len(groups))[::-1]
+        axis.axvline(0, color=GREY, linewidth=1)
+        for shift, value, colour, label in (
+            (0.13, "seen", ORANGE, "the half that was searched"),
+            (-0.13, "unseen", BLUE, "the other half"),
+        ):
+            error = np.abs([own[value] - own[f"{value}_low"], own[f"{value}_high"] - own[value]])
+            axis.errorbar(own[value], rows + shift, xerr=error, fmt="o", color=colour, capsize=2.5, label=label)
+        axis.set_yticks(rows, [f"{_ORACLE[moves]}, {calls} calls" for calls, moves in groups])
+        axis.set_ylim(-0.6, len(groups) - 0.4)
         axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]})")
-        axis.set_xlabel("Pearson delta (orange: chosen on the answer)")
+        axis.set_xlabel("gain in Pearson delta over the graphs' union")
+    _one_range(axes)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower right", ncols=2, bbox_to_anchor=(1, -0.01))
     return finished(figure, table)
 
 
@@ -146,7 +204,7 @@ def neighbourhood(gene: str, members: Sequence[Neighbour], graph: KnowledgeGraph
         )
     axis.annotate(gene, (0, 0), (0, 9), textcoords="offset points", ha="center", fontsize=8.5, bbox=WHITE)
     axis.set_title(title, fontsize=9.5)
-    axis.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal")
+    axis.set(xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), aspect="equal")
     axis.set_axis_off()
 
 
@@ -165,13 +223,14 @@ def neighbourhoods(
     return figure
 
 
-_ORACLE = {"none": "graph union", "remove": "+ best removals", "add": "+ best additions", "both": "+ both"}
+_ORACLE = {"add": "additions", "remove": "removals"}
 
 
-def _bin(low: float, high: float) -> str:
-    if np.isinf(high):
-        return f"{low}+"
-    return str(low) if high - low == 1 else f"{low}-{high - 1}"
+def _one_range(axes: Sequence[Axes]) -> None:
+    """The same horizontal range on every panel, so that equal gains look equal."""
+    ends = [axis.get_xlim() for axis in axes]
+    for axis in axes:
+        axis.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
 
 
 def _limit(value: float) -> str:
@@ -190,8 +249,8 @@ def _edges_between(graph: KnowledgeGraph, names: Sequence[str]) -> list[tuple[st
     """The graph's edges among the named genes."""
     rows = [graph.index[n] for n in names if n in graph]
     block = graph.adjacency[rows][:, rows].tocoo()
-    kept = graph.symbols[rows]
-    return [(str(kept[i]), str(kept[j])) for i, j in zip(block.row, block.col, strict=True) if i < j]
+    symbols = graph.symbols[rows]
+    return [(str(symbols[i]), str(symbols[j])) for i, j in zip(block.row, block.col, strict=True) if i < j]
 
 
 def _graph_colour(graphs: Mapping[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""Figures of the language-model chapter: shares and fates of proposals; scores are drawn as in chapter 2."""
+"""Figures of the language-model chapter: shares and fates of proposals, gains of predictors over a reference."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FATE_COLOURS = {
 
 
 def inside_graphs(table: pd.DataFrame) -> Figure:
-    """Share of chosen genes inside the union of the graphs, a panel a line; published shares are hatched.
+    """Share of chosen genes inside the union of the graphs, one panel per line; published shares are hatched.
 
-    `table` is `llm.studies.inside_graphs`.
+    `table` is `studies.langpert.inside_graphs`.
     """
     figure, axes = panels(table, height=0.42 * table["who"].nunique() + 1.1)
     published = set(table.loc[table["published"], "who"])
@@ -47,9 +47,9 @@ def inside_graphs(table: pd.DataFrame) -> Figure:
 
 
 def fates(table: pd.DataFrame, atlas: str, kind: str) -> Figure:
-    """What became of all proposals, one bar a task and model, a panel a line.
+    """What became of all proposals, one bar per task and model, one panel per line.
 
-    `table` is `llm.studies.fates`.
+    `table` is `studies.langpert.fates`.
     """
     bars = table[["task", "model"]].drop_duplicates()
     figure, axes = panels(table, height=0.5 * len(bars) + 2.0)
@@ -75,3 +75,27 @@ def fates(table: pd.DataFrame, atlas: str, kind: str) -> Figure:
     figure.subplots_adjust(bottom=0.42)
     figure.legend(unique.values(), unique.keys(), loc="lower center", ncol=4, bbox_to_anchor=(0.5, 0.05))
     return figure
+
+
+def paired_gains(tests: pd.DataFrame, atlas: str, kind: str) -> Figure:
+    """Gain of each predictor over the reference on the same genes with its 95 % interval, one panel per line.
+
+    `tests` is `summaries.paired_tests`. Blue: the interval leaves out 0. All panels have one range.
+    """
+    figure, axes = panels(tests, height=0.42 * tests["method_a"].nunique() + 1.3)
+    margin = 0.05 * (tests["high"].max() - tests["low"].min())
+    for axis, (line, part) in zip(axes, tests.groupby("line", sort=False), strict=True):
+        rows = np.arange(len(part))[::-1]
+        for row, gain, low, high in zip(rows, part["mean_difference"], part["low"], part["high"], strict=True):
+            colour = BLUE if low > 0 or high < 0 else GREY
+            axis.plot([low, high], [row, row], color=colour, linewidth=2)
+            axis.plot(gain, row, "o", color=colour, markersize=6)
+            text = f"{round(gain, 3) + 0:+.3f}".replace("-", "−")
+            axis.annotate(text, (gain, row), (0, 6), textcoords="offset points", ha="center", fontsize=8, bbox=WHITE)
+        axis.axvline(0, color=GREY, linestyle="--", linewidth=1)
+        axis.set_yticks(rows, part["method_a"])
+        axis.set_ylim(-0.6, len(part) - 0.3)
+        axis.set_xlim(tests["low"].min() - margin, tests["high"].max() + margin)
+        axis.set_xlabel("gain in Pearson delta")
+        axis.set_title(f"{line_name(line)} (n = {part['n_pairs'].iloc[0]})")
+    return finished(figure, tests.assign(atlas=atlas, kind=kind))

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 from pandas.io.formats.style import Styler
+from pandas.io.formats.style_render import CSSDict
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.studies.style import LABELS, LINE_NAMES
@@ -60,6 +61,7 @@ GROUPS = ("atlas", "line", "task")
 P_VALUES = ("p", "p_holm")
 DIGITS: Mapping[str, int] = {"n_neighbours": 1, "genes each": 1, "genes added": 1, "genes removed": 1, "cells": 0}
 MINUS = "−"
+NO_BREAK = "\u00a0"  # in a narrow column an interval goes below its mean and stays whole
 _NUMERIC = re.compile(r"[-−\d.,e\[\]\s%/]*")
 
 
@@ -94,7 +96,10 @@ class Table:
         name = hashlib.sha256("\n".join([self.caption, *map(str, self.body.columns)]).encode()).hexdigest()[:8]
         styler = Styler(self.body, uuid=name, cell_ids=False, escape="html").hide(axis="index")
         styler = styler.format_index(escape="html", axis=1).set_td_classes(classes)
-        styler = styler.set_table_attributes('class="dataframe scores"')
+        heads: list[CSSDict] = [
+            {"selector": f"th.col{k}", "props": "text-align: right"} for k, on in enumerate(self.numbers) if on
+        ]
+        styler = styler.set_table_attributes('class="dataframe scores"').set_table_styles(heads)
         if not self.caption:
             return styler
         return styler.set_caption(re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.caption, quote=False)))
@@ -177,14 +182,18 @@ def _texts(frame: pd.DataFrame, column: str, digits: int) -> list[str]:
 
 
 def _typeset(text: str) -> str:
-    """The text, with a true minus sign where all of it is numbers."""
-    return text.replace("-", MINUS) if _NUMERIC.fullmatch(text) and re.search(r"\d", text) else text
+    """The text; where all of it is numbers, with a true minus sign and intervals that stay whole."""
+    return (
+        text.replace("-", MINUS).replace(", ", f",{NO_BREAK}")
+        if _NUMERIC.fullmatch(text) and re.search(r"\d", text)
+        else text
+    )
 
 
 def _interval(mean: float, low: float, high: float, digits: int) -> str:
     if pd.isna(low) or pd.isna(high):
         return number(mean, digits)
-    return f"{number(mean, digits)} [{number(low, digits)}, {number(high, digits)}]"
+    return f"{number(mean, digits)} [{number(low, digits)},{NO_BREAK}{number(high, digits)}]"
 
 
 def _bounds(column: str, frame: pd.DataFrame) -> tuple[str, str] | None:

@@ -1,6 +1,5 @@
 """The builder on a book of two small chapters: what runs again, what a failure and a kill leave behind."""
 
-import fcntl
 import hashlib
 import re
 import shutil
@@ -15,9 +14,11 @@ import nbformat
 import psutil
 import pytest
 
-from kgpert_lib.book import chapters
-from kgpert_lib.book.build import BuildError, build
+from kgpert_lib.book import chapters, execution
+from kgpert_lib.book.build import build, chapter_digest, library_state
+from kgpert_lib.book.execution import BuildError
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import locked
 
 ROOT = Path(__file__).parents[2]
 FIXTURE = ROOT / "tests" / "book" / "fixture"
@@ -86,17 +87,13 @@ def test_pages_show_the_outputs_and_a_second_build_does_nothing(book):
     assert {p: p.stat().st_mtime_ns for p in (book / "_build/html").rglob("*")} == before
 
 
-def test_changed_code_runs_one_chapter_and_changed_prose_none(book, tmp_path, monkeypatch):
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    monkeypatch.setenv("KGPERT_CACHE", str(cache))
+def test_changed_code_runs_one_chapter_and_changed_prose_none(book):
     edit(book / "notebooks/01_table.ipynb", "Largest first:", "The largest come first:")
-    download = 'import os\n(Path(os.environ["KGPERT_CACHE"]) / "download").write_text("x")\nrows = '
-    edit(book / "notebooks/02_figure.ipynb", "rows = ", download)
+    edit(book / "notebooks/02_figure.ipynb", "rows = ", "n = 3\nrows = ")
     result = build(book)
     assert result.executed == ["02_figure"]
     assert "The largest come first:" in (book / "_build/html/notebooks/01_table.html").read_text()
-    assert build(book).executed == [], "a file that a chapter downloaded counts as changed data"
+    assert build(book).executed == []
 
 
 def test_changed_data_runs_the_chapters_again(book):
@@ -106,18 +103,89 @@ def test_changed_data_runs_the_chapters_again(book):
     assert "-2.5" in (book / "_build/html/notebooks/01_table.html").read_text()
 
 
-@pytest.mark.parametrize("changed", ["kgpert_lib/library.py", "requirements.lock", "data/deltas.csv", "cache/new.zip"])
-def test_digest_depends_on_library_lock_and_data(source, tmp_path, monkeypatch, changed):
+@pytest.mark.parametrize(
+    "changed", ["kgpert_lib/library.py", "requirements.lock", "data/deltas.csv", "cache/answers/record.sqlite"]
+)
+def test_a_chapter_depends_on_library_lock_data_own_answers_and_parameters(source, tmp_path, monkeypatch, changed):
     root = Path(shutil.copytree(source, tmp_path / "book"))
     monkeypatch.setenv("KGPERT_CACHE", str(root / "cache"))
-    monkeypatch.delenv("KGPERT_MIRROR", raising=False)
-    chapter = chapters.Chapter(root / "notebooks/01_table.ipynb", "notebooks/01_table")
-    before = chapters.digest(chapter, {}, chapters.code_state(root), chapters.data_state(root))
-    assert before != chapters.digest(chapter, {"limit": 1}, chapters.code_state(root), chapters.data_state(root))
-    (root / changed).parent.mkdir(exist_ok=True)
+    notebook = chapters.Chapter(root / "notebooks/01_table.ipynb", "notebooks/01_table").notebook
+    before = library_state(root)
+    assert chapter_digest(notebook, {}, before) != chapter_digest(notebook, {"limit": 1}, before)
+    (root / changed).parent.mkdir(exist_ok=True, parents=True)
     with (root / changed).open("a") as file:
         file.write("\n# more\n")
-    assert before != chapters.digest(chapter, {}, chapters.code_state(root), chapters.data_state(root))
+    assert chapter_digest(notebook, {}, before) != chapter_digest(notebook, {}, library_state(root))
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"cells": 3}'])
+def test_a_damaged_page_of_an_earlier_run_is_executed_again(book, damage):
+    good = tree(book / "_build/html")
+    page = next((book / "_build/executed").glob("01_table-*.ipynb"))
+    page.write_text(damage)
+    assert build(book).executed == ["01_table"]
+    assert tree(book / "_build/html") == good
+
+
+def test_a_page_without_its_outputs_is_executed_again(book):
+    page = next((book / "_build/executed").glob("02_figure-*.ipynb"))
+    stored = nbformat.read(page, as_version=4)
+    stored.cells[-1].update(outputs=[], execution_count=None)
+    nbformat.write(stored, page)
+    assert build(book).executed == ["02_figure"]
+
+
+@pytest.mark.parametrize("removed", ["index.html", "notebooks/02_figure.html"])
+def test_a_page_that_was_removed_is_rendered_again(book, removed):
+    (book / "_build/html" / removed).unlink()
+    result = build(book)
+    assert (result.executed, result.rendered) == ([], True)
+    assert (book / "_build/html" / removed).is_file()
+
+
+def test_what_a_cell_prints_is_limited_and_the_page_says_so(book, monkeypatch):
+    monkeypatch.setattr(execution, "MOST_PRINTED", 20_000)
+    edit(book / "notebooks/01_table.ipynb", "rows = ", "for k in range(500):\n    print('x' * 10_000)\nrows = ")
+    result = build(book)
+    outputs = nbformat.read(result.pages["01_table"], as_version=4).cells[2].outputs
+    printed = "".join(output.text for output in outputs)
+    assert printed.startswith("x" * 10_000 + "\n")
+    assert printed.endswith("\n[The rest is not kept: a cell may print 20,000 characters.]\n")
+    assert len(printed) < 21_000
+
+
+FAULTS = {
+    "no settings": ("_config.yml", b"html: [", "_config.yml is not YAML text; restore it."),
+    "settings in no text": ("_toc.yml", b"\xff\xfe\x00", "_toc.yml is not YAML text; restore it."),
+    "settings that are a list": ("_toc.yml", b"- a\n", r"_toc.yml holds no settings \(a YAML mapping\); restore it."),
+    "an empty notebook": ("notebooks/01_table.ipynb", b"", "01_table.ipynb is not a notebook; restore it or"),
+    "half a notebook": ("notebooks/01_table.ipynb", b'{"cells": [', "01_table.ipynb is not a notebook"),
+    "a list": ("notebooks/01_table.ipynb", b"[]", "01_table.ipynb is not a notebook"),
+    "cells that are a number": (
+        "notebooks/01_table.ipynb",
+        b'{"cells": 3, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+        "01_table.ipynb is not a notebook",
+    ),
+    "no text": ("notebooks/01_table.ipynb", b"\xff\xfe\x00", "01_table.ipynb is not a notebook"),
+    "another encoding": ("notebooks/01_table.py", "# %% [markdown]\n# Größe".encode("latin-1"), "save it as UTF-8"),
+}
+
+
+@pytest.mark.parametrize("fault", list(FAULTS))
+def test_a_file_that_cannot_be_read_is_named_in_one_sentence(source, tmp_path, fault):
+    name, content, message = FAULTS[fault]
+    root = Path(shutil.copytree(source, tmp_path / "book"))
+    (root / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        build(root)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_pages_is_named(source, tmp_path):
+    root = Path(shutil.copytree(source, tmp_path / "book"))
+    shutil.rmtree(root / "book")
+    with pytest.raises(InputError, match="book is missing; run this in the folder that holds the book"):
+        build(root)
 
 
 def test_a_failing_cell_is_shown_and_the_last_good_book_stays(book):
@@ -208,10 +276,8 @@ def test_a_pair_that_differs_is_named(source, tmp_path):
 
 
 def test_two_builds_at_once_do_not_mix(book):
-    with (book / "_build/.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="Another build is at work"):
-            build(book)
+    with locked(book / "_build/book"), pytest.raises(InputError, match=r"Another process is using .*_build.book; wait"):
+        build(book)
 
 
 def test_two_workers_make_the_same_book(book):

@@ -42,46 +42,38 @@ def sources(notebook):
     return [cell.source for cell in notebook.cells]
 
 
-def test_one_box_a_section_stands_in_place_of_the_cells_that_need_data(notebook, no_data, tmp_path):
-    stored = tmp_path / "chapter.ipynb"
-    nbformat.write(notebook, stored)
-    before = stored.read_bytes()
-    path = cells.readied(stored, tmp_path / "bare.ipynb", notebook, TWO)
-    bare = nbformat.read(path, as_version=4)
+def test_one_box_per_section_stands_in_place_of_the_cells_that_need_data(notebook, no_data):
+    before = nbformat.from_dict(notebook)
+    bare = cells.runnable(notebook, TWO)
     nbformat.validate(bare)
     boxed = [i for i, text in enumerate(sources(bare)) if "PerturbQA is not on this machine" in text]
     assert boxed == [2, 6], "the first below each heading"
     assert sources(bare)[4] == "None"
-    kept = (0, 1, 3, 5, 7)
-    assert [sources(bare)[i] for i in kept] == [sources(notebook)[i] for i in kept]
+    untouched = (0, 1, 3, 5, 7)
+    assert [sources(bare)[i] for i in untouched] == [sources(notebook)[i] for i in untouched]
     assert [c.metadata for c in bare.cells] == [c.metadata for c in notebook.cells]
-    assert stored.read_bytes() == before
-    assert sources(notebook)[2] == "real = load()"
+    assert notebook == before
 
 
 def test_the_box_says_how_to_fetch_the_data(notebook, no_data):
     space = {}
-    exec(sources(cells.without(notebook, {cells.TAG}, cells.BOX))[2].replace("\nHTML", "\nshown = HTML"), space)
-    assert "<code>kgpert fetch perturbqa</code>" in space["shown"].data
+    exec(sources(cells.runnable(notebook, TWO))[2].replace("\nHTML", "\nbox = HTML"), space)
+    assert "<code>kgpert fetch perturbqa</code>" in space["box"].data
 
 
-def test_a_chapter_asked_for_another_atlas_shows_nothing_in_their_place(notebook, no_data, tmp_path):
-    stored = tmp_path / "chapter.ipynb"
-    path = cells.readied(stored, tmp_path / "bare.ipynb", notebook, {"atlas": "simulated", "lines": ["k562"]})
-    assert [sources(nbformat.read(path, as_version=4))[i] for i in (2, 4, 6)] == ["None"] * 3
+def test_with_another_atlas_nothing_stands_in_their_place(notebook, no_data):
+    bare = cells.runnable(notebook, {"atlas": "simulated", "lines": ["k562"]})
+    assert [sources(bare)[i] for i in (2, 4, 6)] == ["None"] * 3
 
 
-def test_a_chapter_without_such_cells_is_used_as_it_is(no_data, tmp_path):
+def test_a_chapter_without_such_cells_is_used_as_it_is(no_data):
     plain = new_notebook(cells=[new_code_cell("1 + 1"), new_markdown_cell("needs-data")])
-    stored = tmp_path / "chapter.ipynb"
-    assert cells.readied(stored, tmp_path / "bare.ipynb", plain, TWO) == stored
+    assert cells.runnable(plain, TWO) == plain
 
 
 @pytest.mark.needs_mirror
-def test_where_the_data_is_nothing_changes(notebook, mirror, tmp_path):
-    stored, bare = tmp_path / "chapter.ipynb", tmp_path / "bare.ipynb"
-    assert cells.readied(stored, bare, notebook, TWO) == stored
-    assert not bare.exists()
+def test_where_the_data_is_nothing_changes(notebook, mirror):
+    assert cells.runnable(notebook, TWO) == notebook
 
 
 @pytest.fixture
@@ -98,7 +90,7 @@ def three_parts():
 
 @pytest.mark.needs_mirror
 @pytest.mark.parametrize(
-    ("atlas", "kept"),
+    ("atlas", "parts"),
     [
         ("simulated,perturbqa", ["real", "expression", "truth"]),
         ("perturbqa", ["real"]),
@@ -106,28 +98,25 @@ def three_parts():
         ("perturbqa, /data/screen", ["real", "expression"]),
     ],
 )
-def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, atlas, kept, tmp_path, mirror):
-    scratch = tmp_path / "scratch.ipynb"
-    ready = cells.readied(tmp_path / "source.ipynb", scratch, three_parts, {"atlas": atlas, "lines": ["k562"]})
-    run = nbformat.read(scratch, as_version=4) if ready == scratch else three_parts
+def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, atlas, parts, mirror):
+    run = cells.runnable(three_parts, {"atlas": atlas, "lines": ["k562"]})
     sources = [cell.source for cell in run.cells if cell.cell_type == "code"]
     assert len(sources) == 7, "a cell that does not run keeps its place"
     assert sources[0] == "shared = 1"
-    assert {word for word in PARTS if f"{word} = 1" in sources} == set(kept)
+    assert {word for word in PARTS if f"{word} = 1" in sources} == set(parts)
     assert not any("HTML" in source for source in sources)
-    page = cells.fitting(nbformat.from_dict(three_parts), {"atlas": atlas})
-    assert [cell.source for cell in page.cells if cell.source.startswith("## ")] == [f"## {word}" for word in kept]
-    assert len(page.cells) == 2 + 3 * len(kept)
+    page = cells.without_unused(nbformat.from_dict(three_parts), {"atlas": atlas})
+    assert [cell.source for cell in page.cells if cell.source.startswith("## ")] == [f"## {word}" for word in parts]
+    assert len(page.cells) == 2 + 3 * len(parts)
 
 
-def test_a_box_keeps_the_text_of_its_section_and_the_other_parts(three_parts, no_data, tmp_path):
-    path = cells.readied(tmp_path / "chapter.ipynb", tmp_path / "bare.ipynb", three_parts, TWO)
-    bare = nbformat.read(path, as_version=4)
+def test_a_box_keeps_the_text_of_its_section_and_the_other_parts(three_parts, no_data):
+    bare = cells.runnable(three_parts, TWO)
     assert sum("kgpert fetch perturbqa" in source for source in sources(bare)) == 1
     assert "real = 1" not in sources(bare)
     assert "expression = 1" in sources(bare)
-    assert len(cells.fitting(nbformat.from_dict(three_parts), TWO).cells) == len(three_parts.cells)
+    assert len(cells.without_unused(nbformat.from_dict(three_parts), TWO).cells) == len(three_parts.cells)
 
 
 def test_a_chapter_without_the_parameter_is_left_whole(three_parts):
-    assert len(cells.fitting(nbformat.from_dict(three_parts), {}).cells) == len(three_parts.cells)
+    assert len(cells.without_unused(nbformat.from_dict(three_parts), {}).cells) == len(three_parts.cells)

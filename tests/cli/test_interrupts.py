@@ -61,7 +61,7 @@ def interrupted(tmp_path):
 
 
 STOPPED = (130, "kgpert: stopped.\n")
-ALL = ("predict", "--all", "--atlas", "./toy", "--graph", "mine.csv", "-o", "all.csv")
+ALL = ("predict", "--all", "--top", "2", "--atlas", "./toy", "--graph", "mine.csv", "-o", "all.csv")
 
 
 @pytest.mark.parametrize("swallow", ["raised", "swallowed"])

@@ -1,266 +1,30 @@
-"""The command line: what the issue's commands print, and one sentence with exit code 2 for what cannot be used."""
+"""The command line as a whole: help, versions, and one sentence with exit code 2 for what cannot be used."""
 
-import csv
-import hashlib
-import io
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import anndata as ad
 import numpy as np
 import pytest
+import typer
 
+import kgpert_lib
+from kgpert_lib.cli import terminal
+from kgpert_lib.cli.commands import app
 from kgpert_lib.downloads import fetch
-from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.llm.named import SOURCES
+from kgpert_lib.predictors import named
 from kgpert_lib.predictors.predictions import Predictions
-from kgpert_lib.screens.atlas import Atlas
 from tests import worlds
-
-ROOT = Path(__file__).parents[2]
-NOWHERE = "http://127.0.0.1:9"  # the discard port: no proxy there, so no download either
-WIDTH = 80
-
-
-def process(*arguments, **environment):
-    """Runs the command as a process of its own, its output piped."""
-    command = [sys.executable, "-m", "kgpert_lib", *map(str, arguments)]
-    env = os.environ | {"HTTPS_PROXY": NOWHERE, "PYTHONPATH": str(ROOT)} | environment
-    env.pop("COLUMNS", None)
-    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
-
-
-@pytest.fixture(scope="module")
-def toy():
-    """Two lines; ONLY2 was screened in rpe1 alone."""
-    atlas = worlds.atlas(gaps=0.3)
-    cells = atlas["rpe1"]
-    names = np.where(cells.perturbations == "G0003", "ONLY2", cells.perturbations)
-    return replace(atlas, lines={"k562": atlas["k562"], "rpe1": replace(cells, perturbations=names)})
-
-
-@pytest.fixture(scope="module")
-def silent(toy):
-    """A test perturbation of k562 that the edge list leaves out."""
-    return toy["k562"].names("test")[0]
-
-
-@pytest.fixture(scope="module")
-def saved(toy, silent, tmp_path_factory):
-    """A folder with the saved atlas and an edge list."""
-    folder = tmp_path_factory.mktemp("saved")
-    toy.save(folder / "toy")
-    edges = worlds.graph().to_networkx().edges(data="weight")
-    rows = [f"{a},{b},{w}" for a, b, w in edges if silent not in (a, b)]
-    rows += ["ONLY2,G0001,0.5", "ONLY2,G0002,0.5", "GONE,NOBODY,1"]
-    (folder / "mine.csv").write_text("\n".join(["gene1,gene2,weight", *rows]) + "\n")
-    return folder
-
-
-@pytest.fixture
-def here(saved, tmp_path, monkeypatch):
-    """A copy to work in, so that ``--atlas toy --graph mine.csv`` is short and files may be broken."""
-    folder = Path(shutil.copytree(saved, tmp_path / "here"))
-    monkeypatch.chdir(folder)
-    return folder
-
-
-TOY = ("--atlas", "./toy", "--graph", "mine.csv")
-
-
-def table_rows(text, first):
-    """Cells of the first printed table row that starts with `first`."""
-    return next(re.split(r"\s{2,}", row.strip()) for row in text.splitlines() if row.startswith(first))
-
-
-def everything(folder):
-    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*")}
-
-
-# --- predict
-
-
-def test_a_held_out_gene_is_predicted_explained_and_compared(kgpert, here, toy):
-    gene = toy["k562"].names("test")[1]
-    code, out, err = kgpert("predict", gene, "--line", "k562", *TOY, "--json")
-    assert (code, err) == (0, "")
-    told = json.loads(out)
-    train = set(toy["k562"].names("train"))
-    graph = KnowledgeGraph.from_edges("mine", *zip(*_edges(here / "mine.csv"), strict=True))
-    near = {g: w for g, w in graph.neighbours(gene).items() if g in train}
-    assert {n["gene"]: n["graphs"]["mine"] for n in told["neighbours"]} == pytest.approx(near)
-    assert told["status"] == "test"
-    assert told["kind"] == "simulated"
-    values = [row["predicted"] for row in told["up"]]
-    assert values == sorted(values, reverse=True)
-    assert min(values) > 0
-    truth = dict(zip(toy["k562"].genes, toy["k562"].delta[toy["k562"].index[gene]], strict=True))
-    for row in told["up"] + told["down"]:
-        measured = truth[row["gene"]]
-        assert row["measured"] == (None if np.isnan(measured) else pytest.approx(float(measured)))
-
-
-def _edges(path):
-    with open(path) as file:
-        return [(r["gene1"], r["gene2"], float(r["weight"])) for r in csv.DictReader(file)]
-
-
-def test_the_printed_prediction_shows_neighbours_and_both_directions(kgpert, here, toy):
-    gene = toy["k562"].names("test")[1]
-    code, out, _ = kgpert("predict", gene, "--line", "k562", *TOY, "--top", 3)
-    assert code == 0
-    text = " ".join(out.split())
-    assert f"{gene} in k562, atlas toy (simulated), graph mine; held out for test in this line." in text
-    assert "Strongest up gene predicted neighbours measured" in text
-    assert "Strongest down" in text
-    assert re.search(r"Over its \d+ measured genes the prediction's Pearson delta is -?0\.\d{3}", text)
-    assert max(map(len, out.splitlines())) <= WIDTH
-
-
-def test_csv_holds_every_readout_gene_with_prediction_and_measurement(kgpert, here, toy):
-    gene = toy["k562"].names("train")[0]
-    code, out, _ = kgpert("predict", gene, "--line", "k562", *TOY, "--csv")
-    rows = list(csv.DictReader(io.StringIO(out)))
-    assert code == 0
-    assert [row["gene"] for row in rows] == toy["k562"].genes.tolist()
-    truth = toy["k562"].delta[toy["k562"].index[gene]]
-    assert [row["measured"] for row in rows] == ["" if np.isnan(v) else str(float(v)) for v in truth]
-    assert all(row["predicted"] for row in rows)
-
-
-def test_a_gene_screened_only_in_another_line_is_predicted_from_its_neighbours(kgpert, here):
-    code, out, _ = kgpert("predict", "only2", "--line", "k562", *TOY)
-    assert code == 0
-    assert out.startswith("ONLY2 in k562")
-    assert "not screened in this line" in " ".join(out.split())
-    assert "measured:" not in out
-
-
-def test_a_screened_gene_in_no_graph_gets_the_training_mean_and_says_so(kgpert, here, silent):
-    code, out, _ = kgpert("predict", silent, "--line", "k562", *TOY)
-    assert code == 0
-    assert "No training perturbation stands beside it: the mean training delta is shown." in out
-
-
-@pytest.mark.parametrize("ending", [".h5ad", ".npz", ".csv"])
-def test_all_genes_of_the_graphs_go_into_a_file_that_evaluate_reads_back(kgpert, here, toy, ending):
-    code, out, _ = kgpert("predict", "--all", "--line", "k562", *TOY, "-o", f"all{ending}")
-    made = Predictions.load(here / f"all{ending}")
-    assert code == 0
-    assert out.startswith(f"all{ending}: {len(made.perturbations)} genes x 25 readout genes in k562 of toy (simulated)")
-    assert set(made.perturbations) == {g for edge in _edges(here / "mine.csv") for g in edge[:2]}
-    gene = toy["k562"].names("test")[1]
-    told = json.loads(kgpert("predict", gene, "--line", "k562", *TOY, "--json", "--top", 25)[1])
-    row = made.delta[made.perturbations.tolist().index(gene)]
-    got = dict(zip(made.genes, row.tolist(), strict=True))
-    assert {r["gene"]: r["predicted"] for r in told["up"] + told["down"]} == pytest.approx(got, abs=1e-6)
-
-
-# --- evaluate
-
-
-def test_evaluate_compares_graphs_and_predictions_from_outside(kgpert, here, toy):
-    line = toy["k562"]
-    names = line.names("test")
-    none = np.zeros(len(names), int)
-    truth = np.nan_to_num(line.delta[line.rows(names)])
-    Predictions(np.array(names), line.genes, truth, none, none.astype(bool)).save(here / "perfect.csv")
-    code, out, err = kgpert("evaluate", *TOY, "--line", "k562", "--outside", "k562=perfect.csv", "--json")
-    assert (code, err) == (0, "")
-    told = json.loads(out)
-    scores = {row["predictor"]: row for row in told["scores"]}
-    assert list(scores) == ["training mean", "linear", "mine", "perfect"]
-    assert scores["perfect"]["pearson"] == pytest.approx(1)
-    assert scores["mine"]["n"] == len(names)
-    assert scores["mine"]["pearson_low"] <= scores["mine"]["pearson"] <= scores["mine"]["pearson_high"]
-    tests = {row["method_a"]: row for row in told["tests"]}
-    assert set(tests) == {"linear", "mine", "perfect"}
-    assert all(row["method_b"] == "training mean" for row in told["tests"])
-    assert tests["perfect"]["p"] == pytest.approx(2 / 2 ** len(names)), "every one of the pairs is better"
-
-
-def test_the_evaluation_fits_into_80_columns_with_whole_numbers(kgpert, here):
-    code, out, _ = kgpert("evaluate", *TOY)
-    assert code == 0
-    assert max(map(len, out.splitlines())) <= WIDTH
-    assert "…" not in out
-    assert re.fullmatch(r"-?\.\d{3} \[-?\.\d{3}, -?\.\d{3}\]", table_rows(out, "mine")[2])
-    assert [row for row in out.splitlines() if row.endswith("test perturbations")] == [
-        "k562: 6 test perturbations",
-        "rpe1: 6 test perturbations",
-    ]
-
-
-def test_evaluate_csv_is_one_row_a_predictor_and_perturbation(kgpert, here, toy):
-    code, out, _ = kgpert("evaluate", *TOY, "--line", "rpe1", "--csv")
-    rows = list(csv.DictReader(io.StringIO(out)))
-    assert code == 0
-    assert {(r["predictor"], r["perturbation"]) for r in rows} == {
-        (p, g) for p in ("training mean", "linear", "mine") for g in toy["rpe1"].names("test")
-    }
-
-
-def test_a_line_with_one_test_perturbation_is_valid_json(kgpert, here):
-    cells = worlds.line(tests=1)
-    Atlas("single", "simulated", {"k562": cells}).save(here / "single")
-    code, out, _ = kgpert("evaluate", "--atlas", "single", "--graph", "mine.csv", "--json")
-    assert code == 0
-    json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
-    assert json.loads(out)["scores"][0]["pearson_low"] is None
-
-
-# --- graphs and downloads
-
-
-def test_neighbours_of_a_gene_in_a_users_edge_list(kgpert, here):
-    code, out, _ = kgpert("graph", "neighbours", "only2", "--graph", "mine.csv", "--json")
-    assert code == 0
-    assert json.loads(out)["neighbours"] == [
-        {"gene": "G0001", "name": "", "mine": 0.5},
-        {"gene": "G0002", "name": "", "mine": 0.5},
-    ]
-
-
-def test_rows_of_an_edge_list_that_were_left_out_are_told(kgpert, here):
-    with (here / "mine.csv").open("a") as file:
-        file.write("G0001,,0.5\n")
-    code, _, err = kgpert("graph", "neighbours", "ONLY2", "--graph", "mine.csv")
-    assert code == 0
-    assert re.fullmatch(r"Note: mine\.csv: \d+ rows used, 1 left out \(line \d+: a gene is missing\)\.\n", err)
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch, make_registry):
-    """A registry with one file, and a mirror that holds it."""
-    copy = tmp_path / "mirror" / "lab" / "table.csv"
-    copy.parent.mkdir(parents=True)
-    copy.write_bytes(b"pert,gene\n")
-    digest = hashlib.sha256(copy.read_bytes()).hexdigest()
-    registry = make_registry({copy.name: {"urls": [f"{NOWHERE}/{copy.name}"], "checksum": f"sha256:{digest}"}})
-    monkeypatch.setattr(fetch, "default_registry", lambda: registry)
-    monkeypatch.setenv("KGPERT_MIRROR", str(copy.parents[1]))
-    return copy
-
-
-def test_fetch_prints_the_path_of_every_file(kgpert, lab):
-    assert kgpert("fetch", "lab") == (0, f"table.csv: {lab}\n", "")
-
-
-def test_a_wrong_checksum_in_the_mirror_is_one_sentence_and_nothing_is_kept(kgpert, lab, cache):
-    lab.write_bytes(b"pert,gone\n")
-    code, out, err = kgpert("fetch", "lab")
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert re.match(r"kgpert: The mirror's .*table\.csv has sha256 \w+ instead of \w+; replace the copy", err)
-    assert everything(cache) == {}
-
+from tests.cli import ROOT, TOY, WIDTH, everything, process
 
 # --- what cannot be used
+
+
+COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 
 
 def cut(path):
@@ -346,6 +110,8 @@ BROKEN = {
         EVALUATE,
         r"rpe1\.h5ad is missing",
     ),
+    "unknown predictor": (no_change, (*PREDICT, "--predictor", "oracle"), "'oracle'"),
+    "a name that looks like markup": (no_change, (*PREDICT, "--atlas", "[/x]"), r"Unknown atlas '\[/x\]'"),
     "unknown atlas": (no_change, ("predict", "G0001", "--atlas", "nowhere"), "Unknown atlas 'nowhere'"),
     "unknown line": (no_change, (*PREDICT, "--line", "hela"), "has no cell line 'hela'; it has k562, rpe1"),
     "unknown gene": (no_change, ("predict", "G00O1", *TOY), r"Unknown gene 'G00O1'; did you mean G\d{4}"),
@@ -363,8 +129,10 @@ BROKEN = {
     "unknown cut": (no_change, (*PREDICT, "--cut", "middle"), "'middle' is not one of"),
     "unknown split": (no_change, (*EVALUATE, "--split", "loose"), "'loose' is not one of"),
     "all without a file": (no_change, ALL, "--all together with -o FILE"),
-    "a file without all": (no_change, (*PREDICT, "-o", "p.h5ad"), "--all together with -o FILE"),
-    "unknown ending": (no_change, (*ALL, "-o", "p.parquet"), r"p\.parquet: predictions are saved as \.h5ad"),
+    "a matrix of one gene": (no_change, (*PREDICT, "-o", "p.h5ad"), r"p\.h5ad: predictions are saved as \.csv"),
+    "a table of everything": (no_change, (*ALL, "-o", "p.csv"), "needs --top N"),
+    "a matrix of two lines": (no_change, (*ALL, "--line", "rpe1", "-o", "p.h5ad"), "a matrix holds one cell line"),
+    "unknown ending": (no_change, (*ALL, "-o", "p.parquet"), r"p\.parquet: all predictions are saved as \.csv"),
     "a folder that is a file": (no_change, (*ALL, "-o", "mine.csv/p.h5ad"), "p.h5ad cannot be written"),
     "a file that is a folder": (
         lambda folder: (folder / "p.h5ad").mkdir(),
@@ -403,91 +171,63 @@ def test_a_reader_that_stops_early_gets_no_complaint(here):
     command = f"{sys.executable} -m kgpert_lib predict G0001 --atlas {here}/toy --graph {here}/mine.csv --csv | head -1"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("gene,predicted,neighbours_measured,measured\n", "")
+    assert (done.stdout, done.stderr) == (
+        "line,perturbation,gene,predicted,specific,neighbours_measured,measured\n",
+        "",
+    )
 
 
-@pytest.mark.parametrize("command", [(), ("predict",), ("evaluate",), ("fetch",), ("graph", "neighbours"), ("book",)])
-def test_help_explains_every_option_within_80_columns(kgpert, command, monkeypatch):
-    monkeypatch.setenv("COLUMNS", str(WIDTH))
-    code, out, _ = kgpert(*command, "--help")
+@pytest.mark.parametrize(
+    "command",
+    [(), *((name,) for name in COMMANDS), ("graph", "neighbours")],
+)
+@pytest.mark.parametrize(("width", "flag"), [(60, "-h"), (WIDTH, "--help")])
+def test_help_explains_every_option_with_an_example(kgpert, command, width, flag, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, out, _ = kgpert(*command, flag)
     assert code == 0
-    assert max(map(len, out.splitlines())) <= WIDTH
+    assert max(map(len, out.splitlines())) <= width
+    assert not command or f"kgpert {' '.join(command)}" in out.partition("Example")[2]
     assert " ".join(["Usage: kgpert", *command]) in out
-    options = [row for row in out.splitlines() if re.match(r"│ +--", row)]
-    assert options
-    assert all(" " in re.split(r"\s{2,}", row.strip("│ "))[-1] for row in options)
 
 
-# --- on the real calls
+def test_every_option_of_every_command_has_a_help_text():
+    groups = [typer.main.get_group(app)]
+    for group in groups:
+        groups += [c for c in group.commands.values() if hasattr(c, "commands")]
+    options = [(c.name, p) for g in groups for c in g.commands.values() for p in c.params]
+    assert len(options) > 60
+    assert [(name, p.name) for name, p in options if not p.help] == []
 
 
-@pytest.fixture(scope="module")
-def real_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("real")
+def test_the_version_is_that_of_the_package(kgpert):
+    assert kgpert("--version") == (0, f"kgpert {kgpert_lib.__version__}\n", "")
 
 
-@pytest.fixture
-def real(mirror, real_cache, monkeypatch):
-    """The command on PerturbQA's real calls, with the similarity of GO computed once."""
-    return lambda *arguments: process(*arguments, KGPERT_CACHE=str(real_cache), KGPERT_MIRROR=str(mirror))
+def test_the_shell_completes_commands_and_cell_lines():
+    done = process(COMP_WORDS="kgpert predict --line h", COMP_CWORD="3", _KGPERT_COMPLETE="complete_bash")
+    assert (done.returncode, done.stdout.split()) == (0, ["hepg2"])
 
 
-def test_the_neighbours_of_a_ribosomal_gene_are_ribosomal(real_cache):
-    done = process("graph", "neighbours", "RPL3", "--graph", "string+go", KGPERT_CACHE=str(real_cache))
-    assert done.returncode == 0
-    genes = [row.split()[0] for row in done.stdout.splitlines()[4:]]
-    assert sum(g.startswith(("RPL", "RPS")) for g in genes) >= 0.8 * len(genes) >= 16
-    assert "ribosomal protein L4" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= WIDTH
+def test_the_names_of_predictors_in_the_help_are_those_that_can_be_built():
+    assert tuple(named.PREDICTORS) == terminal.PREDICTORS
+    assert tuple(SOURCES) == terminal.MODEL_PREDICTORS
 
 
-@pytest.mark.needs_mirror
-def test_fetch_finds_perturbqa_in_the_mirror(real, mirror):
-    done = real("fetch", "perturbqa")
-    assert f"k562-de.csv: {mirror}/perturbqa/k562-de.csv\n" in done.stdout
-    assert done.returncode == 0
-    assert "Traceback" not in done.stderr
+def test_help_imports_no_table_and_no_array():
+    code = "import sys; from kgpert_lib.cli import commands; print({'numpy', 'pandas', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
 
 
-@pytest.mark.needs_mirror
-def test_ints9_is_predicted_from_the_integrator(real):
-    done = real("predict", "INTS9", "--line", "k562", "--json")
-    told = json.loads(done.stdout)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert told["status"] == "test"
-    graphs = {n["gene"]: set(n["graphs"]) for n in told["neighbours"]}
-    assert sum(gene.startswith("INTS") for gene in graphs) >= 8
-    assert set().union(*graphs.values()) == {"string", "go"}
-    assert told["measured"]["n_genes"] == 93
-    assert told["measured"]["pearson"] > 0.7
-    assert sum(row["measured"] is not None for row in told["up"]) >= 2
-    text = real("predict", "INTS9", "--line", "k562").stdout
-    assert "held out for test in this line" in " ".join(text.split())
-    assert table_rows(text, "INTS4")[2:] == ["1", "0.913"]
+@pytest.mark.parametrize(("package", "extra"), [("papermill", "book"), ("xllamacpp", "llm")])
+def test_a_package_of_an_extra_that_is_not_installed_is_named_with_its_command(kgpert, package, extra, monkeypatch):
+    def lacks(group):
+        raise ModuleNotFoundError(f"No module named {package!r}", name=f"{package}.core")
 
-
-@pytest.mark.needs_mirror
-def test_every_gene_in_the_graphs_is_predicted(real, tmp_path):
-    done = real("predict", "--all", "--line", "k562", "-o", tmp_path / "predictions.h5ad")
-    assert done.returncode == 0, done.stderr
-    data = ad.read_h5ad(tmp_path / "predictions.h5ad", backed="r")
-    assert data.n_obs > 20_000
-    assert done.stdout.startswith(f"{tmp_path}/predictions.h5ad: {data.n_obs} genes x {data.n_vars} readout genes")
-    assert data.obs["n_neighbours"]["INTS9"] == 11
-
-
-@pytest.mark.needs_mirror
-def test_graphs_beat_the_training_mean_on_the_real_calls(real):
-    specs = [word for spec in ("string", "go", "string+go") for word in ("--graph", spec)]
-    done = real("evaluate", "--atlas", "perturbqa", *specs, "--json")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    scores = {(row["line"], row["predictor"]): row for row in told["scores"]}
-    assert scores["k562", "training mean"]["pearson"] == pytest.approx(0.479, abs=5e-4)
-    assert scores["rpe1", "training mean"]["pearson"] == pytest.approx(0.628, abs=5e-4)
-    assert scores["k562", "string+go"]["pearson"] == pytest.approx(0.575, abs=5e-3)
-    assert (scores["k562", "string+go"]["n"], scores["rpe1", "string+go"]["n"]) == (267, 406)
-    tests = {(row["line"], row["method_a"]): row for row in told["tests"]}
-    for line in ("k562", "rpe1"):
-        assert tests[line, "string+go"]["low"] > 0
-        assert tests[line, "string+go"]["p_holm"] < 1e-10
+    monkeypatch.setattr(fetch, "fetch_group", lacks)
+    code, out, err = kgpert("fetch", "perturbqa")
+    assert (code, out) == (2, "")
+    assert err == (
+        f"kgpert: This command needs {package}, which is not installed; run: pip install 'kgpert-lib[{extra}]'\n"
+    )

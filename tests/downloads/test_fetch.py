@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kgpert_lib.downloads import download
 from kgpert_lib.downloads.fetch import FetchError, available, fetch, fetch_all, fetch_group
 from kgpert_lib.errors import InputError
 
@@ -139,6 +140,41 @@ def test_a_body_that_stays_short_gives_the_bytes_it_got_and_keeps_them(one, serv
     assert len(kept) > 0
 
 
+@pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999999/a", "http://" + "a" * 70 + ".org/a"])
+def test_a_redirect_to_a_malformed_address_leads_to_the_second_url(one, server, address):
+    server.faults["/one"] = [f"->{address}"] * 20
+    assert fetch("a.bin", registry=one).read_bytes() == BODY
+    assert server.requests[-1][0] == "/two"
+
+
+def test_a_redirect_to_a_malformed_address_is_one_sentence(unsigned, server):
+    server.faults["/one"] = ["->http://[::1"]
+    with pytest.raises(FetchError, match="leads to a malformed address") as error:
+        fetch("a.bin", registry=unsigned)
+    assert "\n" not in str(error.value)
+
+
+def test_a_length_that_is_no_number_is_ignored(one, server):
+    server.faults["/one"] = ["lengthless"]
+    assert fetch("a.bin", registry=one).read_bytes() == BODY
+
+
+def test_a_server_that_trickles_is_given_up_for_the_second_one(one, server, monkeypatch):
+    """It is never silent, and every attempt brings new bytes."""
+    monkeypatch.setattr(download, "SLOW_SECONDS", 0.05)
+    server.faults["/one"] = ["trickle"] * 20
+    assert fetch("a.bin", registry=one).read_bytes() == BODY
+    assert [path for path, _ in server.requests] == ["/one"] * download.ATTEMPTS + ["/two"]
+
+
+def test_a_server_that_trickles_is_named_in_one_sentence(unsigned, server, monkeypatch):
+    monkeypatch.setattr(download, "SLOW_SECONDS", 0.05)
+    server.faults["/one"] = ["trickle"] * 20
+    with pytest.raises(FetchError, match=r"/one sent [0-9,]+ bytes in 0 seconds") as error:
+        fetch("a.bin", registry=unsigned)
+    assert "\n" not in str(error.value)
+
+
 def test_another_size_is_refused_before_the_body(one, server, cache):
     server.files["/one"] = BODY + b"!"
     server.files["/two"] = BODY[:-1]
@@ -164,7 +200,7 @@ def test_a_group_goes_on_past_a_file_that_cannot_be_had(make_registry, server):
     fields = {name: {"urls": [f"{server.address}/{name}"], "checksum": SHA} for name in ("a", "b")}
     found = fetch_group("lab", registry=make_registry(fields))
     assert list(found) == ["b"]
-    assert "404" in found.failed["a"]
+    assert found.failed["a"].endswith("/a answered 404 Not Found.")
 
 
 def test_a_kill_in_the_middle_leaves_only_the_part_which_is_resumed(server, write_registry, make_registry, cache):

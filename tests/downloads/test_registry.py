@@ -3,6 +3,14 @@ import pytest
 from kgpert_lib.downloads.registry import Registry, default_registry
 from kgpert_lib.errors import InputError
 
+NO_TABLES = [
+    "[groups]\nlab = 3",
+    "[groups]\nlab = [1]",
+    "[groups.lab]\nfiles = 3",
+    "[groups.lab.files]\na = 3",
+    "[groups.lab.files.a]\nurls = 3",
+    "[groups.lab.files.a]\nurls = [3]",
+]
 GOOD = {"urls": ["https://example.org/a"], "checksum": "first-use"}
 
 
@@ -60,7 +68,7 @@ def test_a_file_in_two_groups_is_refused(write_registry):
         Registry.read(path)
 
 
-@pytest.mark.parametrize("text", ["groups = [", "", "groups = 3", "[groups.lab]\ntitle = 'x'"])
+@pytest.mark.parametrize("text", ["groups = [", "", "groups = 3", "[groups.lab]\ntitle = 'x'", *NO_TABLES])
 def test_what_is_no_registry_is_one_sentence(tmp_path, text):
     path = tmp_path / "registry.toml"
     path.write_text(text)

@@ -67,3 +67,28 @@ def test_coverage_on_real_test_genes(line, mirror):
     score = deltas.pearson_delta(graphs.predict(view, names).delta, atlas[line].delta[atlas[line].rows(names)])
     assert 0.75 <= coverage(made, score) <= 0.85
     assert np.corrcoef(made.expected, score)[0, 1] > 0.4
+
+
+def test_learnt_trust_is_kept_by_content(tmp_path, monkeypatch):
+    monkeypatch.setenv("KGPERT_CACHE", str(tmp_path))
+    view, names = screen().view("k562"), ["G001", "NOBODY"]
+    first = Trust.fit(view, predictor())
+    (stored,) = (tmp_path / "trust").glob("*.npz")
+    again = Trust.fit(screen().view("k562"), predictor())
+    np.testing.assert_array_equal(again.expect(names), first.expect(names))
+    assert list((tmp_path / "trust").glob("*.npz")) == [stored], "the same content has the same name"
+    stored.write_bytes(stored.read_bytes()[:100])
+    np.testing.assert_array_equal(Trust.fit(view, predictor()).expect(names), first.expect(names))
+    Trust.fit(view, predictor(), level=0.5)
+    Trust.fit(view, NeighbourPredictor(GraphNeighbourhood(knowledge().graphs, 3)))
+    other = screen(seed=1).view("k562")
+    assert (Trust.fit(other, predictor()).coefficients != first.coefficients).any()
+    assert len(list((tmp_path / "trust").glob("*.npz"))) == 4
+
+
+def test_trust_of_a_filled_predictor_describes_what_it_predicts():
+    atlas = screen()
+    near = GraphNeighbourhood(knowledge().graphs)
+    filled = NeighbourPredictor(near, 1.0, "lowrank", rank=4)
+    view, names = atlas.view("k562"), atlas["k562"].names("test")
+    assert (Trust.fit(view, filled).expect(names).expected != Trust.fit(view, predictor()).expect(names).expected).any()

@@ -25,7 +25,7 @@ def source(tmp_path, monkeypatch):
 
 
 def stored(tmp_path):
-    return list((tmp_path / "cache" / "graphs").iterdir())
+    return [path for path in (tmp_path / "cache" / "graphs").iterdir() if not path.name.startswith(".")]
 
 
 def test_the_second_time_nothing_is_built(source, tmp_path):

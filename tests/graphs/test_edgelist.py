@@ -3,7 +3,7 @@
 import pytest
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import GRAPHS, edgelist, load_graphs, string
+from kgpert_lib.graphs import GRAPHS, edgelist, graph_names, load_graphs, string
 
 
 @pytest.fixture
@@ -77,6 +77,11 @@ def test_a_file_without_a_usable_row_is_one_sentence(table, text, message):
         edgelist.read(table(text))
 
 
+def test_a_cell_longer_than_any_name_is_one_sentence(table):
+    with pytest.raises(InputError, match=r"line 2: field larger than field limit \(131072\); an edge list has short"):
+        edgelist.read(table("A,B\n" + "A" * 140_000 + ",B\n"))
+
+
 def test_a_file_that_is_missing_or_no_text_is_one_sentence(table, tmp_path):
     with pytest.raises(InputError, match="There is no edge list"):
         edgelist.read(tmp_path / "none.csv")
@@ -91,6 +96,10 @@ def test_graphs_are_loaded_by_name_and_by_path(table):
     assert [graph.name for graph in graphs] == ["string", "mine"]
     assert list(graphs[0].symbols) == list(string.load().symbols)
     assert graphs[1].neighbours("INTS9") == {"MYGENE": 1.0}
+
+
+def test_a_blank_around_a_name_changes_nothing():
+    assert [graph.name for graph in load_graphs(" string + go ")] == graph_names(" string + go ") == ["string", "go"]
 
 
 @pytest.mark.parametrize("spec", ["strings", "string+", "", "string+gone"])

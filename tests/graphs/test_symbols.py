@@ -111,3 +111,29 @@ def test_full_names_of_symbols_and_aliases():
     assert symbols.full_name("AARS") == symbols.full_name("AARS1") == "alanyl-tRNA synthetase 1"
     assert symbols.full_name("QARS") is None
     assert symbols.full_name("NOSUCH1") is None
+
+
+@pytest.mark.parametrize(
+    ("identifier", "gene"),
+    [
+        ("55756", "INTS9"),
+        ("ENSG00000104299", "INTS9"),
+        ("ensg00000104299.14", "INTS9"),
+        ("16", "AARS"),  # the list has the older spelling
+        ("ENSG00000090861", "AARS"),
+        (" 55756 ", "INTS9"),
+    ],
+)
+def test_a_gene_is_had_by_its_entrez_or_ensembl_identifier(identifier, gene):
+    assert symbols.resolve(identifier, ["AARS", "INTS9", "RPL3"]) == gene
+
+
+@pytest.mark.parametrize("identifier", ["999999999", "ENSG99999999999"])
+def test_an_identifier_of_no_gene_is_one_sentence(identifier):
+    with pytest.raises(InputError, match=f"Unknown gene '{identifier}'"):
+        symbols.resolve(identifier, ["INTS9"])
+
+
+def test_a_known_gene_that_is_not_here_is_named_by_its_symbol():
+    with pytest.raises(InputError, match=r"'TP53' \(tumor protein p53\) is not among the 1 genes"):
+        symbols.resolve("7157", ["INTS9"])

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kgpert_lib.llm import prompts
-from kgpert_lib.llm.answers import html, parse, resolver
+from kgpert_lib.llm.answers import MOST_ITEMS, html, parse, resolver
 
 EDITS, GENES = ("add", "remove"), ("genes",)
 TABLE = resolver(["PSMB5", "PSMB6", "PSMA1", "HLA-A", "C1orf112", "NKX2-1"], {"LMPX": "PSMB5", "TTF1": "NKX2-1"})
@@ -130,7 +130,7 @@ def test_no_answer_is_no_answer(text):
 
 
 def test_an_echo_of_the_prompt_is_no_answer_and_does_not_hide_one():
-    neighbours = [prompts.Neighbour(g, ("string",)) for g in ("PSMB6", "HLA-A")]
+    neighbours = dict.fromkeys(("PSMB6", "HLA-A"), ("string",))
     for reasoning in (True, False):
         edit = prompts.edits("PSMB5", "k562", neighbours, ["PSMA1"], reasoning=reasoning)
         assert parse(edit.text, EDITS, TABLE, prompt=edit.text).lists == {}
@@ -208,7 +208,9 @@ def test_valid_json_in_any_prose_is_read_exactly(add, remove, prose):
 )
 def test_a_megabyte_of_anything_ends(piece):
     for fields in (EDITS, GENES):
-        parse(piece * (1_000_000 // len(piece)), fields, TABLE, prompt="a line of the prompt")
+        parsed = parse(piece * (1_000_000 // len(piece)), fields, TABLE, prompt="a line of the prompt")
+        assert not any(parsed.lists.values())
+        assert parsed.n_proposed <= MOST_ITEMS * len(fields)
 
 
 def test_a_list_without_end_is_read_up_to_a_limit():

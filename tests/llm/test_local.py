@@ -1,4 +1,4 @@
-"""What can be told about serving without a model."""
+"""What can be tested about serving without a model."""
 
 from __future__ import annotations
 
@@ -9,40 +9,7 @@ import sys
 import pytest
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.llm.local import find_gguf, serve, vllm_command
-
-CONFIG = {"port": 8123, "context": 2048, "parallel": 8, "threads": 2}
-
-
-def test_vllm_on_a_gpu():
-    made = vllm_command(None, "/venv/bin/python", CONFIG, cpu=False)
-    shown = (
-        "/venv/bin/python -m vllm.entrypoints.openai.api_server --model Qwen/Qwen3-4B-Instruct-2507 "
-        "--host 127.0.0.1 --port 8123 --served-model-name Qwen3-4B-Instruct-2507 "
-        "--max-model-len 2048 --max-num-seqs 8"
-    )
-    assert " ".join(made["command"]) == shown
-    assert made["env"] == {}
-
-
-def test_vllm_on_a_cpu_and_a_local_folder(tmp_path):
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "libiomp5.so").touch()
-    made = vllm_command(tmp_path, str(tmp_path / "bin" / "python"), CONFIG, cpu=True)
-    assert made["command"][-3:] == ["--dtype", "float32", "--enforce-eager"]
-    assert made["env"] == {
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "2",
-        "VLLM_CPU_OMP_THREADS_BIND": "0-1",
-        "LD_PRELOAD": str(tmp_path / "lib" / "libiomp5.so"),
-    }
-
-
-def test_vllm_refuses_a_gguf_file_and_an_interpreter_without_it():
-    with pytest.raises(InputError, match="safetensors"):
-        vllm_command("m.gguf", "python", CONFIG, cpu=False)
-    with pytest.raises(InputError, match="KGPERT_VLLM_PYTHON"):
-        serve(engine="vllm", python="/no/such/python").__enter__()
+from kgpert_lib.llm.local import find_gguf, serve
 
 
 def test_a_model_is_a_file_a_folder_with_one_or_a_sentence(tmp_path):
@@ -58,8 +25,9 @@ def test_a_model_is_a_file_a_folder_with_one_or_a_sentence(tmp_path):
 
 
 def test_wrong_settings_are_sentences():
-    with pytest.raises(InputError, match="engine"):
-        serve(engine="ollama").__enter__()
+    for port in (-1, 65536, 99999999):
+        with pytest.raises(InputError, match=f"{port} is no port"):
+            serve(port=port).__enter__()
     with pytest.raises(InputError, match="context"):
         serve(context=0).__enter__()
     with socket.socket() as taken:

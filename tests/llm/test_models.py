@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.llm.models import find_model, load_models, scrub
@@ -59,13 +61,57 @@ def test_an_unknown_name_lists_the_known_ones():
         find_model("gpt")
 
 
-def test_sampling_is_checked_when_it_changes():
-    assert find_model("smollm2").with_sampling(temperature=0.5).sampling.temperature == 0.5
-    with pytest.raises(InputError, match="max_tokens"):
-        find_model("smollm2").with_sampling(max_tokens=0)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://h:99999999/v1",
+        "http://h:port/v1",
+        "http://h:0/v1",
+        "http://[::1/v1",
+        "http://[zz]/v1",
+        "http://a..b/v1",
+        "http://a b/v1",
+        f"http://{'a' * 64}.org/v1",
+        "http://-h/v1",
+        "http:///v1",
+        "h:80/v1",
+        "",
+    ],
+)
+def test_an_address_that_no_server_can_have_is_one_sentence(address):
+    with pytest.raises(InputError, match="has to be an http or https address") as error:
+        find_model("smollm2").at(address)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["http://[::1]:8000/v1", "https://bücher.example/v1", "http://my_host.local:1/v1"])
+def test_other_addresses_are_taken_as_they_are(address):
+    assert find_model("smollm2").at(address).base_url == address
+
+
+def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(monkeypatch):
+    monkeypatch.setenv("GEMINI_API_KEY", "sk-hidden-\u00e9-1234567")
+    with pytest.raises(InputError, match="GEMINI_API_KEY") as error:
+        find_model("gemini-2-5-pro").key()
+    assert "hidden" not in str(error.value)
 
 
 def test_scrub_removes_keys_and_bearer_tokens():
     assert (
         scrub("key abc and Authorization: Bearer xyz'", ["abc", None]) == "key [key] and Authorization: Bearer [key]'"
     )
+
+
+KEY = "sk-proj-0123456789abcdefghijklmnop"
+
+
+@given(st.text(max_size=40), st.integers(0, len(KEY) - 8), st.integers(8, len(KEY)), st.text(max_size=40))
+def test_no_part_of_a_key_of_eight_characters_is_left(before, start, length, after):
+    clean = scrub(f"{before} {KEY[start : start + length]} {after}", [KEY])
+    assert not any(KEY[i : i + 8] in clean for i in range(len(KEY) - 7))
+    assert "[key]" in clean
+
+
+@given(st.text(alphabet="ABCDEFGHI ,", max_size=200))
+def test_a_text_without_any_part_of_a_key_stays_as_it_is(text):
+    assert scrub(text, [KEY, None, ""]) == text

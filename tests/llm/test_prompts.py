@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.llm import prompts
-from kgpert_lib.llm.prompts import Neighbour, count_tokens, edits, langpert
+from kgpert_lib.llm.prompts import count_tokens, edits, langpert
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 NAMES = {"PSMB5": "proteasome 20S subunit beta 5", "PSMB6": "proteasome 20S subunit beta 6", "MED1": ""}
 KNOWLEDGE = {"STRING": "binds PSMB6, PSMA1", "GO": "proteasome core complex; proteolysis"}
-NEIGHBOURS = [Neighbour("PSMB6", ("string", "go")), Neighbour("MED1", ("go",))]
+NEIGHBOURS = {"PSMB6": ("string", "go"), "MED1": ("go",)}
 MANY = [f"GENE{i}" for i in range(500)]
 
 CASES = {
@@ -24,7 +24,7 @@ CASES = {
     "langpert_brief": lambda: langpert("PSMB5", "rpe1", ["PSMB6", "MED1"], reasoning=False, most=5),
     "langpert_compact": lambda: langpert("PSMB5", "jurkat", MANY, wider=["X", *MANY[100:400]], room=500, names=NAMES),
     "edits": lambda: edits("PSMB5", "hepg2", NEIGHBOURS, ["PSMA1", "PSMB6"], names=NAMES, knowledge=KNOWLEDGE),
-    "edits_brief": lambda: edits("PSMB5", "my line", [], [], reasoning=False),
+    "edits_brief": lambda: edits("PSMB5", "my line", {}, [], reasoning=False),
     "edits_brief_full": lambda: edits(
         "PSMB5", "k562", NEIGHBOURS, MANY[:4], names=NAMES, knowledge=KNOWLEDGE, reasoning=False, most=2, most_removed=1
     ),
@@ -47,7 +47,7 @@ def test_the_target_is_refused_among_candidates_and_neighbours():
     with pytest.raises(InputError, match="PSMB5 is among the candidates"):
         langpert("PSMB5", "k562", ["PSMB5", "PSMB6"])
     with pytest.raises(InputError, match="PSMB5 is among its own neighbours"):
-        edits("PSMB5", "k562", [Neighbour("PSMB5", ("go",))], ["PSMB6"])
+        edits("PSMB5", "k562", {"PSMB5": ("go",)}, ["PSMB6"])
     with pytest.raises(InputError, match="no candidate"):
         langpert("PSMB5", "k562", [])
 
@@ -79,13 +79,13 @@ def test_edits_can_be_asked_without_naming_a_single_candidate():
 
 
 def test_a_large_neighbourhood_is_shown_whole_where_the_context_allows():
-    many = [Neighbour(f"GENE{i:03}", ("go",)) for i in range(60)]
+    many = {f"GENE{i:03}": ("go",) for i in range(60)}
     options = {"wider": MANY, "room": 300, "reasoning": False}
     with pytest.raises(InputError, match="room for 300"):
         edits("PSMB5", "k562", many, MANY, **options)
     prompt = edits("PSMB5", "k562", many, MANY, **options, context=1000)
     assert prompt.candidates == ()
-    assert all(neighbour.gene in prompt.text for neighbour in many)
+    assert all(gene in prompt.text for gene in many)
 
 
 def test_neighbours_are_not_offered_as_additions():
@@ -103,8 +103,8 @@ def test_the_schema_describes_the_wanted_lists():
     schema = langpert("A", "k562", ["B"], most=3).schema
     assert schema["required"] == ["genes"]
     assert schema["properties"]["genes"]["maxItems"] == 3
-    assert edits("A", "k562", [], ["B"]).schema["required"] == ["add", "remove"]
-    short = edits("A", "k562", [Neighbour("C", ("go",))], ["B"], most=2, most_removed=5, reasoning=False).schema
+    assert edits("A", "k562", {}, ["B"]).schema["required"] == ["add", "remove"]
+    short = edits("A", "k562", {"C": ("go",)}, ["B"], most=2, most_removed=5, reasoning=False).schema
     assert {k: v["maxItems"] for k, v in short["properties"].items()} == {"add": 2, "remove": 1}
     assert "pattern" in short["properties"]["add"]["items"]
     assert "pattern" not in schema["properties"]["genes"]["items"]

@@ -136,6 +136,20 @@ def test_the_order_of_genes_and_perturbations_does_not_matter(seed, gaps):
     np.testing.assert_allclose(before[numbers].astype(float), after[numbers].astype(float), atol=1e-9)
 
 
+@pytest.mark.parametrize("power", [-1000, -600, 500, 520, 800, 1010])
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
+def test_an_extreme_scale_changes_no_correlation_by_a_bit(power, gaps):
+    """Squares of values beyond 1e154 overflow; such rows scored 0."""
+    pred, truth = screen(3, gaps=gaps)
+    far, far_truth = np.ldexp(pred, power), np.ldexp(truth, power)
+    for score in (deltas.pearson_delta, deltas.retrieval, deltas.correlation_matrix):
+        np.testing.assert_array_equal(score(far, far_truth), score(pred, truth))
+    mean = np.arange(12.0)
+    centred = deltas.centred_pearson(far, far_truth, np.ldexp(mean, power))
+    np.testing.assert_array_equal(centred, deltas.centred_pearson(pred, truth, mean))
+    assert not deltas.undefined(far, far_truth).any()
+
+
 @given(value=st.floats(-1e6, 1e6), seed=seeds, gaps=st.sampled_from([0.0, 0.5]))
 @settings(max_examples=40, deadline=None)
 def test_a_constant_prediction_scores_zero_and_retrieves_exactly_half(value, seed, gaps):

@@ -84,6 +84,17 @@ def test_comparisons_with_one_reference_or_named_pairs():
     assert named["mean_difference"][0] == pytest.approx((scores["c"] - scores["a"]).mean())
 
 
+def test_noise_below_the_fifth_digit_moves_no_p_value():
+    rng = np.random.default_rng(5)
+    a = pd.Series(rng.normal(size=60))
+    b = a + np.round(rng.normal(0.02, 0.1, 60) * (rng.random(60) < 0.5), 2)
+    clean, noisy = (
+        paired_wilcoxon(pd.DataFrame({"a": a, "b": b + noise})) for noise in (0.0, rng.uniform(-4e-7, 4e-7, 60))
+    )
+    for column in ("n_nonzero", "p", "p_holm"):
+        assert clean[column][0] == noisy[column][0]
+
+
 def test_differences_of_rounding_are_no_difference():
     x = np.random.default_rng(5).normal(size=30)
     table = paired_wilcoxon(pd.DataFrame({"a": x, "b": x + 1e-9}))

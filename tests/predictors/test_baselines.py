@@ -1,5 +1,7 @@
 """The baselines against their own formulas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,11 @@ def test_the_linear_baseline_needs_perturbed_readout_genes():
     cells = CellLine("k562", worlds.symbols(3), worlds.symbols(5, "R"), np.eye(3, 5), np.array(["train"] * 3))
     with pytest.raises(InputError, match="fewer than two training perturbations"):
         LinearBaseline().predict(Atlas("toy", "simulated", {"k562": cells}).view("k562"), ["G0001"])
+
+
+def test_deltas_that_are_all_zero_give_the_mean_and_no_error():
+    plain = worlds.line()
+    still = replace(plain, delta=np.zeros_like(plain.delta), control=None)
+    view = Atlas("toy", "simulated", {"k562": still}).view("k562")
+    predictions = LinearBaseline().predict(view, ["G0001", "NOBODY"])
+    assert not predictions.delta.any()

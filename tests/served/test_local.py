@@ -18,10 +18,10 @@ import pytest
 from kgpert_lib.errors import InputError
 from kgpert_lib.llm import prompts
 from kgpert_lib.llm.answers import parse, resolver
-from kgpert_lib.llm.client import Request, Retry, ask
+from kgpert_lib.llm.client import Retry, ask
 from kgpert_lib.llm.local import Server, find_gguf, serve
 from kgpert_lib.llm.models import find_model
-from kgpert_lib.llm.record import Record
+from kgpert_lib.llm.record import Record, Request
 
 GENES = ["PSMB5", "PSMB6", "PSMA1", "RPL3", "RPL5", "MED1", "MED12", "INTS1", "INTS2", "POLR2A"]
 ROOT = Path(__file__).parents[2]
@@ -41,13 +41,13 @@ def questions(count: int) -> list[Request]:
 
 def test_eight_questions_at_once_with_a_schema_and_logprobs(server, tmp_path):
     spec = server.spec(max_tokens=40, top_logprobs=2)
-    with Record(tmp_path / "r.jsonl") as record:
-        asked = ask(questions(8), spec, record, count=server.count)
+    with Record(tmp_path / "r.sqlite") as record:
+        outcome = ask(questions(8), spec, record, count=server.count)
         again = ask(questions(8), spec, record, count=server.count)
-    assert asked.failed == {}
-    assert asked.sent == 8
+    assert outcome.failed == {}
+    assert outcome.sent == 8
     assert again.sent == 0
-    for answer in asked.answers:
+    for answer in outcome.answers:
         assert len(answer.logprobs) == answer.completion_tokens
         assert all(value <= 0 and len(others) == 2 for _, value, others in answer.logprobs)
         if answer.finish == "stop":
@@ -56,7 +56,7 @@ def test_eight_questions_at_once_with_a_schema_and_logprobs(server, tmp_path):
 
 
 def test_the_server_is_what_it_says(server):
-    assert server.healthy()
+    assert server.process.poll() is None
     assert server.base_url.startswith("http://127.0.0.1:")
     assert server.model == find_model("smollm2").model
     assert not server.spec().reasoning
@@ -66,12 +66,12 @@ def test_the_server_is_what_it_says(server):
 
 def test_a_prompt_beyond_the_context_is_caught_before_and_by_the_server(server, tmp_path):
     long = [Request("long", [{"role": "user", "content": "PSMB5, " * 900}])]
-    with Record(tmp_path / "r.jsonl") as record:
-        asked = ask(long, server.spec(max_tokens=8), record, count=server.count)
-        assert "do not fit the context of 1024" in asked.failed[0]
-        assert asked.sent == 0
-        asked = ask(long, server.spec(max_tokens=8), record, count=lambda messages: 0)
-        assert "exceed" in asked.failed[0]
+    with Record(tmp_path / "r.sqlite") as record:
+        outcome = ask(long, server.spec(max_tokens=8), record, count=server.count)
+        assert "do not fit the context of 1024" in outcome.failed[0]
+        assert outcome.sent == 0
+        outcome = ask(long, server.spec(max_tokens=8), record, count=lambda messages: 0)
+        assert "exceed" in outcome.failed[0]
     assert len(record) == 0
 
 
@@ -84,7 +84,7 @@ def test_the_estimate_of_tokens_is_on_the_safe_side(server, n):
 
 def test_a_server_killed_midway_loses_no_answer_and_another_goes_on(tmp_path):
     retry = Retry(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=120)
-    record = Record(tmp_path / "r.jsonl")
+    record = Record(tmp_path / "r.sqlite")
     with serve(context=512, parallel=2) as first:
         spec = first.spec(max_tokens=12)
 
@@ -98,15 +98,15 @@ def test_a_server_killed_midway_loses_no_answer_and_another_goes_on(tmp_path):
         with pytest.raises(InputError, match=r"does not answer.*is recorded"):
             ask(questions(7), spec, record, retry=retry, concurrency=2)
         killer.join()
-        assert not first.healthy()
+        assert first.process.wait(30) is not None
     had = len(record)
     assert 2 <= had < 7
     with serve(context=512, parallel=2) as second:
-        asked = ask(questions(7), second.spec(max_tokens=12), record, retry=retry)
-    assert asked.sent == 7 - had
-    assert None not in asked.answers
-    keys = [json.loads(line)["key"] for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert len(keys) == len(set(keys)) == 7
+        outcome = ask(questions(7), second.spec(max_tokens=12), record, retry=retry)
+    assert outcome.sent == 7 - had
+    assert None not in outcome.answers
+    assert len(record) == 7
+    record.close()
 
 
 SERVE_IN_A_PROCESS = """
@@ -150,7 +150,6 @@ def test_the_block_ends_the_server_also_after_an_error():
     with pytest.raises(RuntimeError, match="in the block"):
         fail_inside()
     assert seen[0].process.poll() is not None
-    assert not seen[0].healthy()
 
 
 def test_a_context_that_the_model_never_learned_is_refused():

@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from kgpert_lib.cli.commands import app
+from kgpert_lib.llm.question_data import question_data
 from kgpert_lib.llm.record import Record, read_export
-from kgpert_lib.llm.setting import setting
 from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.load import load_screen
 from kgpert_lib.studies import langpert
 
 TRAIN = ["PSMB5", "PSMB6", "PSMA1", "PSMA3", "RPL3", "RPL5", "RPL7", "MED1", "MED12", "INTS1", "INTS2", "POLR2A"]
@@ -45,10 +46,10 @@ def test_answers_are_recorded_exported_and_not_asked_again(screen, tmp_path):
     assert again.exit_code == 0
     assert again.output.count("3 of 3 answered (3 of them from the record)") == 2
 
-    asked = setting(screen)
-    told = langpert.read(asked, ["smollm2"], Record(None, [tmp_path / "answers"]))
-    counted = langpert.counts(told)
+    data = question_data(load_screen(tmp_path / "mine"))
+    recorded = langpert.read(data, ["smollm2"], Record(None, [tmp_path / "answers"]))
+    counted = langpert.counts(recorded)
     assert (counted["missing"] == 0).all()
     assert (counted["unreadable"] == 0).all()
-    for scores in (langpert.langpert_scores(asked, told, 2), langpert.edit_scores(asked, told, 2)):
+    for scores in (langpert.langpert_scores(data, recorded, draws=2), langpert.edit_scores(data, recorded, draws=2)):
         assert (scores.groupby("predictor").size() == len(TEST)).all()

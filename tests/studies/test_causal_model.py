@@ -226,3 +226,22 @@ def test_equal_descendants_are_apart_only_where_assumptions_fail(simulation):
     assert table["mean distance"].is_monotonic_increasing
     assert table["mean similarity"].iloc[0] == pytest.approx(1)
     assert table["over"].iloc[:2].tolist() == [0, 0]
+
+
+def test_the_power_of_the_test_is_that_of_the_whole_simulation():
+    power = cs.submodule_power(2, ["k562", "rpe1"], "tiny", draws=200)
+    assert power["seed"].tolist() == [0, 1]
+    for seed, p in power.itertuples(index=False):
+        whole = cs.cross_line(simulate(seed, "tiny", ["k562", "rpe1"], workers=1).atlas)
+        assert p == pytest.approx(cs.submodule_test(whole, cs.integrator(list(whole.index)), 200, 0))
+
+
+def test_profiles_stand_beside_each_other_in_the_order_of_lines_and_levels():
+    simulation = simulate(0, "tiny", ["rpe1", "k562"], workers=1)
+    similar = cs.similarity_of_lines(simulation, draws=20)
+    wide = cs.by_profile(similar)
+    assert wide["line"].drop_duplicates().tolist() == ["rpe1", "k562"]
+    row = wide[(wide["line"] == "k562") & (wide["level"] == "pathway")].iloc[0]
+    own = similar[(similar["line"] == "k562") & (similar["level"] == "pathway")].set_index("profile")
+    assert row["measured"] == own.loc["measured", "similarity"]
+    assert row["model_high"] == own.loc["model", "high"]

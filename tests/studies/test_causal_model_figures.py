@@ -65,7 +65,7 @@ def test_the_map_shows_the_values_with_a_frame_for_each_submodule(simulation):
     np.testing.assert_allclose(axis.images[0].get_array(), cross.loc[order, order])
     assert [patch.get_width() for patch in axis.patches] == [3, 3, 3, 4, 1]
     assert "cleavage module" in texts(axis)
-    assert "atlas: simulated (simulated)" in [text.get_text() for text in figure.texts]
+    assert "atlas: simulated" in [text.get_text() for text in figure.texts]
 
 
 def test_assumptions_have_a_column_each_and_pairs_above_the_bound_below():

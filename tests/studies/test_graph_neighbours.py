@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kgpert_lib.evaluation.evaluate import evaluate
+from kgpert_lib.evaluation.evaluate import evaluate, evaluate_lines
 from kgpert_lib.graphs import string
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.studies import graph_neighbours
 from tests import worlds
 
 ATLAS = worlds.atlas(2, gaps=0.3)
 GRAPH = worlds.graph(2, edges=120)
+PREDICTOR = NeighbourPredictor(GraphNeighbourhood([GRAPH], 5))
 
 
 def test_coverage_counts_nodes_and_test_genes_beside_a_training_gene():
@@ -43,21 +45,78 @@ def test_a_sweep_scores_every_setting_like_its_own_evaluation():
         assert row["n"] == len(scores)
 
 
-def test_oracle_sets_start_from_the_graph_and_only_improve():
-    predictor = NeighbourPredictor(GraphNeighbourhood([GRAPH], 5))
-    table = graph_neighbours.oracle_sets(ATLAS, predictor, prior=1.0, steps=3)
-    assert table["moves"].unique().tolist() == ["none", *graph_neighbours.MOVES]
-    wide = table.pivot(index=["line", "perturbation"], columns="moves", values="pearson")
-    for line in ATLAS.lines:
-        scores = evaluate(ATLAS, line, [predictor]).set_index("perturbation")["pearson"]
-        assert wide.loc[line, "none"].to_dict() == pytest.approx(scores.to_dict(), abs=1e-5)
-    for moves in graph_neighbours.MOVES:
-        assert (wide[moves] >= wide["none"] - 1e-9).all()
-    assert (wide["both"] > wide["none"]).all()
-    by_move = table.set_index("moves")
-    assert (by_move.loc["remove", "added"] == 0).all()
-    assert (by_move.loc["add", "removed"] == 0).all()
-    assert (table["added"] + table["removed"] <= 3).all()
+def test_gains_pair_the_same_genes_and_count_wins():
+    scores = evaluate_lines(ATLAS, list(ATLAS.lines), [TrainingMean(), PREDICTOR])
+    table = graph_neighbours.gains(scores)
+    assert table["predictor"].tolist() == ["toy", "toy"]
+    for row in table.to_dict("records"):
+        part = scores[scores["line"] == row["line"]].pivot(index="perturbation", columns="predictor", values="pearson")
+        difference = part["toy"] - part["training mean"]
+        assert row["gain"] == pytest.approx(difference.mean())
+        assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+        assert row["better"] == pytest.approx((difference > 1e-7).mean())
+        assert row["worse"] == pytest.approx((difference < -1e-7).mean())
+        assert row["n"] == len(difference)
+
+
+def test_the_shares_of_the_gain_add_up_over_the_numbers_of_neighbours():
+    scores = evaluate_lines(ATLAS, list(ATLAS.lines), [TrainingMean(), PREDICTOR])
+    table = graph_neighbours.gain_by_neighbours(scores, "toy", bins=(0, 1, 3))
+    assert set(table["neighbours"]) <= {"0", "1–2", "3+"}
+    for line, part in table.groupby("line"):
+        assert part["n"].sum() == len(ATLAS[line].names("test"))
+        assert part["share of genes"].sum() == pytest.approx(1)
+        assert part["share of gain"].sum() == pytest.approx(1)
+    total = (table["gain"] * table["n"]).groupby(table["line"]).sum() / table.groupby("line")["n"].sum()
+    expected = graph_neighbours.gains(scores).set_index("line")["gain"]
+    assert total.to_dict() == pytest.approx(expected.to_dict())
+
+
+def test_a_search_on_noise_gains_on_what_it_saw_only():
+    line = worlds.line(3, n=40, m=400, gaps=0.5)
+    atlas = replace(ATLAS, lines={"k562": line})
+    table = graph_neighbours.cross_fitted_sets(atlas, PREDICTOR, steps=10, halves=4)
+    noise = table[(table["calls"] == "permuted") & (table["moves"] == "add")]
+    assert (noise["seen"] > 0.05).all()
+    assert noise["seen"].mean() > 4 * abs(noise["unseen"].mean())
+    assert (table["seen"] >= -1e-6).all()
+
+
+def test_cross_fitted_scores_are_those_of_the_sets_that_the_search_found():
+    table = graph_neighbours.cross_fitted_sets(ATLAS, PREDICTOR, prior=1.0, steps=0, halves=2)
+    assert table[["seen", "unseen"]].abs().max().max() == 0, "no step, no gain"
+    again = graph_neighbours.cross_fitted_sets(ATLAS, PREDICTOR, prior=1.0, steps=3, halves=2)
+    pd.testing.assert_frame_equal(again, graph_neighbours.cross_fitted_sets(ATLAS, PREDICTOR, 1.0, 3, 2))
+    assert len(again) == 2 * 6 * 2 * 2
+    assert set(again["moves"]) == set(graph_neighbours.MOVES)
+
+
+def test_the_sample_of_calls_holds_measured_values_and_gaps_of_both_parts():
+    line = ATLAS["k562"]
+    sample = graph_neighbours.sample_of_calls(line, train=5, test=3, genes=7)
+    assert sample.index.get_level_values("split").tolist() == ["train"] * 5 + ["test"] * 3
+    for (split, name), row in sample.iterrows():
+        assert name in line.names(split)
+        whole = pd.Series(line.delta[line.rows([name])[0]], index=line.genes)
+        np.testing.assert_array_equal(row, whole[sample.columns])
+
+
+def test_one_prediction_shows_the_neighbours_their_mean_and_the_answer():
+    scores = evaluate_lines(ATLAS, ["k562"], [TrainingMean(), PREDICTOR])
+    gene = graph_neighbours.typical(scores, "toy", "k562", low=1, high=20)
+    calls = graph_neighbours.calls_of_neighbours(ATLAS, "k562", gene, PREDICTOR, genes=5)
+    view, line = ATLAS.view("k562"), ATLAS["k562"]
+    members = {m.gene for m in PREDICTOR.neighbourhoods(view, [gene]).of(gene)}
+    assert set(calls.index[:-2]) == members
+    prediction = pd.Series(PREDICTOR.predict(view, [gene]).delta[0], index=line.genes)
+    np.testing.assert_allclose(calls.loc["prediction"], prediction[calls.columns])
+    assert calls.loc["measured"].notna().all()
+    assert calls.loc["measured"].is_monotonic_decreasing
+    gain = scores.pivot(index="perturbation", columns="predictor", values="pearson")
+    gain = gain["toy"] - gain["training mean"]
+    sizes = scores[scores["predictor"] == "toy"].set_index("perturbation")["n_neighbours"]
+    pool = gain[sizes >= 1].sort_values()
+    assert gain[gene] == pool.iloc[len(pool) // 2]
 
 
 def test_weights_are_chosen_without_a_look_at_the_test():
@@ -81,23 +140,6 @@ def test_weights_are_chosen_without_a_look_at_the_test():
     assert row["n"] == len(view.target.perturbations) == 24
 
 
-def test_shares_of_the_gap():
-    scores = {"none": [0.2, 0.0], "remove": [0.4, 0.0], "add": [0.7, 0.0], "both": [1.0, 0.0]}
-    rows = [("k562", p, m, scores[m][i], 2 * (m == "both"), i) for m in scores for i, p in enumerate("AB")]
-    table = pd.DataFrame(rows, columns=["line", "perturbation", "moves", "pearson", "added", "removed"])
-    got = graph_neighbours.oracle_shares(table).iloc[0].to_dict()
-    assert got == {
-        "line": "k562",
-        "n": 2,
-        "no signal": 1,
-        "gap": pytest.approx(0.4),
-        "additions": pytest.approx(0.5 / 0.8),
-        "removals": pytest.approx(0.2 / 0.8),
-        "genes added": 2,
-        "genes removed": 0.5,
-    }
-
-
 def test_extremes_leave_out_small_neighbourhoods_constant_answers_and_other_lines():
     table = pd.DataFrame(
         {
@@ -111,8 +153,8 @@ def test_extremes_leave_out_small_neighbourhoods_constant_answers_and_other_line
             "constant": [False] * 5 + [True, False, False],
         }
     )
-    found = graph_neighbours.extremes(table, "string", "k562", top=1)
-    assert found[["rank", "perturbation"]].to_numpy().tolist() == [["best", "A"], ["worst", "D"]]
+    ends = graph_neighbours.extremes(table, "string", "k562", top=1)
+    assert ends[["rank", "perturbation"]].to_numpy().tolist() == [["best", "A"], ["worst", "D"]]
     both = graph_neighbours.extremes(table, "string", "k562", top=2)
     assert both["perturbation"].tolist() == ["A", "B", "C", "D"]
 

@@ -43,17 +43,20 @@ def drawn(evaluated, scores):
     """Every figure of the chapter on two lines of a tiny atlas, by name."""
     swept = graph_neighbours.sweep(ATLAS, [GRAPH], [2, None], ["before", "after"], [0.0, 1.0])
     reference = scores[scores["predictor"] == "training mean"].set_index("line")["pearson"].to_dict()
-    oracle = summaries.scores(
-        graph_neighbours.oracle_sets(ATLAS, PREDICTOR, steps=2), ["pearson"], ["atlas", "kind", "line", "moves"]
-    )
+    keys = ["atlas", "kind", "line", "calls", "moves"]
+    sets = graph_neighbours.cross_fitted_sets(ATLAS, PREDICTOR, steps=2)
+    fitted = summaries.scores(sets, ["seen", "unseen"], keys)
+    sample = graph_neighbours.sample_of_calls(ATLAS["k562"], 6, 3, 10)
+    calls = graph_neighbours.calls_of_neighbours(ATLAS, "k562", ATLAS["k562"].names("test")[0], PREDICTOR, 8)
     extremes = graph_neighbours.extremes(evaluated, "toy", "k562", at_least=1, top=1)
     panels = [graph_neighbours.panel(ATLAS, "k562", row, PREDICTOR) for row in extremes.itertuples()]
     return {
-        "scores": figures.predictor_scores(scores),
-        "centred": figures.predictor_scores(scores, "centred_pearson"),
-        "gain": figures.gain_by_neighbours(evaluated, "toy"),
+        "gains": figures.paired_gains(graph_neighbours.gains(evaluated)),
+        "by neighbours": figures.gain_by_neighbours(graph_neighbours.gain_by_neighbours(evaluated, "toy")),
         "sensitivity": figures.sensitivity(swept, reference),
-        "oracle": figures.oracle_gap(oracle),
+        "cross-fitted": figures.cross_fitted(fitted),
+        "matrix": figures.matrix_of_calls(sample, graph_neighbours.coverage(ATLAS, [GRAPH]), "a sample"),
+        "one": figures.one_prediction(calls, "G", "k562"),
         "neighbourhoods": figures.neighbourhoods(panels, GRAPH, "atlas: toy (simulated)"),
     }
 
@@ -62,7 +65,7 @@ def words(figure):
     return [text.get_text() for text in figure.findobj(Text) if text.get_text().strip()]
 
 
-NAMES = ["scores", "centred", "gain", "sensitivity", "oracle", "neighbourhoods"]
+NAMES = ["gains", "by neighbours", "sensitivity", "cross-fitted", "neighbourhoods"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,7 +73,7 @@ def test_a_figure_names_its_atlas_and_its_n_and_is_shown_once(drawn, name):
     figure = drawn[name]
     assert isinstance(figure, Figure)
     assert "atlas: toy (simulated)" in words(figure)
-    assert any("n = " in word or word.startswith("n=") for word in words(figure))
+    assert any("n = " in word or "n=" in word for word in words(figure))
     assert not plt.fignum_exists(getattr(figure, "number", -1))
 
 
@@ -83,27 +86,33 @@ def test_every_panel_has_a_title_and_every_axis_a_label(drawn, name):
     assert {"K562", "RPE1"} <= {title[:4] for title in map(str, (a.get_title() for a in figure.axes))}
 
 
-def test_scores_and_their_reference_are_drawn_where_the_table_says(drawn, scores):
-    axis = drawn["scores"].axes[0]
-    part = scores[scores["line"] == "k562"]
-    points = sorted(float(line.get_xdata()[0]) for line in axis.lines if line.get_marker() == "o")
-    assert points == pytest.approx(sorted(part["pearson"]))
-    dashed = next(line for line in axis.lines if line.get_linestyle() == "--")
-    base = part.loc[part["predictor"] == "training mean", "pearson"].item()
-    assert dashed.get_xdata()[0] == pytest.approx(base)
-    assert axis.get_title() == "K562 (n = 6)"
+def test_gains_are_drawn_where_the_table_says_on_one_range(drawn, evaluated):
+    table = graph_neighbours.gains(evaluated)
+    for axis, line in zip(drawn["gains"].axes, ATLAS.lines, strict=True):
+        points = [float(line.get_xdata()[0]) for line in axis.lines if line.get_marker() == "o"]
+        assert points == pytest.approx(table.loc[table["line"] == line, "gain"].tolist())
+    assert len({axis.get_xlim() for axis in drawn["gains"].axes}) == 1
+    assert len({axis.get_xlim() for axis in drawn["cross-fitted"].axes}) == 1
 
 
 def test_the_bins_of_the_gain_hold_every_test_perturbation(drawn):
-    for axis in drawn["gain"].axes:
-        counts = [int(text.get_text()[2:]) for text in axis.texts if text.get_text().startswith("n=")]
+    for axis in drawn["by neighbours"].axes:
+        counts = [int(label.get_text().split("\n")[1][2:]) for label in axis.get_xticklabels()]
         assert sum(counts) == 6
 
 
-def test_the_oracle_is_marked_as_chosen_on_the_answer(drawn):
-    for axis in drawn["oracle"].axes:
-        assert axis.get_xlabel() == "Pearson delta (orange: chosen on the answer)"
-        assert len(axis.patches) == 4
+def test_the_matrix_shows_its_gaps_and_counts_train_and_test(drawn):
+    left, right = drawn["matrix"].axes
+    assert np.isnan(np.ma.filled(left.images[0].get_array(), np.nan)).any()
+    assert [text.get_text() for text in right.texts][:2] == ["train\n24", "test\n6"]
+
+
+def test_one_prediction_has_the_neighbours_above_and_mean_and_answer_below(drawn):
+    above, below = drawn["one"].axes
+    gene = ATLAS["k562"].names("test")[0]
+    members = {n.gene for n in PREDICTOR.neighbourhoods(ATLAS.view("k562"), [gene]).of(gene)}
+    assert {label.get_text() for label in above.get_yticklabels()} == members
+    assert [label.get_text() for label in below.get_yticklabels()] == ["mean with prior: G", "measured: G"]
 
 
 def test_a_neighbourhood_shows_the_gene_and_each_neighbour(drawn):
@@ -114,8 +123,8 @@ def test_a_neighbourhood_shows_the_gene_and_each_neighbour(drawn):
         assert {text.get_text().strip() for text in axis.texts} == members | {gene}
 
 
-def test_one_cell_line_and_three_drawings_leave_no_empty_frame(evaluated, scores):
-    one = figures.predictor_scores(scores[scores["line"] == "rpe1"])
+def test_one_cell_line_and_three_drawings_leave_no_empty_frame(evaluated):
+    one = figures.paired_gains(graph_neighbours.gains(evaluated[evaluated["line"] == "rpe1"]))
     assert [axis.get_title() for axis in one.axes] == ["RPE1 (n = 6)"]
     three = figures.neighbourhoods([("G0001", [], "alone")] * 3, GRAPH, "atlas: toy (simulated), n = 3")
     assert [axis.axison for axis in three.axes] == [False] * 4

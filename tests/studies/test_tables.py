@@ -34,9 +34,9 @@ def test_heads_cells_and_caption_are_written_for_people():
     table = tables.shown(SCORES, "Mean scores, per-line split, `n` test genes.")
     assert list(table.body) == ["cell line", "predictor", "n", "Pearson delta [95 %]", "p (Holm)", "retrieval"]
     assert table.body.values.tolist() == [
-        ["K562", "training mean", "267", "0.479 [0.439, 0.517]", "", "0.500"],
-        ["", "string+go", "267", "0.575 [−0.533, 0.613]", "3.9e−7", "0.000"],
-        ["RPE1", "training mean", "12,345", "0.628 [0.600, 0.650]", "0.087", "−0.250"],
+        ["K562", "training mean", "267", "0.479 [0.439,\u00a00.517]", "", "0.500"],
+        ["", "string+go", "267", "0.575 [−0.533,\u00a00.613]", "3.9e−7", "0.000"],
+        ["RPE1", "training mean", "12,345", "0.628 [0.600,\u00a00.650]", "0.087", "−0.250"],
         ["", "string+go", "12,345", "", "0.0012", "0.600"],
     ]
     assert table.caption == "Mean scores, per-line split, `n` test genes. Atlas: PerturbQA; kind: real."
@@ -76,8 +76,8 @@ def test_a_gain_takes_its_bounds_and_names_the_common_reference():
     ).assign(low=[0.05, -0.3], high=[0.15, -0.1], p=[0.0, 0.5])
     table = tables.shown(tests, "Gain.", digits=2)
     assert table.body.to_numpy().tolist() == [
-        ["go", "0.10 [0.05, 0.15]", "0"],
-        ["string", "−0.20 [−0.30, −0.10]", "0.5"],
+        ["go", "0.10 [0.05,\u00a00.15]", "0"],
+        ["string", "−0.20 [−0.30,\u00a0−0.10]", "0.5"],
     ]
     assert table.caption == "Gain. Compared with: training mean."
 
@@ -94,7 +94,7 @@ def test_whole_numbers_have_no_decimals_and_means_of_counts_one():
 
 def test_text_that_is_a_number_gets_the_same_minus_and_names_keep_their_hyphens():
     frame = pd.DataFrame({"sqrt": ["-0.122 [-0.127, -0.118]"], "correction": ["spearman-brown"], "rank": ["-"]})
-    assert tables.shown(frame).body.to_numpy().tolist() == [["−0.122 [−0.127, −0.118]", "spearman-brown", "-"]]
+    assert tables.shown(frame).body.to_numpy().tolist() == [["−0.122 [−0.127,\u00a0−0.118]", "spearman-brown", "-"]]
 
 
 def test_a_named_index_becomes_columns_and_pivoted_heads_are_joined():

@@ -1,4 +1,4 @@
-"""The hierarchical structural causal model of section 3: what fails when a gene is knocked down.
+"""The hierarchical structural causal model (paper, section 3): what fails when a gene is knocked down.
 
 Components (genes, complexes, pathways, organelles) are binary, 1 for functional. Edges go from one
 level to the next; a component fails as soon as one of its parts fails; a perturbation ``do(p)``
@@ -35,7 +35,7 @@ BoolCSR: TypeAlias = sp.csr_array
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Which components work after one or more interventions; one row an experiment.
+    """Which components work after one or more interventions; one row per experiment.
 
     `failed[l]` is a (k, n_l) boolean CSR matrix: the complement of ``Z^l``, which is almost all ones.
     """
@@ -59,11 +59,11 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class HierarchicalSCM:
-    """A hierarchy of components with its expected responses (SPEC section 4).
+    """A hierarchy of components with its expected responses (paper, section 3; its formulas are partly reconstructed).
 
     Attributes
     ----------
-    levels : titles from the ground up; the first is the level that perturbations act on.
+    levels : titles from the lowest up; the first is the level that perturbations act on.
     names : for each level, (n_l,) names of its components, unique within the level.
     edges : for each level but the last, (n_l, n_{l+1}) boolean CSR: entry (k, j) says that j needs k.
     loadings : for each level, (n_l, m) change of the expected response when the component fails.
@@ -160,8 +160,8 @@ class HierarchicalSCM:
                     pairs[upper - 1].append((foot, names[upper][str(whole)]))
         sizes = [len(n) for n in names]
         edges = []
-        for number, found in enumerate(pairs):
-            ends = np.array(sorted(set(found)), dtype=np.intp).reshape(-1, 2)
+        for number, members in enumerate(pairs):
+            ends = np.array(sorted(set(members)), dtype=np.intp).reshape(-1, 2)
             edges.append(_incidence(ends[:, 0], ends[:, 1], (sizes[number], sizes[number + 1])))
         rng = np.random.default_rng(seed)
         loadings = []
@@ -213,10 +213,11 @@ class HierarchicalSCM:
             if len(rows) not in (1, k):
                 raise InputError(f"{len(rows)} perturbations for {k} experiments; give one, or one for each.")
             rows = np.broadcast_to(rows, k)
-        ground = _incidence(np.arange(len(rows)), rows, (len(rows), self.sizes[0]))
+        genes = _incidence(np.arange(len(rows)), rows, (len(rows), self.sizes[0]))
         if state is not None:
-            ground = _binary(ground.astype(np.int32) + state.failed[0].astype(np.int32))
-        failed = [ground]
+            genes = _binary(genes.astype(np.int32) + state.failed[0].astype(np.int32))
+        failed = [genes]
+        # a component fails as soon as one of its parts does: an "or" over parts, counted and cut to 0 or 1
         for edge in self.edges:
             failed.append(_binary(failed[-1].astype(np.int32) @ edge.astype(np.int32)))
         return State(self, tuple(failed))
@@ -240,11 +241,12 @@ class HierarchicalSCM:
         return self.expected(self.do(perturbations)) - self.baseline
 
     def bound(self, perturbations: Sequence[str] | None = None) -> NDArray[np.float64]:
-        """(k, k) ``sum_l K_l |De_l(p) symmetric-difference De_l(q)|`` (SPEC section 4, reconstructed)."""
+        """(k, k) ``sum_l K_l |De_l(p) symmetric-difference De_l(q)|`` (paper, section 3; reconstructed)."""
         state = self.do(perturbations)
         total = np.zeros((state.failed[0].shape[0],) * 2)
         for failed, constant in zip(state.failed, self.sensitivity, strict=True):
             if constant > 0:
+                # |A symmetric-difference B| = |A| + |B| - 2 |A and B|
                 count = np.diff(failed.indptr).astype(np.float64)
                 total += constant * (count[:, None] + count[None, :])
                 total -= 2.0 * constant * _shared(failed)
@@ -256,6 +258,7 @@ class HierarchicalSCM:
         x -= x.mean(axis=0)
         gram = x @ x.T
         square = np.diag(gram)
+        # |x - y|^2 = |x|^2 + |y|^2 - 2 x.y; what is left of equal rows is rounding
         squared = square[:, None] + square[None, :] - 2.0 * gram
         squared[squared < 1e-12 * square.max(initial=1.0)] = 0.0
         return np.sqrt(squared)
@@ -277,26 +280,14 @@ class HierarchicalSCM:
             lowest[_shared(failed[number]) > 0] = number
         return lowest
 
-    def permuted(self, order: Sequence[int] | NDArray[np.intp]) -> HierarchicalSCM:
-        """The same hierarchy with the genes of level 0 in another order."""
-        places = np.asarray(order, dtype=np.intp)
-        if not np.array_equal(np.sort(places), np.arange(self.sizes[0])):
-            raise InputError(f"A new order of {self.sizes[0]} genes has to name each of them once.")
-        return replace(
-            self,
-            names=(self.names[0][places], *self.names[1:]),
-            edges=(self.edges[0][places], *self.edges[1:]),
-            loadings=(self.loadings[0][places], *self.loadings[1:]),
-        )
-
     def _rows(self, perturbations: str | Sequence[str] | None) -> NDArray[np.intp]:
         if perturbations is None:
             return np.arange(self.sizes[0])
-        wanted = [perturbations] if isinstance(perturbations, str) else list(perturbations)
-        for name in wanted:
+        names = [perturbations] if isinstance(perturbations, str) else list(perturbations)
+        for name in names:
             if name not in self.index:
                 raise InputError(f"{name!r} is not a gene of this hierarchy of {self.sizes[0]} genes.")
-        return np.array([self.index[p] for p in wanted], dtype=np.intp)
+        return np.array([self.index[p] for p in names], dtype=np.intp)
 
 
 def random_loadings(rng: np.random.Generator, n: int, m: int, constant: float) -> NDArray[np.float64]:
@@ -329,9 +320,9 @@ def _incidence(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: tuple[int,
 
 
 def _binary(counts: BoolCSR) -> BoolCSR:
-    found = counts.tocsr().astype(bool)
-    found.sort_indices()
-    return found
+    binary = counts.tocsr().astype(bool)
+    binary.sort_indices()
+    return binary
 
 
 def _shared(failed: BoolCSR) -> NDArray[np.float32]:

@@ -12,12 +12,12 @@ from scipy.interpolate import CubicSpline
 from scipy.special import gammaln
 
 CONTROL = "control"
-TAIL = 14.0
+TAIL = 14.0  # standard deviations of a count after which its distribution is cut
 
 
 @dataclass(frozen=True, eq=False)
 class CellModel:
-    """How the cells of one line come about.
+    """The distribution that the cells of one line are drawn from.
 
     A cell of perturbation p in batch b has library size ``L`` (log-normal around `depth[b]`) and counts
     ``NB(mean = L * q, variance = mean + dispersion * mean^2)``, where ``q`` is the softmax over genes of
@@ -27,7 +27,7 @@ class CellModel:
     ----------
     key : (seed, line) numbers from which the seed of every unit (perturbation, batch) is spawned.
     log_rate : (m,) log relative rate of each gene. batch_shift : (B, m). effect : (n, m) log fold changes.
-    depth : (B,) median counts a cell. spread : standard deviation of the log library size.
+    depth : (B,) median counts per cell. spread : standard deviation of the log library size.
     """
 
     key: tuple[int, int]
@@ -70,7 +70,7 @@ class CellModel:
         return counts
 
     def true_deltas(self, target_sum: float) -> NDArray[np.float32]:
-        """(n, m) noise-free deltas: what pseudobulk deltas tend to with endless cells, all batches equal.
+        """(n, m) noise-free deltas: the expected values of pseudobulk deltas with equally large batches.
 
         The scaled count is taken over the drawn library size; the counts' own sum differs from it by about 2 %,
         for perturbed cells and controls alike.
@@ -92,10 +92,11 @@ class CellModel:
         size = depth * np.exp(self.spread * nodes)
         weights = weights / weights.sum()
         shape = 1 / self.dispersion
+        # sum over counts k >= 1 of P(k) log1p(target_sum k / L), L by Gauss-Hermite quadrature
         values = np.zeros(len(grid))
         for i, log_rate in enumerate(grid):
             mean = size * np.exp(log_rate)
-            if mean.max() > 5_000:
+            if mean.max() > 5_000:  # the log of so large a count hardly varies
                 values[i] = weights @ np.log1p(target_sum * mean / size)
                 continue
             top = mean.max() + TAIL * np.sqrt(mean.max() + self.dispersion * mean.max() ** 2) + 20

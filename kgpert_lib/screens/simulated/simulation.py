@@ -7,22 +7,26 @@ True
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
+import scipy
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from kgpert_lib.cache import Arrays, cached_arrays
 from kgpert_lib.errors import InputError
-from kgpert_lib.files import atomic
+from kgpert_lib.files import atomic, digest
 from kgpert_lib.graphs import edgelist
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.paths import DATA
@@ -30,12 +34,13 @@ from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.screens.pseudobulk import TARGET_SUM, Pseudobulk, assign_halves
 from kgpert_lib.screens.simulated.causal import HierarchicalSCM
-from kgpert_lib.screens.simulated.world import LINES, SIZES, Knowledge, World, build_world, number, stream
+from kgpert_lib.screens.simulated.world import LINES, SIZES, GraphQuality, World, build_world, number, stream
 
 if TYPE_CHECKING:
     import anndata as ad
 
-BLOCK = 25
+BLOCK = 25  # perturbations whose cells are in memory together
+STORED_SPLITS = 10  # random halves that the ceilings of the book are means over
 T = TypeVar("T")
 
 
@@ -82,38 +87,69 @@ class Simulation:
 
     @cached_property
     def truth(self) -> dict[str, NDArray[np.float32]]:
-        """(n, m) noise-free delta of each line: the limit of endless cells."""
-        return {name: self.world.models[name].true_deltas(TARGET_SUM) for name in self.lines}
+        """(n, m) noise-free delta of each line: its expected value."""
+        return {name: self._truth(name) for name in self.lines}
 
     @cached_property
     def atlas(self) -> Atlas:
         """The atlas: deltas, matched controls and half-sample deltas of the simulated cells."""
-        return self.filed({name: self.bulk(name).cell_line(name, self.world.splits[name]) for name in self.lines})
+        return self.as_atlas({name: self.bulk(name).cell_line(name, self.world.splits[name]) for name in self.lines})
 
-    def filed(self, lines: Mapping[str, CellLine]) -> Atlas:
-        """The atlas of cell lines that were made from this simulation's cells."""
+    def as_atlas(self, lines: Mapping[str, CellLine]) -> Atlas:
+        """The atlas of cell lines that were summed up from this simulation's cells."""
         missing = {name: "not asked for" for name in LINES if name not in lines}
-        made = {"seed": self.seed, "size": self.size, "source": "hierarchical model over GO complexes and pathways"}
-        return Atlas("simulated", "simulated", lines, missing, made)
+        source = "hierarchical model over GO complexes and pathways"
+        provenance = {"seed": self.seed, "size": self.size, "source": source}
+        return Atlas("simulated", "simulated", lines, missing, provenance)
 
     def bulk(self, line: str, splits: int = 1, replicate: int = 0) -> Pseudobulk:
         """Sums over the cells of one line, with `splits` random halves; another `replicate` is another experiment.
 
-        A replicate draws new cells (controls too) with the same numbers in the same batches.
+        A replicate draws new cells (controls too) with the same numbers in the same batches. The sums are kept in the
+        cache. Drawing the cells takes most of the time, so the first experiment is stored with `STORED_SPLITS` halves
+        even where fewer are needed here: whoever needs more of them later need not draw the cells again.
         """
+        total = self._empty_bulk(line, splits)
+        stored_splits = max(splits, STORED_SPLITS) if replicate == 0 else splits
+        total.restore(
+            cached_arrays(
+                "simulated",
+                self._key(line, f"experiment {replicate}"),
+                lambda: self._draw_bulk(line, stored_splits, replicate).arrays(),
+                lambda arrays: len(arrays["cells"]) > splits and arrays["cells"].shape[1:] == total.shape,
+            )
+        )
+        return total
+
+    def _truth(self, line: str) -> NDArray[np.float32]:
+        def build() -> Arrays:
+            return {"delta": self.world.models[line].true_deltas(TARGET_SUM)}
+
+        shape = len(self.perturbations), len(self.genes)
+        return cached_arrays(
+            "simulated", self._key(line, "truth"), build, lambda arrays: arrays["delta"].shape == shape
+        )["delta"]
+
+    def _key(self, line: str, what: str) -> str:
+        """The name of a line's file in the cache: a digest of all that its content depends on."""
+        return f"{line}-{digest(json.dumps([self.seed, asdict(SIZES[self.size]), line, what]), _version())[:16]}"
+
+    def _empty_bulk(self, line: str, splits: int, perturbations: NDArray[np.str_] | None = None) -> Pseudobulk:
+        training = self.perturbations[self.world.splits[line] == "train"]
+        rows = self.perturbations if perturbations is None else perturbations
+        return Pseudobulk(self.genes, rows, np.unique(self._obs(line)["batch"]), training, splits=splits)
+
+    def _draw_bulk(self, line: str, splits: int, replicate: int) -> Pseudobulk:
         obs = self._obs(line)
         halves = assign_halves(obs, splits, seed=number(f"{self.seed} {line} {replicate}"))
-        training = self.perturbations[self.world.splits[line] == "train"]
-        batches = np.unique(obs["batch"])
-        total = Pseudobulk(self.genes, self.perturbations, batches, training, splits=splits)
 
         def part(block: slice) -> Pseudobulk:
             cells = obs.iloc[block]
-            kept = self.perturbations[np.unique(cells["row"][cells["row"] >= 0])]
-            sums = Pseudobulk(self.genes, kept, batches, training, splits=splits)
+            sums = self._empty_bulk(line, splits, self.perturbations[np.unique(cells["row"][cells["row"] >= 0])])
             sums.add(self._counts(line, block, replicate), cells, halves[block])
             return sums
 
+        total = self._empty_bulk(line, splits)
         for sums in self._each_block(obs, part):
             total.merge(sums)
         return total
@@ -167,15 +203,15 @@ def simulate(
     size: str = "default",
     lines: Sequence[str] | None = None,
     workers: int | None = None,
-    complexes: Knowledge | None = None,
-    pathways: Knowledge | None = None,
+    complexes: GraphQuality | None = None,
+    pathways: GraphQuality | None = None,
 ) -> Simulation:
-    """Set up a simulated screen; cells are drawn when they are asked for.
+    """Set up a simulated screen; cells are drawn when they are needed.
 
     Parameters
     ----------
     seed : the same seed gives the same bytes. size : ``"default"`` (600 perturbations, 2,000 genes, about 36,000
-        cells a line) or ``"tiny"``. lines : of k562, rpe1, hepg2, jurkat; all by default.
+        cells per line) or ``"tiny"``. lines : of k562, rpe1, hepg2, jurkat; all by default.
     workers : threads, by default the number of processors.
     complexes, pathways : how much the two graphs see of the truth.
 
@@ -187,8 +223,8 @@ def simulate(
     if size not in SIZES:
         raise InputError(f"Unknown size {size!r}; it is {' or '.join(SIZES)}.")
     names = tuple(LINES) if lines is None else tuple(lines)
-    knowledge = {"complexes": complexes or Knowledge(), "pathways": pathways or Knowledge()}
-    world = build_world(names, seed, SIZES[size], knowledge)
+    quality = {"complexes": complexes or GraphQuality(), "pathways": pathways or GraphQuality()}
+    world = build_world(names, seed, SIZES[size], quality)
     return Simulation(seed, size, names, workers or os.cpu_count() or 1, world)
 
 
@@ -210,8 +246,18 @@ def write(
     size: str = "default",
     workers: int | None = None,
 ) -> Path:
-    """Simulate and save: the atlas and one h5ad of single cells a line (`kgpert simulate -o DIR`)."""
+    """Simulate and save: the atlas and one h5ad of single cells per line (`kgpert simulate -o DIR`)."""
     return simulate(seed, size, lines, workers).write(folder)
+
+
+@cache
+def _version() -> str:
+    """Digest of what a simulation depends on besides its arguments: this code, committed tables, NumPy and SciPy."""
+    code = [*Path(__file__).parent.glob("*.py"), Path(__file__).parents[1] / "pseudobulk.py"]
+    tables = [*(DATA / "simulated").iterdir(), *(DATA / "knowledge").glob("go_*"), DATA / "knowledge" / "genes.tsv.gz"]
+    return digest(
+        np.__version__, scipy.__version__, platform.machine(), *sorted(code), *sorted(p for p in tables if p.is_file())
+    )
 
 
 def _scperturb_obs(obs: pd.DataFrame, counts: sp.csr_matrix, line: str, seed: int) -> pd.DataFrame:
@@ -239,8 +285,9 @@ def _scperturb_var(genes: NDArray[np.str_]) -> pd.DataFrame:
     table = pd.read_csv(DATA / "knowledge" / "genes.tsv.gz", sep="\t", keep_default_na=False)
     ids = table.drop_duplicates("symbol").set_index("symbol").entrez
     labels = ids.reindex(genes)
-    found = labels.notna()
     values = np.where(
-        found, "NCBI:" + labels.fillna(0).astype(np.int64).astype(str), "unmapped:" + pd.Series(genes, index=genes)
+        labels.notna(),
+        "NCBI:" + labels.fillna(0).astype(np.int64).astype(str),
+        "unmapped:" + pd.Series(genes, index=genes),
     )
     return pd.DataFrame({"ensembl_id": values}, index=pd.Index(genes.astype(object), name="gene_symbol"))

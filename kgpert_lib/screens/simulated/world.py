@@ -1,7 +1,7 @@
 """The simulated world behind the simulated atlas: hierarchy, responses of four lines, graphs.
 
-All numbers here are chosen, not measured: they put ceilings, mean baseline and graph-neighbour scores near
-the published ones of the real screens (SPEC sections 6 and 11).
+No number here is measured: each was set so that ceilings, mean baseline and graph-neighbour scores come near
+the published ones of the real screens (paper, sections 4 and 6).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kgpert_lib.screens.simulated.hierarchy import read_hierarchy
 
 @dataclass(frozen=True)
 class Size:
-    """How large a simulation is; `cells` is (fewest, most) a perturbation, `controls` is in all."""
+    """How large a simulation is; `cells` is (fewest, most) per perturbation, `controls` is in all."""
 
     perturbations: int
     genes: int
@@ -38,7 +38,7 @@ class Size:
 class Line:
     """What sets one cell line apart.
 
-    `depth` median counts a cell, `cells` median cells a perturbation, `effect` scale of all log fold changes,
+    `depth` median counts per cell, `cells` median cells per perturbation, `effect` scale of all log fold changes,
     `common` share of every organelle's response that all essential knock-downs share (growth, stress).
     """
 
@@ -50,7 +50,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class GraphQuality:
     """How well a graph sees the truth.
 
     `visible` share of the true pairs that it has, `false_edges` false edges per true one, `weak_visible` factor on
@@ -98,7 +98,9 @@ class World:
     """Everything about a simulation that is not sampled cell by cell.
 
     `scm` has the biology that the lines share, `scms[line]` a line's own loadings, both as log fold changes with
-    full penetrance; in `models[line]` what fails above level 0 is scaled by the penetrance of the knock-down.
+    full penetrance; in `models[line]` what fails above level 0 is scaled by the penetrance of the knock-down. A
+    penetrance above 1 takes a few effects past the bound of `scms[line]`, which holds for full penetrance: two such
+    genes of one complex may lie further apart than their own responses allow.
     """
 
     perturbations: NDArray[np.str_]
@@ -112,8 +114,8 @@ class World:
     graphs: tuple[KnowledgeGraph, ...]
 
 
-def build_world(lines: Sequence[str], seed: int, size: Size, knowledge: Mapping[str, Knowledge]) -> World:
-    """Draw the world; every part has its own stream, so a line is the same whichever others are asked for."""
+def build_world(lines: Sequence[str], seed: int, size: Size, quality: Mapping[str, GraphQuality]) -> World:
+    """Draw the world; every part has its own stream, so a line is the same whichever others are simulated."""
     unknown = [name for name in lines if name not in LINES]
     if unknown:
         raise InputError(f"The simulation has no line {unknown[0]!r}; it has {', '.join(LINES)}.")
@@ -132,7 +134,7 @@ def build_world(lines: Sequence[str], seed: int, size: Size, knowledge: Mapping[
         splits[name] = _split(len(perturbations), stream(seed, "split", name))
     graphs = tuple(
         _graph(name, scm, level, how, weak, stream(seed, "graph", name))
-        for (name, how), level in zip(knowledge.items(), ("complex", "pathway"), strict=True)
+        for (name, how), level in zip(quality.items(), ("complex", "pathway"), strict=True)
     )
     return World(perturbations, genes, scm, scms, penetrance, models, cells, splits, graphs)
 
@@ -235,15 +237,15 @@ def _proper(scm: HierarchicalSCM, level: str) -> sp.csr_array:
 
 
 def _graph(
-    name: str, scm: HierarchicalSCM, level: str, how: Knowledge, weak: NDArray[np.bool_], rng: np.random.Generator
+    name: str, scm: HierarchicalSCM, level: str, how: GraphQuality, weak: NDArray[np.bool_], rng: np.random.Generator
 ) -> KnowledgeGraph:
     """Pairs that share a component of the level, some unseen, and false pairs; weights favour true ones."""
     failed = _proper(scm, level).astype(np.float32)
     shared = np.triu((failed @ failed.T).toarray(), 1)
     i, j = np.nonzero(shared)
     chance = how.visible * np.where(weak[i] | weak[j], how.weak_visible, 1.0)
-    seen = rng.random(len(i)) < chance
-    i, j = i[seen], j[seen]
+    visible = rng.random(len(i)) < chance
+    i, j = i[visible], j[visible]
     n_false = round(how.false_edges * len(i))
     a, b = rng.integers(len(weak), size=(2, n_false))
     weight = np.concatenate([rng.beta(4, 2, len(i)), rng.beta(2, 3, n_false)]).clip(0.01)

@@ -114,19 +114,6 @@ def test_a_component_works_only_if_all_its_parents_do(scm):
             np.testing.assert_array_equal(above[:, j], below[:, parents[:, j]].all(axis=1))
 
 
-@given(worlds, st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
-def test_permuting_genes_permutes_results(scm, random):
-    order = list(range(scm.sizes[0]))
-    random.shuffle(order)
-    other = scm.permuted(order)
-    grid = np.ix_(order, order)
-    np.testing.assert_allclose(other.response(), scm.response()[order])
-    np.testing.assert_allclose(other.bound(), scm.bound()[grid])
-    np.testing.assert_allclose(other.similarity(), scm.similarity()[grid], atol=1e-9)
-    np.testing.assert_array_equal(other.meeting_level(), scm.meeting_level()[grid])
-
-
 def test_similarity_is_pearson_and_falls_with_the_level_where_two_meet():
     scm = HierarchicalSCM.sample(seed=3, sizes=(150, 40, 15, 5), extra=0.0)
     similarity, level = scm.similarity(), scm.meeting_level()
@@ -152,5 +139,3 @@ def test_mistakes_are_named(car):
         HierarchicalSCM.from_memberships(["A"], [{"C1": ["Z"]}], ["x"], (0, 1), levels=("gene", "complex"))
     with pytest.raises(InputError, match="2 perturbations for 4 experiments"):
         car.do().do(["A", "B"])
-    with pytest.raises(InputError, match="each of them once"):
-        car.permuted([0, 0, 1, 2])

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from kgpert_lib.screens.simulated.causal import HierarchicalSCM
@@ -44,6 +45,16 @@ def test_levels_get_larger_on_the_way_up(hierarchy, scm):
     assert len(hierarchy.complexes) > len(hierarchy.pathways) > len(hierarchy.organelles)
     pairs = [(scm.meeting_level() == level).sum() for level in (1, 2, 3, 4)]
     assert pairs == sorted(pairs)
+
+
+def test_tables_from_the_cache_are_the_computed_ones(genes, hierarchy, cache):
+    assert read_hierarchy(genes) == hierarchy
+    (path,) = (cache / "simulated").glob("hierarchy-*.npz")
+    stored = path.stat().st_mtime_ns
+    assert read_hierarchy(genes) == hierarchy
+    assert path.stat().st_mtime_ns == stored
+    np.savez(path, tables=np.array("[1"))
+    assert read_hierarchy(genes) == hierarchy
 
 
 def test_the_order_of_genes_does_not_matter(genes, hierarchy):

@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -10,10 +15,10 @@ from kgpert_lib.metrics.deltas import mae, mse, pearson_delta
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
-from kgpert_lib.screens.pseudobulk import pseudobulk
+from kgpert_lib.screens.pseudobulk import TARGET_SUM, pseudobulk
 from kgpert_lib.screens.screen import stored_split
 from kgpert_lib.screens.simulated import simulation as simulating
-from kgpert_lib.screens.simulated.world import SIZES, Knowledge, read_names
+from kgpert_lib.screens.simulated.world import SIZES, GraphQuality, read_names
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,41 @@ def test_same_seed_same_bytes_on_any_number_of_workers_and_lines(simulation):
     assert a.X.data.tobytes() == b.X.data.tobytes()
     assert a.obs.equals(b.obs)
     assert alone.graphs[0].adjacency.data.tobytes() == simulation.graphs[0].adjacency.data.tobytes()
+
+
+def sums(bulk):
+    return {key: np.asarray(values).tobytes() for key, values in bulk.arrays().items()}
+
+
+@pytest.mark.parametrize(("line", "splits", "replicate"), [("k562", 1, 0), ("rpe1", 12, 0), ("rpe1", 0, 1)])
+def test_sums_from_the_cache_are_those_of_the_cells_to_the_bit(simulation, cache, line, splits, replicate):
+    drawn = sums(simulation._draw_bulk(line, splits, replicate))
+    assert sums(simulation.bulk(line, splits, replicate)) == drawn
+    files = {path: path.stat().st_mtime_ns for path in (cache / "simulated").iterdir()}
+    assert sums(simulation.bulk(line, splits, replicate)) == drawn
+    if splits:
+        assert sums(simulation.bulk(line, 1)) == sums(simulation._draw_bulk(line, 1, 0))
+    assert {path: path.stat().st_mtime_ns for path in (cache / "simulated").iterdir()} == files
+
+
+def test_the_truth_from_the_cache_is_the_computed_one_to_the_bit(simulation):
+    expected = simulation.world.models["rpe1"].true_deltas(TARGET_SUM)
+    again = simulating.simulate(seed=0, size="tiny", lines=["rpe1"])
+    assert simulation._truth("rpe1").tobytes() == again.truth["rpe1"].tobytes() == expected.tobytes()
+
+
+def test_more_halves_than_are_stored_are_drawn(simulation, cache):
+    simulation.bulk("k562")
+    assert sums(simulation.bulk("k562", 12)) == sums(simulation._draw_bulk("k562", 12, 0))
+
+
+def test_a_damaged_file_in_the_cache_is_drawn_again(simulation, cache):
+    expected = sums(simulation.bulk("k562"))
+    (path,) = (cache / "simulated").glob("k562-*.npz")
+    path.write_bytes(path.read_bytes()[:1000])
+    assert sums(simulation.bulk("k562")) == expected
+    np.savez(path, cells=np.zeros((3, 2, 2)))
+    assert sums(simulation.bulk("k562")) == expected
 
 
 def test_another_seed_or_replicate_draws_other_cells(simulation):
@@ -119,7 +159,7 @@ def test_lines_share_part_of_their_biology(simulation):
 
 def test_perfect_graphs_hold_exactly_the_true_pairs_and_blind_ones_fewer(simulation):
     perfect = simulating.simulate(
-        0, "tiny", ["k562"], complexes=Knowledge(1.0, 0.0, 1.0), pathways=Knowledge(1.0, 0.0, 1.0)
+        0, "tiny", ["k562"], complexes=GraphQuality(1.0, 0.0, 1.0), pathways=GraphQuality(1.0, 0.0, 1.0)
     )
     level = perfect.scm.meeting_level()
     pairs = {tuple(perfect.perturbations[[i, j]]) for i, j in np.argwhere(np.triu(level == 1, 1))}
@@ -131,7 +171,7 @@ def test_perfect_graphs_hold_exactly_the_true_pairs_and_blind_ones_fewer(simulat
 
 def test_false_edges_are_as_many_as_asked_for():
     few, many = (
-        simulating.simulate(0, "tiny", ["k562"], complexes=Knowledge(0.6, rate)).graphs[0].n_edges
+        simulating.simulate(0, "tiny", ["k562"], complexes=GraphQuality(0.6, rate)).graphs[0].n_edges
         for rate in (0.0, 1.0)
     )
     assert 1.5 * few < many <= 2 * few
@@ -172,6 +212,49 @@ def test_write_makes_an_atlas_and_a_file_of_cells_a_line(simulation, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
     with pytest.raises(InputError, match="exists already"):
         simulating.write(folder, size="tiny")
+
+
+@pytest.mark.parametrize("name", ["file/below", "x" * 256, "loop"])
+def test_a_folder_that_cannot_be_written_is_one_sentence(simulation, tmp_path, name):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"cannot be written \(.*\); choose another path") as caught:
+        simulation.write(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "loop"]
+
+
+def test_a_link_to_nothing_yet_is_followed(simulation, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "screen")
+    simulation.write(tmp_path / "link")
+    assert Atlas.load(tmp_path / "disk" / "screen" / "atlas").name == "simulated"
+
+
+FULL_DISK = """
+import resource, signal, sys
+import anndata
+from kgpert_lib.errors import InputError
+from kgpert_lib.screens.simulated.simulation import simulate
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+simulation = simulate(size="tiny", lines=["k562"])
+simulation.atlas
+for room in (0, 10_000, 150_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    try:
+        simulation.write(sys.argv[1])
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "out")]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("cannot be written (the file would be larger than this system allows)") == 3
+    assert run.stdout.count("\n") == 3
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mistakes_are_named(simulation):

@@ -52,6 +52,18 @@
       loaded: e.complete && e.naturalWidth > 0,
       ground: background(e),
     })),
+    tables: [...article.querySelectorAll("table")].map((e) => {
+      const box = e.closest(".output, .pst-scrollable-table-container") || e.parentElement;
+      return {
+        head: describe(e.tHead || e),
+        cut: Math.round(e.getBoundingClientRect().width - box.clientWidth),
+        scores: e.matches(".scores"),
+        caption: (e.caption?.textContent || "").trim(),
+        scrolls: ["auto", "scroll"].includes(getComputedStyle(box).overflowX),
+        shadow: getComputedStyle(box).backgroundImage.includes("gradient"),
+        focus: box.tabIndex >= 0,
+      };
+    }),
     maths: article.querySelectorAll(".math").length,
     typeset: article.querySelectorAll("mjx-container").length,
     ids,

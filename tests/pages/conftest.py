@@ -15,9 +15,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = [page.removesuffix(".ipynb") for page in toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC = "/Applications/{0}.app/Contents/MacOS/{0}"
+WIDTHS = {"tablet": 1024, "screen": 1440}
 VIEWS = {
     "desktop, light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "phone, dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True},
+    **{name: {"viewport": {"width": width, "height": 900}} for name, width in WIDTHS.items()},
 }
 PATIENCE = 20_000
 LEFT_OUT = pytest.StashKey[int]()
@@ -34,10 +36,19 @@ def find_chromium() -> str | None:
 
 def pytest_collection_modifyitems(config, items):
     mine = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in mine:
+        item.add_marker(pytest.mark.xdist_group("book"))  # one process builds the book and starts one browser
     if mine and find_chromium() is None:
         config.stash[LEFT_OUT] = len(mine)
+        if hasattr(config, "workeroutput"):  # a worker of pytest-xdist tells the process that prints the summary
+            config.workeroutput["without_chromium"] = len(mine)
         config.hook.pytest_deselected(items=mine)
         items[:] = [item for item in items if item not in mine]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("without_chromium", 0)
 
 
 def pytest_terminal_summary(terminalreporter, config):

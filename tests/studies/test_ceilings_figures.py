@@ -5,19 +5,19 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from kgpert_lib.evaluation import ceiling, summaries
-from kgpert_lib.studies import expression
-from kgpert_lib.studies import expression_figures as figures
+from kgpert_lib.evaluation import ceiling
+from kgpert_lib.studies import ceilings, graph_neighbours
+from kgpert_lib.studies import ceilings_figures as figures
 
 
 @pytest.fixture(scope="module")
 def screens():
-    return expression.screens("simulated", ["k562", "rpe1", "hepg2"], seed=5, size="tiny")
+    return ceilings.screens("simulated", ["k562", "rpe1", "hepg2"], seed=5, size="tiny")
 
 
 @pytest.fixture(scope="module")
 def scored(screens):
-    return expression.evaluated(screens)
+    return ceilings.scores(screens)
 
 
 def titles(figure: Figure) -> list[str]:
@@ -29,22 +29,23 @@ def words(figure: Figure) -> str:
     return " ".join([*found, *(text.get_text() for text in figure.texts)])
 
 
-def test_scores_stand_in_a_panel_a_line_under_the_mean_ceiling(scored):
-    tops = expression.ceilings(scored)
-    figure = figures.scores_under_ceiling(summaries.scores(scored, ["pearson"]), tops)
+def test_gains_stand_in_a_panel_a_line_under_the_ceiling_on_one_range(scored):
+    gains, room = graph_neighbours.gains(scored), ceilings.ceilings(scored, "training mean")
+    figure = figures.gains_under_ceiling(gains, room)
     assert titles(figure)[:3] == [
-        f"{name} (n = 15), ceiling {top:.3f}"
-        for name, top in zip(["K562", "RPE1", "HepG2"], tops["ceiling"], strict=True)
+        f"{name} (n = 15), ceiling {top:+.3f}" for name, top in zip(["K562", "RPE1", "HepG2"], room["gap"], strict=True)
     ]
     vertical = [line.get_xdata()[0] for line in figure.axes[0].lines if len(set(line.get_xdata())) == 1]
-    assert tops["ceiling"].iloc[0] in vertical
-    assert "atlas: simulated (simulated)" in words(figure)
-    mean = scored[(scored["line"] == "rpe1") & (scored["predictor"] == "union")]["pearson"].mean()
-    assert f"{mean:.3f}" in [text.get_text() for text in figure.axes[1].texts]
+    assert room["gap"].iloc[0] in vertical
+    assert "atlas: simulated" in words(figure)
+    assert "simulated (simulated)" not in words(figure)
+    gain = gains[(gains["line"] == "rpe1") & (gains["predictor"] == "union")]["gain"].item()
+    assert f"{gain:+.3f}".replace("-", "−") in [text.get_text() for text in figure.axes[1].texts]
+    assert len({axis.get_xlim() for axis in figure.axes[:3]}) == 1
 
 
 def test_every_test_gene_has_its_bar_and_every_part_its_share(scored):
-    parts, shares = expression.in_parts(scored), expression.gap_shares(scored)
+    parts, shares = ceilings.parts(scored), ceilings.gap_shares(scored)
     figure = figures.gap_by_quantile(parts, shares)
     heights = sorted(bar.get_height() for bar in figure.axes[0].patches)
     np.testing.assert_allclose(heights, np.sort(parts.loc[parts["line"] == "k562", "gap"]))
@@ -53,7 +54,7 @@ def test_every_test_gene_has_its_bar_and_every_part_its_share(scored):
 
 
 def test_traits_have_a_row_a_line(scored):
-    figure = figures.part_traits(expression.in_parts(scored))
+    figure = figures.part_traits(ceilings.parts(scored))
     assert [title for title in titles(figure) if title] == ["K562 (n = 15)", "RPE1 (n = 15)", "HepG2 (n = 15)"]
     assert [axis.get_xlabel() for axis in figure.axes[-3:]] == [
         "delta magnitude (rms)",
@@ -63,14 +64,14 @@ def test_traits_have_a_row_a_line(scored):
 
 
 def test_pairs_and_neighbours_are_counted_in_the_title(screens):
-    pairs = expression.neighbour_correlations(screens)
+    pairs = ceilings.neighbour_correlations(screens)
     figure = figures.neighbour_correlations(pairs)
     count = pairs.loc[pairs["line"] == "k562", "neighbour"].sum()
     assert titles(figure)[0] == f"K562 (15 genes, {count} neighbours)"
 
 
 def test_correlations_of_scores_are_drawn_where_the_table_puts_them(scored):
-    table = expression.score_correlations(scored, draws=200)
+    table = ceilings.score_correlations(scored, draws=200)
     figure = figures.score_correlations(table)
     drawn = {round(float(x), 6) for line in figure.axes[0].lines for x in np.atleast_1d(line.get_xdata())}
     assert {round(x, 6) for x in table.loc[table["line"] == "k562", "spearman"]} <= drawn
@@ -95,7 +96,7 @@ def test_bias_has_a_row_of_panels_a_line_and_a_curve_a_correction(screens):
 
 def test_a_second_atlas_has_panels_of_its_own_that_name_it(scored):
     both = pd.concat([scored, scored.assign(atlas="mine")])
-    figure = figures.gap_by_quantile(expression.in_parts(both), expression.gap_shares(both))
+    figure = figures.gap_by_quantile(ceilings.parts(both), ceilings.gap_shares(both))
     assert titles(figure)[0] == "K562, simulated (n = 15)"
     assert titles(figure)[3] == "K562, mine (n = 15)"
     assert "atlas: simulated, mine" in words(figure)

@@ -4,10 +4,10 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 
-from .conftest import PAGES, VIEWS
+from .conftest import PAGES, VIEWS, WIDTHS
 
 every_page = pytest.mark.parametrize("page", PAGES)
-every_view = pytest.mark.parametrize("view", list(VIEWS))
+every_view = pytest.mark.parametrize("view", ["desktop, light", "phone, dark"])
 
 
 @every_page
@@ -54,6 +54,63 @@ def test_pictures_load_say_what_they_show_and_keep_a_light_ground_in_the_dark(vi
         assert len(picture["alt"]) > 10, picture
         assert "_images/" not in picture["alt"], picture
         assert min(picture["ground"]) > 200, picture
+
+
+@every_page
+@pytest.mark.parametrize("view", list(WIDTHS))
+def test_no_table_is_wider_than_its_column(visit, page, view):
+    assert [table for table in visit(page, view)["tables"] if table["cut"] > 0] == []
+
+
+@every_page
+def test_a_table_that_a_phone_cuts_scrolls_shows_a_shadow_and_takes_the_keyboard(visit, page):
+    for table in visit(page, "phone, dark")["tables"]:
+        if table["cut"] > 0:
+            assert table["scrolls"], table
+            assert table["shadow"], table
+            assert table["focus"], table
+
+
+@every_page
+def test_tables_of_scores_have_a_caption(visit, page):
+    assert [
+        table["head"] for table in visit(page, "screen")["tables"] if table["scores"] and not table["caption"]
+    ] == []
+
+
+@every_page
+def test_printed_pages_cut_no_table_and_leave_code_out(html, browser, page):
+    tab = browser.new_page(viewport={"width": 720, "height": 1000})  # A4 between its margins
+    tab.goto((html / f"{page}.html").as_uri())
+    tab.emulate_media(media="print")
+    wide = tab.evaluate(
+        """() => [...document.querySelectorAll(".bd-article table.dataframe")]
+            .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+            .map((e) => e.innerText.slice(0, 80))"""
+    )
+    assert wide == []
+    assert tab.locator("details.hide:visible").count() == 0
+    tab.close()
+
+
+def test_a_click_opens_a_figure_alone(html, browser):
+    tab = browser.new_page()
+    for page in PAGES:
+        tab.goto((html / f"{page}.html").as_uri())
+        if tab.locator("a.enlarge img").count():
+            break
+    source = tab.locator("a.enlarge img").first.evaluate("e => e.src")
+    tab.locator("a.enlarge").first.click()
+    tab.wait_for_url(source)
+    tab.close()
+
+
+@every_page
+def test_pages_describe_themselves_and_link_to_no_address_that_does_not_exist(visit, html, page):
+    text = (html / f"{page}.html").read_text(encoding="utf-8")
+    assert 'name="description"' in text
+    assert 'rel="icon"' in text
+    assert not any("github.com/kgpert" in link or "mybinder.org" in link for link in visit(page, "screen")["links"])
 
 
 def test_links_between_pages_lead_somewhere(visit, html):

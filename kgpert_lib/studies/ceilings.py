@@ -1,11 +1,12 @@
-"""What Section 4.3 and Appendix B ask of the graph neighbour predictor, on complete expression deltas.
+"""How far the graph neighbour predictor is from the ceiling of the experiment (paper, section 4.3 and appendix B).
 
-Each study takes screens or their scores and returns a tidy data frame.
+Everything here needs complete expression deltas with controls and replicates. Each study takes screens or their
+scores and returns a tidy data frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -30,7 +31,7 @@ from kgpert_lib.types import Split
 
 CALLS = "perturbqa"
 UNION = "union"
-PARTS = ("best 60 %", "60-90 %", "worst 10 %")
+PARTS = ("best 60 %", "60–90 %", "worst 10 %")
 EDGES = (0.6, 0.9)
 SCORES = ("pearson", "mse", "mae")
 TRAITS = ("magnitude", "control_likeness")
@@ -58,15 +59,15 @@ def screens(
     return loaded
 
 
-def described(screens: Sequence[Screen]) -> pd.DataFrame:
-    """Size of each screen and of what is known about it: a row a line.
+def sizes(screens: Sequence[Screen]) -> pd.DataFrame:
+    """Size of each screen and of what is known about it: one row per line.
 
-    Columns: atlas, line, train, test, genes (read out), cells (median a perturbation), a column for each graph with its
-    number of edges, and ``test with a neighbour`` (test perturbations that a graph joins to a training perturbation).
+    Columns: atlas, line, train, test, genes (read out), cells (median per perturbation), a column for each graph with
+    its number of edges, and ``test with a neighbour`` (test perturbations that a graph joins to training ones).
     """
     rows = []
     for screen, (name, line) in _lines(screens):
-        found = GraphNeighbourhood(screen.graphs, None).neighbourhoods(screen.atlas.view(name), line.names("test"))
+        near = GraphNeighbourhood(screen.graphs, None).neighbourhoods(screen.atlas.view(name), line.names("test"))
         rows.append(
             {
                 **{"atlas": screen.atlas.name, "line": name},
@@ -76,13 +77,13 @@ def described(screens: Sequence[Screen]) -> pd.DataFrame:
                     "cells": screen.halves.loc[screen.halves["line"] == name, "n_cells"].median(),
                 },
                 **{graph.name: graph.n_edges for graph in screen.graphs},
-                "test with a neighbour": int((found.sizes > 0).sum()),
+                "test with a neighbour": int((near.sizes > 0).sum()),
             }
         )
     return pd.DataFrame(rows)
 
 
-def evaluated(
+def scores(
     screens: Sequence[Screen],
     limit: int | None = 20,
     cut: Cut = "before",
@@ -93,7 +94,7 @@ def evaluated(
     """Scores of Figure 3's predictors on every test perturbation, with what else is known of it.
 
     Predictors: training mean, linear baseline, the graphs with shuffled names, each graph, their ``union``; deltas
-    have no gaps, so there is no prior (the paper's formula). Columns: those of `evaluation.evaluate`, ``n_cells``,
+    have no gaps, so there is no prior (the paper's formula). Columns: those of `evaluate.evaluate`, ``n_cells``,
     ``ceiling`` (reproducibility under `correction`), ``gap`` (ceiling minus Pearson delta), ``magnitude`` (root mean
     square of the delta, log units) and ``control_likeness`` (``rho(x_p, c_p)``).
     """
@@ -141,7 +142,7 @@ def traits(line: CellLine, halves: pd.DataFrame, correction: str = "sqrt") -> pd
 def ceilings(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
     """Mean ceiling and mean gap over the test perturbations of each line, with intervals.
 
-    `table` is `evaluated`. Columns: atlas, kind, line, n, ``ceiling``, ``gap`` (each with ``_low`` and ``_high``) and
+    `table` is `scores`. Columns: atlas, kind, line, n, ``ceiling``, ``gap`` (each with ``_low`` and ``_high``) and
     ``above``, the share of perturbations that are predicted better than their ceiling.
     """
     part = table[table["predictor"] == predictor]
@@ -155,8 +156,8 @@ def ceilings(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.D
     return pd.DataFrame(rows, columns=[*HEAD, "n", *names, "above"])
 
 
-def under(screens: Sequence[Screen], table: pd.DataFrame, correction: str) -> pd.DataFrame:
-    """The rows of `evaluated` with ceiling and gap under another correction."""
+def with_correction(screens: Sequence[Screen], table: pd.DataFrame, correction: str) -> pd.DataFrame:
+    """The rows of `scores` with ceiling and gap under another correction."""
     parts = []
     for screen, (name, _) in _lines(screens):
         own = table[(table["atlas"] == screen.atlas.name) & (table["line"] == name)].drop(columns=["ceiling", "gap"])
@@ -166,12 +167,24 @@ def under(screens: Sequence[Screen], table: pd.DataFrame, correction: str) -> pd
     return merged.assign(gap=merged["ceiling"] - merged["pearson"])
 
 
+def under_each(tables: Mapping[str, pd.DataFrame], study: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """A study of `scores` under several corrections: its rows below each other, with the column correction."""
+    results = []
+    for correction, table in tables.items():
+        result = study(table)
+        result.insert(len(HEAD), "correction", correction)
+        results.append(result)
+    return pd.concat(results, ignore_index=True).sort_values("line", kind="stable", key=_order)
+
+
 def ceiling_choices(
     screens: Sequence[Screen], table: pd.DataFrame, predictor: str = UNION, seed: int = 0
 ) -> pd.DataFrame:
-    """`ceilings` under every correction: a row a line and correction, with the share of genes predicted above it."""
+    """`ceilings` under every correction: one row per line and correction."""
     own = table[table["predictor"] == predictor]
-    tables = [ceilings(under(screens, own, name), predictor, seed).assign(correction=name) for name in CORRECTIONS]
+    tables = [
+        ceilings(with_correction(screens, own, name), predictor, seed).assign(correction=name) for name in CORRECTIONS
+    ]
     order = {line: k for k, line in enumerate(dict.fromkeys(zip(own["atlas"], own["line"], strict=True)))}
     every = pd.concat(tables, ignore_index=True)
     place = [order[pair] for pair in zip(every["atlas"], every["line"], strict=True)]
@@ -180,18 +193,18 @@ def ceiling_choices(
     return every.assign(place=place).sort_values("place", kind="stable")[["atlas", *columns]].reset_index(drop=True)
 
 
-def bias_table(calibrated: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
-    """Bias of each correction over all cell numbers, as text with its interval: a row a line and target."""
-    chosen = calibrated[calibrated["cells"] == "all"]
-    text = [
-        f"{m:.{digits}f} [{a:.{digits}f}, {b:.{digits}f}]" for m, a, b in chosen[["bias", "low", "high"]].to_numpy()
-    ]
-    wide = chosen.assign(text=text).pivot(index=["line", "target", "n"], columns="correction", values="text")
-    order = pd.MultiIndex.from_frame(chosen[["line", "target", "n"]].drop_duplicates())
-    return wide.loc[order, list(CORRECTIONS)].rename_axis(columns=None).reset_index()
+def bias_table(calibration: pd.DataFrame) -> pd.DataFrame:
+    """Bias of each correction over all cell numbers: one row per line and target.
+
+    `calibration` is `ceiling.calibrate`. Columns: line, target, n, and for each correction its mean bias with interval.
+    """
+    wide = calibration[calibration["cells"] == "all"].rename(columns={"bias": ""})
+    wide = wide.pivot(index=["line", "target", "n"], columns="correction", values=["", "low", "high"])
+    wide.columns = pd.Index([f"{key[1]}_{key[0]}" if key[0] else key[1] for key in wide.columns])
+    return wide[[f"{name}{end}" for name in CORRECTIONS for end in ("", "_low", "_high")]].reset_index()
 
 
-def in_parts(table: pd.DataFrame, predictor: str = UNION, by: str = "gap") -> pd.DataFrame:
+def parts(table: pd.DataFrame, predictor: str = UNION, by: str = "gap") -> pd.DataFrame:
     """Rows of one predictor with the ``part`` of the line's genes that each falls in (paper, Figure 4 i).
 
     The genes of a line are ranked by the column `by`, smallest first: the best 60 %, the next 30 %, the worst 10 %.
@@ -212,7 +225,7 @@ def gap_shares(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd
     ceiling count as having no gap) and ``share of net gap`` (they count as negative; the parts add up to 1).
     """
     rows = []
-    for head, group in in_parts(table, predictor).groupby(HEAD, sort=False):
+    for head, group in parts(table, predictor).groupby(HEAD, sort=False):
         short = group["gap"].clip(lower=0)
         for part, own in group.groupby("part", observed=True):
             shares = short[own.index].sum() / short.sum(), own["gap"].sum() / group["gap"].sum()
@@ -221,18 +234,44 @@ def gap_shares(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd
     return pd.DataFrame(rows, columns=columns)
 
 
-def part_traits(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
+def part_traits(table: pd.DataFrame, by: str = "error", predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
     """Magnitude, control-likeness and number of neighbours of well and poorly predicted genes (Figures 4 ii, 11).
 
-    Genes are ranked by Pearson delta here. Columns: atlas, kind, line, part, n, the three means with intervals.
+    Genes are ranked by `by`: ``error`` (Pearson delta, highest first) or ``gap`` (to the ceiling, smallest first); the
+    two rankings differ, because weak effects have a low ceiling as well. Columns: atlas, kind, line, part, n, the three
+    means with intervals.
     """
-    ranked = in_parts(table.assign(error=-table["pearson"]), predictor, by="error")
+    ranked = parts(table.assign(error=-table["pearson"]), predictor, by)
     rows = []
     for head, own in ranked.groupby([*HEAD, "part"], sort=False, observed=True):
         means = [m for value in (*TRAITS, "n_neighbours") for m in stats.bootstrap_mean(own[value], seed=seed)]
         rows.append((*head, len(own), *means))
     names = [f"{value}{end}" for value in (*TRAITS, "n_neighbours") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*HEAD, "part", "n", *names])
+
+
+def gap_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+    """What goes with the gap to the ceiling: the size of the effect or the number of neighbours?
+
+    One row per line: atlas, kind, line, n, Spearman correlation of the gap with ``magnitude`` and with ``neighbours``,
+    and ``difference`` of their absolute values (above 0: the magnitude matters more), each with the 95 % percentile
+    bootstrap interval over genes.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for head, own in table[table["predictor"] == predictor].groupby(HEAD, sort=False):
+        whole = np.arange(len(own))[None]
+        pick = np.concatenate([whole, rng.integers(len(own), size=(draws, len(own)))])
+        gap, magnitude, neighbours = (
+            rankdata(own[c].to_numpy()[pick], axis=1) for c in ("gap", "magnitude", "n_neighbours")
+        )
+        first, second = pearson_delta(gap, magnitude), pearson_delta(gap, neighbours)
+        row: list[object] = [*head, len(own)]
+        for values in (first, second, np.abs(first) - np.abs(second)):
+            row += [values[0], *np.quantile(values[1:], [0.025, 0.975])]
+        rows.append(row)
+    names = [f"{v}{end}" for v in ("magnitude", "neighbours", "difference") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*HEAD, "n", *names])
 
 
 def neighbour_correlations(
@@ -244,7 +283,7 @@ def neighbour_correlations(
 ) -> pd.DataFrame:
     """Pearson between the delta of each test gene and that of each training gene (paper, Figure 4 iii).
 
-    One row a pair, from inner products alone (`Gram`): atlas, kind, line, perturbation, training, pearson, neighbour
+    One row per pair, from inner products alone (`Gram`): atlas, kind, line, perturbation, training, pearson, neighbour
     (True where the union of the graphs joins the two) and ``place`` (0 for the most similar training gene).
     """
     tables = []
@@ -254,7 +293,7 @@ def neighbour_correlations(
         gram = Gram.of(view.target.delta, line.delta[line.rows(names)])
         length = np.sqrt(np.diag(gram.inner))
         pearson = np.divide(gram.cross, length, out=np.zeros_like(gram.cross), where=length > 0)
-        found = GraphNeighbourhood(screen.graphs, limit, cut, seed).neighbourhoods(view, names)
+        near = GraphNeighbourhood(screen.graphs, limit, cut, seed).neighbourhoods(view, names)
         place = np.argsort(np.argsort(-pearson, axis=1, kind="stable"), axis=1, kind="stable")
         tables.append(
             pd.DataFrame(
@@ -263,7 +302,7 @@ def neighbour_correlations(
                     "perturbation": np.repeat(names, pearson.shape[1]),
                     "training": np.tile(view.target.perturbations, len(names)),
                     "pearson": pearson.ravel(),
-                    "neighbour": found.weights.toarray().ravel() > 0,
+                    "neighbour": near.weights.toarray().ravel() > 0,
                     "place": place.ravel(),
                 }
             )
@@ -311,7 +350,7 @@ def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int =
         for score, trait in product(SCORES, TRAITS):
             x, y = own[score].to_numpy(), own[trait].to_numpy()
             drawn = pearson_delta(rankdata(x[pick], axis=1), rankdata(y[pick], axis=1))
-            low, high = np.quantile(drawn, [0.025, 0.975])
+            low, high = stats.percentile_interval(drawn)
             rho = _correlation(rankdata(x), rankdata(y))
             rows.append((*head, score, trait, len(own), rho, low, high, _correlation(x, y)))
     names = ["score", "trait", "n", "spearman", "spearman_low", "spearman_high", "pearson"]
@@ -323,6 +362,11 @@ def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int =
 
 def _lines(screens: Sequence[Screen]) -> Iterator[tuple[Screen, tuple[str, CellLine]]]:
     return ((screen, item) for screen in screens for item in screen.atlas.lines.items())
+
+
+def _order(lines: pd.Series) -> pd.Series:
+    """Lines as numbers in the order of their first appearance."""
+    return pd.Series(pd.factorize(lines)[0], index=lines.index)
 
 
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

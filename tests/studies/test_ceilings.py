@@ -13,7 +13,7 @@ from kgpert_lib.evaluation import ceiling
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.screen import stored_split
-from kgpert_lib.studies import expression, findings
+from kgpert_lib.studies import ceilings, findings
 from tests import worlds
 
 LINES = ["k562", "rpe1"]
@@ -21,17 +21,17 @@ LINES = ["k562", "rpe1"]
 
 @pytest.fixture(scope="module")
 def screens():
-    return expression.screens("simulated,perturbqa", LINES, seed=5, size="tiny")
+    return ceilings.screens("simulated,perturbqa", LINES, seed=5, size="tiny")
 
 
 @pytest.fixture(scope="module")
 def scored(screens):
-    return expression.evaluated(screens)
+    return ceilings.scores(screens)
 
 
 @pytest.fixture(scope="module")
 def pairs(screens):
-    return expression.neighbour_correlations(screens)
+    return ceilings.neighbour_correlations(screens)
 
 
 def table(gap, line="k562", **columns):
@@ -45,7 +45,7 @@ def table(gap, line="k562", **columns):
 def test_parts_hold_sixty_thirty_and_ten_per_cent_of_each_line_smallest_gap_first():
     rng = np.random.default_rng(0)
     both = pd.concat([table(rng.normal(size=50), "rpe1"), table(rng.normal(size=20), "k562")])
-    parts = expression.in_parts(both)
+    parts = ceilings.parts(both)
     counts = parts.groupby(["line", "part"], observed=True).size()
     assert counts["rpe1"].tolist() == [30, 15, 5]
     assert counts["k562"].tolist() == [12, 6, 2]
@@ -57,7 +57,7 @@ def test_parts_hold_sixty_thirty_and_ten_per_cent_of_each_line_smallest_gap_firs
 
 def test_shares_of_the_gap_by_hand():
     gap = [-0.2, -0.1, 0.0, 0.0, 0.1, 0.2, 0.3, 0.3, 0.4, 1.0]
-    shares = expression.gap_shares(table(gap)).set_index("part")
+    shares = ceilings.gap_shares(table(gap)).set_index("part")
     assert shares["share of shortfall"].to_numpy() == pytest.approx([0.3 / 2.3, 1.0 / 2.3, 1.0 / 2.3])
     assert shares["share of net gap"].to_numpy() == pytest.approx([0, 0.5, 0.5])
     assert shares["gap"].to_numpy() == pytest.approx([0, 1 / 3, 1.0])
@@ -69,7 +69,7 @@ def test_traits_of_a_line_by_hand():
     rng = np.random.default_rng(0)
     line = replace(line, half_a=line.delta, half_b=line.delta + rng.normal(0, 1, line.delta.shape).astype(np.float32))
     line = replace(line, n_cells=np.full(len(line.perturbations), 40))
-    traits = expression.traits(line, stored_split(line), "spearman-brown").set_index("perturbation")
+    traits = ceilings.traits(line, stored_split(line), "spearman-brown").set_index("perturbation")
     for i, name in enumerate(line.perturbations[:4]):
         r = pearsonr(line.half_a[i], line.half_b[i])[0]
         assert traits.loc[name, "ceiling"] == pytest.approx(2 * r / (1 + r), abs=1e-5)
@@ -85,7 +85,7 @@ def test_errors_that_grow_with_the_effect_reverse_the_preference():
     error = magnitude**2 + rng.normal(0, 0.1, 200)
     noise = rng.normal(size=200)
     given = table(np.zeros(200), pearson=score, mse=error, mae=noise, magnitude=magnitude, control_likeness=-magnitude)
-    found = expression.score_correlations(given).set_index(["score", "trait"])
+    found = ceilings.score_correlations(given).set_index(["score", "trait"])
     assert found.loc[("pearson", "magnitude"), "spearman"] == pytest.approx(spearmanr(score, magnitude)[0])
     assert found.loc[("mse", "control_likeness"), "pearson"] == pytest.approx(pearsonr(error, -magnitude)[0])
     assert found["better for"].to_dict() == {
@@ -126,7 +126,7 @@ def test_quality_of_neighbours_by_hand():
             "place": [0, 1, 2, 3, 0, 1],
         }
     ).assign(atlas="toy", kind="simulated", line="k562")
-    found = expression.neighbour_quality(rows, top=2).iloc[0]
+    found = ceilings.neighbour_quality(rows, top=2).iloc[0]
     assert found["n"] == 1, "B has no neighbour"
     assert found["all"] == pytest.approx(0.375)
     assert found["neighbours"] == pytest.approx(0.3)
@@ -156,10 +156,10 @@ def test_a_saved_atlas_gives_a_panel_of_its_own(screens, tmp_path):
     edges = tmp_path / "edges.csv"
     genes = screens[0].atlas.perturbations()
     edges.write_text("gene1,gene2\n" + "\n".join(f"{a},{b}" for a, b in pairwise(genes)))
-    (loaded,) = expression.screens(f"perturbqa,{path}", ["k562"], graph=str(edges))
+    (loaded,) = ceilings.screens(f"perturbqa,{path}", ["k562"], graph=str(edges))
     assert list(loaded.atlas.lines) == ["k562"]
     assert loaded.simulation is None
-    scores = expression.evaluated([loaded])
+    scores = ceilings.scores([loaded])
     assert list(dict.fromkeys(scores["predictor"])) == ["training mean", "linear", "shuffled", "edges", "union"]
     assert scores[["ceiling", "magnitude", "control_likeness"]].notna().all(axis=None)
     with pytest.raises(InputError, match="truth is known of a simulation only"):
@@ -169,18 +169,52 @@ def test_a_saved_atlas_gives_a_panel_of_its_own(screens, tmp_path):
 def test_an_atlas_with_gaps_is_refused(tmp_path):
     path = worlds.atlas(gaps=0.5).save(tmp_path / "calls")
     with pytest.raises(InputError, match="k562 has gaps or no controls"):
-        expression.screens(str(path), ["k562"])
+        ceilings.screens(str(path), ["k562"])
 
 
 def test_an_atlas_without_replicates_is_refused(tmp_path):
     path = Atlas("toy", "simulated", {"k562": worlds.line()}).save(tmp_path / "single")
     with pytest.raises(InputError, match="no half-sample deltas"):
-        expression.screens(str(path), ["k562"])
+        ceilings.screens(str(path), ["k562"])
+
+
+def test_the_gap_goes_with_neighbours_when_neighbours_make_it():
+    rng = np.random.default_rng(1)
+    neighbours, magnitude = rng.integers(0, 20, 150), rng.lognormal(size=150)
+    given = table(1 - neighbours / 20 + rng.normal(0, 0.05, 150), magnitude=magnitude, n_neighbours=neighbours)
+    row = ceilings.gap_correlations(given, draws=300).iloc[0]
+    assert row["neighbours"] == pytest.approx(spearmanr(given["gap"], neighbours)[0])
+    assert row["magnitude"] == pytest.approx(spearmanr(given["gap"], magnitude)[0])
+    assert row["neighbours"] < -0.9
+    assert row["difference_high"] < 0, "the number of neighbours matters more"
+    assert row["magnitude_low"] < row["magnitude"] < row["magnitude_high"]
+
+
+def test_traits_follow_the_ranking_that_is_named(scored):
+    by_gap = ceilings.part_traits(scored, by="gap")
+    own = scored[(scored["line"] == "k562") & (scored["predictor"] == "union")].sort_values("gap")
+    first = by_gap[(by_gap["line"] == "k562") & (by_gap["part"] == "best 60 %")].iloc[0]
+    assert first["magnitude"] == pytest.approx(own["magnitude"].head(9).mean())
+
+
+def test_a_study_under_each_correction_keeps_the_lines_together(screens, scored):
+    tables = {"sqrt": scored, "none": ceilings.with_correction(screens, scored, "none")}
+    both = ceilings.under_each(tables, ceilings.ceilings)
+    assert both["line"].tolist() == ["k562", "k562", "rpe1", "rpe1"]
+    assert both["correction"].tolist() == ["sqrt", "none"] * 2
+
+
+def test_the_bias_table_holds_the_mean_over_all_cells(screens):
+    calibration = ceiling.calibrate(ceiling.measure_simulated(screens), bins=(10, 20, 41), draws=50)
+    bias = ceilings.bias_table(calibration).set_index(["line", "target"])
+    rows = calibration[calibration["cells"] == "all"].set_index(["line", "target", "correction"])
+    assert bias.loc[("rpe1", "truth"), "sqrt"] == rows.loc[("rpe1", "truth", "sqrt"), "bias"]
+    assert bias.loc[("k562", "replicate"), "none_low"] == rows.loc[("k562", "replicate", "none"), "low"]
 
 
 def test_ceilings_under_every_correction(screens, scored):
-    choices = expression.ceiling_choices(screens, scored).set_index(["line", "correction"])
-    own = expression.ceilings(scored).set_index("line")
+    choices = ceilings.ceiling_choices(screens, scored).set_index(["line", "correction"])
+    own = ceilings.ceilings(scored).set_index("line")
     for line in LINES:
         assert choices.loc[(line, "sqrt"), "ceiling"] == pytest.approx(own.loc[line, "ceiling"])
         assert choices.loc[(line, "sqrt"), "above"] == pytest.approx(own.loc[line, "above"])
@@ -194,18 +228,18 @@ def test_corrupted_test_deltas_move_no_prediction(screens):
         for name, line in screen.atlas.lines.items()
     }
     other = replace(screen, atlas=replace(screen.atlas, lines=spoilt))
-    a, b = (expression.neighbour_correlations([s]) for s in (screen, other))
+    a, b = (ceilings.neighbour_correlations([s]) for s in (screen, other))
     assert a["neighbour"].equals(b["neighbour"])
     assert (b["pearson"] == 0).all(), "a constant delta correlates with nothing"
 
 
 def test_findings_are_read_from_the_studies(scored, pairs):
-    found = findings.compared(scored, pairs).set_index("measured")
+    found = findings.comparison(scored, pairs).set_index("measured")
     assert list(found.columns) == ["atlas", "paper", *LINES, "agrees"]
-    shares = expression.gap_shares(scored).set_index(["line", "part"])["share of shortfall"]
+    shares = ceilings.gap_shares(scored).set_index(["line", "part"])["share of shortfall"]
     assert found.loc["share of the shortfall, worst 10 %", "rpe1"] == pytest.approx(shares["rpe1", "worst 10 %"])
-    quality = expression.neighbour_quality(pairs).set_index("line")
-    better = found.loc["correlation with neighbours less that with all"]
+    quality = ceilings.neighbour_quality(pairs).set_index("line")
+    better = found.loc["correlation with neighbours minus that with all"]
     assert better["k562"] == pytest.approx(quality.loc["k562", "neighbours"] - quality.loc["k562", "all"])
     wide = scored[scored["line"] == "k562"].pivot(index="perturbation", columns="predictor", values="pearson")
     gain = (wide["union"] - wide["training mean"]).mean()
@@ -217,11 +251,11 @@ def test_a_screen_that_contradicts_the_paper_agrees_nowhere(scored, pairs):
         pearson=-scored["pearson"], gap=1 + scored["gap"], mse=-scored["mse"], mae=-scored["mae"]
     )
     far = pairs.assign(pearson=np.where(pairs["neighbour"], -1.0, pairs["pearson"]))
-    found = findings.compared(upside_down, far).set_index("measured")["agrees"]
+    found = findings.comparison(upside_down, far).set_index("measured")["agrees"]
     for measured in (
         "gain of the union over the training mean",
         "gap to the ceiling, best 60 % of genes",
         "Pearson delta against magnitude, Spearman",
-        "correlation with neighbours less that with all",
+        "correlation with neighbours minus that with all",
     ):
         assert found[measured] == "0 of 2"

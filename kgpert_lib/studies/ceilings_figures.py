@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from kgpert_lib.studies.graph_neighbours_figures import draw_gains
 from kgpert_lib.studies.style import BLUE, GREEN, GREY, LABELS, ORANGE, finished, line_name
 
 PART_COLOURS = (BLUE, ORANGE, "#b2182b")
@@ -40,50 +41,33 @@ class Panel(NamedTuple):
     rows: pd.DataFrame
 
 
-def scores_under_ceiling(summary: pd.DataFrame, ceilings: pd.DataFrame, reference: str = "training mean") -> Figure:
-    """Mean Pearson delta of every predictor with its interval, and the mean ceiling as a band (Figure 3).
+def gains_under_ceiling(gains: pd.DataFrame, room: pd.DataFrame) -> Figure:
+    """Paired gain of every predictor over the training mean, and how far the ceiling is above that mean (Figure 3).
 
-    `summary` is `tables.scores`, `ceilings` `dense_studies.ceilings`. Dashed: the reference; grey: not above it.
+    `gains` is `graph_neighbours.gains`, `room` the `ceilings` of the training mean: its gap. All panels have one range.
     """
-    figure, panels = _grid(summary, 0.36 * summary["predictor"].nunique() + 1.1, sharey=True)
-    tops = ceilings.set_index(["atlas", "line"])
+    figure, panels = _grid(gains, 0.36 * gains["predictor"].nunique() + 1.1, sharex=True, sharey=True)
+    tops = room.set_index(["atlas", "line"])
     for axis, title, part in panels:
         top = tops.loc[(part["atlas"].iloc[0], part["line"].iloc[0])]
-        axis.axvspan(top["ceiling_low"], top["ceiling_high"], color=ORANGE, alpha=0.2, linewidth=0)
-        axis.axvline(top["ceiling"], color=ORANGE, linewidth=1.5)
-        base = part.loc[part["predictor"] == reference, "pearson"].iloc[0]
-        axis.axvline(base, color=GREY, linestyle="--", linewidth=1)
-        rows = np.arange(len(part))[::-1]
-        for row, item in zip(rows, part.to_dict("records"), strict=True):
-            colour = GREY if item["pearson_low"] <= base else BLUE
-            axis.plot([item["pearson_low"], item["pearson_high"]], [row, row], color=colour, linewidth=2)
-            axis.plot(item["pearson"], row, "o", color=colour, markersize=5)
-            axis.annotate(
-                f"{item['pearson']:.3f}",
-                (item["pearson"], row),
-                (0, 5),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-            )
-        axis.set_yticks(rows, part["predictor"])
-        axis.set_ylim(-0.6, len(part) - 0.3)
-        axis.set_title(f"{title} (n = {part['n'].iloc[0]}), ceiling {top['ceiling']:.3f}")
-        axis.set_xlabel("Pearson delta, mean and 95 % interval")
-        axis.xaxis.set_major_locator(MaxNLocator(5))
-    return finished(figure, summary)
+        axis.axvspan(top["gap_low"], top["gap_high"], color=ORANGE, alpha=0.2, linewidth=0)
+        axis.axvline(top["gap"], color=ORANGE, linewidth=1.5)
+        draw_gains(axis, part)
+        axis.set_title(f"{title} (n = {part['n'].iloc[0]}), ceiling {top['gap']:+.3f}")
+        axis.set_xlabel("gain over the training mean")
+    return finished(figure, gains)
 
 
 def gap_by_quantile(parts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
     """Gap to the ceiling of every test gene, sorted, with the share of the shortfall of each part (Figure 4 i).
 
-    `parts` is `dense_studies.in_parts`, `shares` `dense_studies.gap_shares`.
+    `parts` is `ceilings.parts`, `shares` `ceilings.gap_shares`.
     """
     figure, panels = _grid(parts, 3.0, sharey=True)
     for axis, title, own in panels:
-        chosen = shares[(shares["atlas"] == own["atlas"].iloc[0]) & (shares["line"] == own["line"].iloc[0])]
+        own_shares = shares[(shares["atlas"] == own["atlas"].iloc[0]) & (shares["line"] == own["line"].iloc[0])]
         axis.axhline(0, color="black", linewidth=1)
-        for colour, item in zip(PART_COLOURS, chosen.to_dict("records"), strict=True):
+        for colour, item in zip(PART_COLOURS, own_shares.to_dict("records"), strict=True):
             rows = own[own["part"] == item["part"]]
             axis.bar(rows["quantile"], rows["gap"], width=1 / len(own), color=colour, linewidth=0)
             axis.annotate(
@@ -100,14 +84,14 @@ def gap_by_quantile(parts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
         axis.xaxis.set_major_formatter(PercentFormatter(1))
         axis.set_title(f"{title} (n = {len(own)})")
         axis.set_xlabel("test genes, smallest gap to largest")
-    panels[0].axis.set_ylabel("ceiling less Pearson delta")
+    panels[0].axis.set_ylabel("ceiling minus Pearson delta")
     return finished(figure, parts)
 
 
 def part_traits(parts: pd.DataFrame) -> Figure:
     """Magnitude, unlikeness to controls and neighbours of well and poorly predicted genes (Figures 4 ii and 11).
 
-    `parts` is `dense_studies.in_parts` by error. Boxes: median and quartiles, whiskers to 1.5 times their distance.
+    `parts` is `ceilings.parts` by error. Boxes: median and quartiles, whiskers to 1.5 times their distance.
     """
     lines = list(parts.groupby(["atlas", "line"], sort=False))
     labels = {"magnitude": "delta magnitude (rms)", "unlike": "1 - control-likeness", "n_neighbours": "neighbours"}
@@ -115,10 +99,10 @@ def part_traits(parts: pd.DataFrame) -> Figure:
         len(lines), len(labels), figsize=(9.2, 2.1 * len(lines) + 0.4), sharex="col", squeeze=False
     )
     for row, (_, own) in zip(axes, lines, strict=True):
-        shown = own.assign(unlike=1 - own["control_likeness"])
+        values = own.assign(unlike=1 - own["control_likeness"])
         for axis, (trait, label) in zip(row, labels.items(), strict=True):
             style = {"palette": list(PART_COLOURS), "legend": False, "fliersize": 2, "log_scale": trait in LOG_TICKS}
-            sns.boxplot(shown, x=trait, y="part", hue="part", ax=axis, **style)
+            sns.boxplot(values, x=trait, y="part", hue="part", ax=axis, **style)
             axis.set(xlabel=label, ylabel="")
             _log_ticks(axis, trait)
             axis.label_outer()
@@ -132,7 +116,7 @@ def part_traits(parts: pd.DataFrame) -> Figure:
 def neighbour_correlations(pairs: pd.DataFrame) -> Figure:
     """Distribution of a test gene's correlation with all training genes and with its neighbours (Figure 4 iii).
 
-    `pairs` is `dense_studies.neighbour_correlations`. Marks: the mean over test genes of the best of each.
+    `pairs` is `ceilings.neighbour_correlations`. Marks: the mean over test genes of the best of each.
     """
     figure, panels = _grid(pairs, 3.0, sharey=True, sharex=True)
     bins = np.linspace(np.floor(10 * pairs["pearson"].min()) / 10, 1, 45).tolist()
@@ -154,7 +138,7 @@ def neighbour_correlations(pairs: pd.DataFrame) -> Figure:
 def score_correlations(table: pd.DataFrame) -> Figure:
     """Spearman correlation of each score with magnitude and control-likeness, with intervals (Appendix B.2).
 
-    `table` is `dense_studies.score_correlations`.
+    `table` is `ceilings.score_correlations`.
     """
     figure, panels = _grid(table, 2.4, sharey=True, sharex=True)
     for axis, title, own in panels:
@@ -175,12 +159,12 @@ def score_correlations(table: pd.DataFrame) -> Figure:
 
 
 def scores_against_trait(table: pd.DataFrame, trait: str, predictor: str, scores: Sequence[str]) -> Figure:
-    """Every test gene's scores against a trait, a row a score, a column a line (Appendix B.2).
+    """Every test gene's scores against a trait, one row per score, one column per line (Appendix B.2).
 
-    `table` is `dense_studies.evaluated`; the magnitude is drawn on a logarithmic axis.
+    `table` is `ceilings.scores`; the magnitude is drawn on a logarithmic axis.
     """
-    chosen = table[table["predictor"] == predictor]
-    lines = list(chosen.groupby(["atlas", "line"], sort=False))
+    rows = table[table["predictor"] == predictor]
+    lines = list(rows.groupby(["atlas", "line"], sort=False))
     figure, axes = plt.subplots(
         len(scores), len(lines), figsize=(2.4 * len(lines), 2 * len(scores) + 0.6), sharex="col", squeeze=False
     )
@@ -197,15 +181,15 @@ def scores_against_trait(table: pd.DataFrame, trait: str, predictor: str, scores
         axis.set_title(f"{line_name(own['line'].iloc[0])} (n = {len(own)})")
     for axis in axes[-1]:
         axis.set_xlabel(TRAIT_LABELS[trait], fontsize=9)
-    return finished(figure, chosen)
+    return finished(figure, rows)
 
 
-def correction_bias(calibrated: pd.DataFrame, atlas: str = "simulated (simulated)") -> Figure:
-    """Bias of each correction of the split-half correlation by cells a perturbation, against truth and replicate.
+def correction_bias(calibration: pd.DataFrame) -> Figure:
+    """Bias of each correction of the split-half correlation by cells per perturbation, against truth and replicate.
 
-    `calibrated` is `reproducibility.calibrate`; a row of panels a line.
+    `calibration` is `ceiling.calibrate`; one row of panels per line.
     """
-    binned = calibrated[calibrated["cells"] != "all"]
+    binned = calibration[calibration["cells"] != "all"]
     lines = list(dict.fromkeys(binned["line"]))
     figure, axes = plt.subplots(
         len(lines), 2, figsize=(9.2, 2.7 * len(lines) + 0.7), sharex=True, sharey=True, squeeze=False
@@ -221,12 +205,12 @@ def correction_bias(calibrated: pd.DataFrame, atlas: str = "simulated (simulated
                 axis.fill_between(x, part["low"], part["high"], color=colour, alpha=0.2, linewidth=0)
             axis.set_xticks(x, part["cells"])
             axis.set_title(f"{line_name(line)}, {TARGET_LABELS[target]}")
-        row[0].set_ylabel("corrected less target")
+        row[0].set_ylabel("corrected minus target")
     for axis in axes[-1]:
         axis.set_xlabel("cells with the perturbation")
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="lower right", ncols=len(CORRECTION_COLOURS), bbox_to_anchor=(1, -0.01), fontsize=8.5)
-    return finished(figure, binned.assign(atlas=atlas))
+    return finished(figure, binned.assign(atlas="simulated"))
 
 
 def _log_ticks(axis: Axes, trait: str) -> None:
