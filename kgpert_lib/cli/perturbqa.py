@@ -159,15 +159,15 @@ def _sentence(answer: Answer) -> str:
 
 def _reasons(answer: Answer) -> str:
     """What decided, who voted, and how far to trust it."""
-    names = {"de": "change", "dir": "direction"}
+    names = {"de": "change", "dir": "a rise"}
     lines = []
     for task, parts in answer.parts.items():
         terms = ", ".join(f"{part} {value:+.3f}" for part, value in parts.items())
         most = f"; most from {answer.decided_by[task]}" if answer.decided_by[task] else ""
-        lines.append(f"Evidence on {names[task]}, added to the base rate: {terms}{most}.")
+        lines.append(f"Base rate of {names[task]} {answer.base_rate[task]:.2f}; evidence: {terms}{most}.")
     lines.append(f"Voting lines: {', '.join(answer.voting_lines)}.")
     lines += [
-        f"Trust: votes on the {names[task]} of genes after knocking down {answer.perturbation} give the measured "
+        f"Trust: votes on {names[task]} after knocking down {answer.perturbation} give the measured "
         f"answer an expected probability of {value['expected']:.2f} [{value['low']:.2f}, {value['high']:.2f}], "
         "on average over its questions (80 % interval, from its neighbourhood)."
         for task, value in answer.trust.items()

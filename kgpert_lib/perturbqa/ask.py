@@ -44,6 +44,7 @@ class Answer:
     trust : by task, expected probability that the votes give the measured answer of the perturbed gene's questions,
         with its 80 % interval (`trust.trust_in_votes`); a task is missing where the line has too few training
         perturbations.
+    base_rate : by task, the readout gene's share of label 1 among training perturbations.
     parts : by task, the evidence of each part of the rule (`contributions.Contributions`); their sum moves the base
         rate.
     decided_by : by task, the part with the most evidence; None where there is none.
@@ -64,6 +65,7 @@ class Answer:
     measured: int | None
     note: str
     trust: dict[str, dict[str, float]]
+    base_rate: dict[str, float]
     parts: dict[str, dict[Part, float]]
     decided_by: dict[str, Part | None]
     voting_lines: list[str]
@@ -147,6 +149,7 @@ class Asker:
             measured=measured,
             note=self._note(gene, target, status, measured),
             trust={task: trust.expect([gene]).first() for task, trust in self._trusts.items()},
+            base_rate={task: float(voter.base[column]) for task, voter in self.voters.items()},
             parts={task: item.parts for task, item in made_of.items()},
             decided_by={task: item.largest for task, item in made_of.items()},
             voting_lines=self.voting_lines,

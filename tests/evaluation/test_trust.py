@@ -80,7 +80,7 @@ def test_learnt_trust_is_kept_by_content(tmp_path, monkeypatch):
     stored.write_bytes(stored.read_bytes()[:100])
     np.testing.assert_array_equal(Trust.fit(view, predictor()).expect(names), first.expect(names))
     Trust.fit(view, predictor(), level=0.5)
-    Trust.fit(view, NeighbourPredictor(GraphNeighbourhood(knowledge().graphs, 3)))
+    Trust.fit(view, NeighbourPredictor(GraphNeighbourhood(affinity().graphs, 3)))
     other = screen(seed=1).view("k562")
     assert (Trust.fit(other, predictor()).coefficients != first.coefficients).any()
     assert len(list((tmp_path / "trust").glob("*.npz"))) == 4
@@ -88,7 +88,7 @@ def test_learnt_trust_is_kept_by_content(tmp_path, monkeypatch):
 
 def test_trust_of_a_filled_predictor_describes_what_it_predicts():
     atlas = screen()
-    near = GraphNeighbourhood(knowledge().graphs)
+    near = GraphNeighbourhood(affinity().graphs)
     filled = NeighbourPredictor(near, 1.0, "lowrank", rank=4)
     view, names = atlas.view("k562"), atlas["k562"].names("test")
     assert (Trust.fit(view, filled).expect(names).expected != Trust.fit(view, predictor()).expect(names).expected).any()

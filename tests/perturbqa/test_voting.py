@@ -19,8 +19,8 @@ def test_questions_are_the_tested_pairs_with_signed_labels():
     de, direction = ask_all(line, "de"), ask_all(line, "dir")
     test = line.delta[line.split == "test"]
     itself = own_readout(line.perturbations[line.split == "test"], line.genes)
-    assert len(de) + de.mquestions == (~np.isnan(test)).sum()
-    assert de.mquestions == (~np.isnan(test) & itself).sum() > 0
+    assert len(de) + de.masked == (~np.isnan(test)).sum()
+    assert de.masked == (~np.isnan(test) & itself).sum() > 0
     assert not (de.perturbation == de.readout).any()
     called = de.label == 1
     assert set(zip(direction.perturbation, direction.readout, strict=True)) == set(
