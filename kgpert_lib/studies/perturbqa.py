@@ -89,7 +89,8 @@ def steps(scores: Sequence[RuleScores], split: Split) -> pd.DataFrame:
 def splits_compared(scores: Sequence[RuleScores]) -> pd.DataFrame:
     """What the votes of other lines add to ``smoothed`` under both splits, one row per line, task and split."""
     both = pd.concat([steps(scores, "strict"), steps(scores, "per-line")], ignore_index=True)
-    return both[both["from and to"] == "smoothed to lines"].drop(columns="from and to").reset_index(drop=True)
+    table = both[both["from and to"] == "smoothed to lines"].drop(columns="from and to")
+    return table.sort_values(["line", "task"], kind="stable", ignore_index=True)
 
 
 def settings(split: Split) -> pd.DataFrame:

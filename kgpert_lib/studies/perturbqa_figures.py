@@ -94,7 +94,8 @@ def trust(table: pd.DataFrame, note: str, score: str = "Pearson delta") -> Figur
 
 
 def _grid(lines: Sequence[str] | np.ndarray, height: float) -> tuple[Figure, np.ndarray]:
-    return plt.subplots(len(lines), 2, figsize=(9.2, height * len(lines)), squeeze=False)
+    # one range per task, so that equal gains look equal in every line
+    return plt.subplots(len(lines), 2, figsize=(9.2, height * len(lines)), sharex="col", squeeze=False)
 
 
 def _noted(figure: Figure, note: str) -> Figure:

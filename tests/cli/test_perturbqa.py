@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -50,7 +51,10 @@ def test_the_answer_is_a_sentence_that_says_what_decided_and_who_voted(kgpert, m
     text = " ".join(out.split())
     assert code == 0
     assert "Knocking down INTS9 in k562 raises DDIT3 with probability" in text
-    assert "most from other readouts" in text
+    for terms, most in re.findall(r"evidence: (.*?); most from ([a-z ]+)\.", text):
+        sizes = {name: abs(float(size)) for name, size in re.findall(r"([a-z ]+) ([+-]\d\.\d+)", terms)}
+        assert sizes[f" {most}" if f" {most}" in sizes else most] == max(sizes.values())
+    assert text.count("most from") == 2
     assert "Voting lines: k562, " in text
     assert "No neighbour of INTS9 measured DDIT3" in text or "Neighbours that measured DDIT3" in text
 
