@@ -1,8 +1,8 @@
-"""What one vote is made of: the share of each neighbour that measured the readout gene, and of every other part (ours).
+"""The parts of one vote: the share of each neighbour that measured the readout gene, and of every other part (ours).
 
 A rule's evidence is a sum. A training perturbation that measured the readout gene adds its residual from the base
 rate times its share; the base rate's weight, neighbours' other readout genes and other lines take the rest of the
-shares. So the shown shares give the vote back:
+shares. So shares and parts give the evidence back:
 
     evidence = sum over neighbours of share * residual  +  other readouts + other lines + completion + level
 """
