@@ -6,7 +6,7 @@ reach on the same perturbation within one cell line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
@@ -58,26 +58,6 @@ def percentile_interval(drawn: ArrayLike, level: float = 0.95) -> tuple[float, f
     """
     low, high = np.quantile(np.asarray(drawn, dtype=np.float64), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def summarise(
-    scores: pd.DataFrame, by: Sequence[str], value: str, n: int = 10_000, level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
-    """Mean of the column `value` within each group of `by`, with standard error and bootstrap interval.
-
-    Returns the columns of `by`, then ``mean``, ``se``, ``low``, ``high`` and ``n`` (scores that are not NaN), one
-    group a row in order of first appearance.
-    """
-    by = list(by)
-    if absent := [column for column in (*by, value) if column not in scores]:
-        raise InputError(f"The scores have no column {absent[0]!r}; they have {', '.join(map(str, scores.columns))}.")
-    rows = []
-    for key, group in scores.groupby(by, sort=False, dropna=False, observed=True):
-        x = group[value].dropna().to_numpy(np.float64)
-        error = float(x.std(ddof=1) / np.sqrt(x.size)) if x.size > 1 else np.nan
-        interval = bootstrap_mean(x, n, level, seed) if x.size else Interval(np.nan, np.nan, np.nan)
-        rows.append((*key, interval.mean, error, interval.low, interval.high, x.size))
-    return pd.DataFrame(rows, columns=[*by, "mean", "se", "low", "high", "n"])
 
 
 def paired_wilcoxon(

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import bootstrap, wilcoxon
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.metrics.stats import bootstrap_mean, paired_wilcoxon, summarise
+from kgpert_lib.metrics.stats import bootstrap_mean, paired_wilcoxon
 
 
 def test_interval_is_scipys_bca_and_the_same_on_every_run():
@@ -37,24 +37,6 @@ def test_degenerate_samples():
         bootstrap_mean([np.nan])
     with pytest.raises(InputError, match="infinite"):
         bootstrap_mean([1.0, np.inf])
-
-
-def test_summary_of_each_group():
-    rng = np.random.default_rng(2)
-    scores = pd.DataFrame(
-        {"line": np.repeat(["rpe1", "k562"], 30), "method": ["a", "b"] * 30, "pearson": rng.normal(size=60)}
-    )
-    scores.loc[0, "pearson"] = np.nan
-    table = summarise(scores, ["line", "method"], "pearson", n=500)
-    assert list(table["line"]) == ["rpe1", "rpe1", "k562", "k562"]
-    assert list(table["n"]) == [14, 15, 15, 15]
-    for row in table.itertuples():
-        x = scores.query("line == @row.line and method == @row.method")["pearson"].dropna()
-        assert row.mean == pytest.approx(x.mean())
-        assert row.se == pytest.approx(x.sem())
-        assert row.low < row.mean < row.high
-    with pytest.raises(InputError, match="no column 'mse'"):
-        summarise(scores, ["line"], "mse")
 
 
 def test_paired_tests_are_scipys_with_holm():
