@@ -85,8 +85,6 @@ PriorOption = Annotated[
 ]
 SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(help=_SPLIT_HELP)]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of random cuts and of the bootstrap.")]
-TableOption = Annotated[Path | None, typer.Option("--table", help="Csv table to read.")]
-OutputOption = Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 

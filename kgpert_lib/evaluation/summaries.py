@@ -56,8 +56,11 @@ def paired_tests(evaluated: pd.DataFrame, reference: str, seed: int = 0) -> pd.D
     return table[keep]
 
 
-def formatted(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
-    """The table as text: every ``x, x_low, x_high`` becomes one column ``x [95 %]``, p values two digits."""
+def formatted(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as text: every ``x, x_low, x_high`` becomes one column ``x [95 %]``.
+
+    Numbers have three decimals, p values two digits.
+    """
     text = pd.DataFrame(index=table.index)
     for column in table.columns:
         stem = "mean_difference" if column in ("low", "high") else column.removesuffix("_low").removesuffix("_high")
@@ -66,13 +69,11 @@ def formatted(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
         cells = table[column]
         low, high = _bounds(table, column)
         if low is not None and high is not None:
-            text[f"{column} [95 %]"] = [
-                f"{m:.{digits}f} [{a:.{digits}f}, {b:.{digits}f}]" for m, a, b in zip(cells, low, high, strict=True)
-            ]
+            text[f"{column} [95 %]"] = [f"{m:.3f} [{a:.3f}, {b:.3f}]" for m, a, b in zip(cells, low, high, strict=True)]
         elif column in ("p", "p_holm"):
             text[column] = [f"{p:.1e}" if p < 1e-3 else f"{p:.2g}" for p in cells]
         elif pd.api.types.is_float_dtype(cells):
-            text[column] = [f"{x:.{digits}f}" for x in cells]
+            text[column] = [f"{x:.3f}" for x in cells]
         else:
             text[column] = cells.astype(str)
     return text
