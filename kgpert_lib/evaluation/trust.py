@@ -73,7 +73,7 @@ def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
     member = near.weights.astype(bool).astype(np.float32)
     size = np.asarray(member.sum(axis=1)).ravel()
     edges = [np.asarray(m.sum(axis=1)).ravel() for m in near.by_graph.values()]
-    given = [np.diff(m.indptr) for m in near.by_graph.values()]
+    counts = [np.diff(m.indptr) for m in near.by_graph.values()]
     together = np.abs(member @ line.filled).sum(axis=1)
     apart = (member @ np.abs(line.filled)).sum(axis=1)
     count = (member @ line.measured.astype(np.float32)).mean(axis=1)
@@ -82,7 +82,7 @@ def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
         {
             "neighbours": np.log1p(size),
             "support": np.log1p(np.sum(edges, axis=0)),
-            "graphs": np.sum(given, axis=0) / np.maximum(size, 1),
+            "graphs": np.sum(counts, axis=0) / np.maximum(size, 1),
             "agreement": np.divide(together, apart, out=np.zeros_like(apart), where=apart > 0),
             "measured": np.log1p(count),
             "spread": predictions.delta.std(axis=1),
@@ -101,9 +101,9 @@ def out_of_fold(view: TrainingView, predictor: Predictor, k: int = PREDICTION_FO
     fold = folds(len(line.perturbations), min(k, len(line.perturbations)), seed)
     tables = []
     for f in np.unique(fold):
-        held = [str(p) for p in line.perturbations[fold == f]]
-        rest = view.without(held)
-        predictions = predictor.predict(rest, held)
+        names = [str(p) for p in line.perturbations[fold == f]]
+        rest = view.without(names)
+        predictions = predictor.predict(rest, names)
         score = deltas.pearson_delta(predictions.delta, line.delta[fold == f])
         tables.append(describe(rest, predictions).assign(score=score))
     return pd.concat(tables).reindex(pd.Index(line.perturbations, name="perturbation"))

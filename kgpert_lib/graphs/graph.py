@@ -23,7 +23,7 @@ class KnowledgeGraph:
     symbols : (v,) gene symbols, unique and sorted.
     adjacency : (v, v) CSR float32, symmetric, no diagonal, every stored weight positive and finite.
     weighted : False when the source has no weights (all stored weights are 1); a neighbourhood above
-        the limit is then cut at random with a seed instead of by weight (SPEC section 5).
+        the limit is then cut at random with a seed instead of by weight (paper, section 4.1).
     """
 
     name: str

@@ -114,7 +114,7 @@ def retrieval(
     in_block = bool(present.all()) and not np.isnan(r).any()
     level = np.empty(len(p)) if in_block else _correlate_rows(p, t)[0]
     tie = 0.5 if ties == "half" else 1.0
-    won = np.zeros(len(p))
+    wins = np.zeros(len(p))
     for rows, columns, block in _correlation_blocks(p, r):
         inside = np.flatnonzero((mine[rows] >= columns.start) & (mine[rows] < columns.stop))
         its = mine[rows][inside] - columns.start
@@ -123,8 +123,8 @@ def retrieval(
         block[inside, its] = level[rows][inside]
         low, high = ((level[rows] + side * TIE).astype(block.dtype)[:, None] for side in (-1, 1))
         tied = np.count_nonzero((block >= low) & (block <= high), axis=1)
-        won[rows] += np.count_nonzero(block < low, axis=1) + tie * tied
-    return (won - 0.5 * left_out) / against
+        wins[rows] += np.count_nonzero(block < low, axis=1) + tie * tied
+    return (wins - 0.5 * left_out) / against
 
 
 def score(
@@ -219,7 +219,7 @@ def _chunks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-def _tamed(x: Vector) -> NDArray[np.int32]:
+def _scale_rows(x: Vector) -> NDArray[np.int32]:
     """Bring rows of float64 `x`, in place, near 1 where squares of their entries could overflow or vanish.
 
     Returns the (n,) powers of two that were taken out, mostly 0; dividing by a power of two rounds nothing.
@@ -244,7 +244,7 @@ def _unit_rows(
     if measured is not None:
         count = np.count_nonzero(measured, axis=1)
         x[~measured] = 0.0
-    removed = np.ldexp(removed, -_tamed(x))
+    removed = np.ldexp(removed, -_scale_rows(x))
     mean = x.sum(axis=1) / count
     x -= mean[:, None]
     if measured is not None:
@@ -280,7 +280,7 @@ def _correlate_rows(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> 
 def _root_mean_square(values: Matrix, measured: NDArray[np.bool_]) -> Vector:
     """(n,) root mean square of `values` (m,) over the entries that each row of `measured` (n, m) has."""
     row = values.astype(np.float64)[None]
-    exponent = _tamed(row)
+    exponent = _scale_rows(row)
     square = np.broadcast_to(np.square(row), measured.shape)
     return np.ldexp(np.sqrt(np.mean(square, axis=1, where=measured)), exponent)
 
@@ -326,7 +326,7 @@ def _masked_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
         mask = measured.astype(np.float64)
         for rows in _chunks(len(pred), ROWS):
             p = pred[rows].astype(np.float64)
-            _tamed(p)
+            _scale_rows(p)
             offset = p.mean(axis=1, keepdims=True)
             p -= offset
             total, squares = p @ mask.T, np.square(p) @ mask.T

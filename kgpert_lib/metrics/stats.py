@@ -45,16 +45,16 @@ def bootstrap_mean(values: ArrayLike, n: int = 10_000, level: float = 0.95, seed
     if np.ptp(x) <= 1e-12 * np.abs(x).max():
         return Interval(mean, mean, mean)
     batch = max(1, BATCH // x.size)
-    drawn = bootstrap((x,), np.mean, n_resamples=n, confidence_level=level, method="BCa", batch=batch, rng=seed)
-    return Interval(mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+    result = bootstrap((x,), np.mean, n_resamples=n, confidence_level=level, method="BCa", batch=batch, rng=seed)
+    return Interval(mean, float(result.confidence_interval.low), float(result.confidence_interval.high))
 
 
-def percentile_interval(drawn: ArrayLike) -> tuple[float, float]:
+def percentile_interval(values: ArrayLike) -> tuple[float, float]:
     """The percentile bootstrap interval: the ends between which 95 % of the resampled values lie.
 
     For statistics that BCa would take too long for, such as rank correlations and differences of means by group.
     """
-    low, high = np.quantile(np.asarray(drawn, dtype=np.float64), [0.025, 0.975])
+    low, high = np.quantile(np.asarray(values, dtype=np.float64), [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -63,12 +63,12 @@ class Neighbourhoods:
         row = int(np.flatnonzero(self.perturbations == perturbation)[0])
         weights = self.weights[[row]]
         total = float(weights.sum())
-        given = {name: dict(zip(m[[row]].indices, m[[row]].data, strict=True)) for name, m in self.by_graph.items()}
+        edges = {name: dict(zip(m[[row]].indices, m[[row]].data, strict=True)) for name, m in self.by_graph.items()}
         members = [
             Neighbour(
                 str(self.training[j]),
                 float(w) / total,
-                {name: float(cells[j]) for name, cells in given.items() if j in cells},
+                {name: float(cells[j]) for name, cells in edges.items() if j in cells},
             )
             for j, w in zip(weights.indices, weights.data, strict=True)
         ]
@@ -333,10 +333,10 @@ def _strongest(edges: _Edges, graph: KnowledgeGraph, limit: int | None, seed: in
     row = crowded.row[order]
     start = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
     rank = np.arange(len(row)) - np.repeat(start, np.diff(np.r_[start, len(row)]))
-    kept = np.zeros(len(row), bool)
-    kept[order[rank < limit]] = True
+    within_limit = np.zeros(len(row), bool)
+    within_limit[order[rank < limit]] = True
     which = ~large
-    which[large] = kept
+    which[large] = within_limit
     return edges.keep(which)
 
 

@@ -82,7 +82,7 @@ def test_a_row_has_no_part_in_the_fold_that_holds_it(p, seed):
     delta[p] = np.random.default_rng(seed).normal(size=delta.shape[1])
     name = line.perturbations[p]
     before, after = (
-        next(h for h in out_of_fold(which, ties, rank=4, k=3) if name in h.held)
+        next(h for h in out_of_fold(which, ties, rank=4, k=3) if name in h.perturbations)
         for which in (line, replace(line, delta=delta))
     )
     assert name not in before.line.index
