@@ -1,5 +1,6 @@
 """Small random atlases and graphs for tests: real shapes, made-up numbers."""
 
+import networkx as nx
 import numpy as np
 import scipy.sparse as sp
 
@@ -41,3 +42,15 @@ def affinity(annotations: dict[str, list[float]], *walks: KnowledgeGraph) -> Aff
     genes = np.array(sorted(annotations), dtype=str)
     rows = np.array([annotations[g] for g in genes], np.float32) if annotations else np.zeros((0, 0), np.float32)
     return Affinity(genes, sp.csr_matrix(rows), walks, walks)
+
+
+def to_networkx(graph: KnowledgeGraph) -> nx.Graph:
+    """The graph in networkx, as a reference for its properties."""
+    edges = sp.triu(graph.adjacency).tocoo()
+    out = nx.Graph()
+    out.add_nodes_from(map(str, graph.symbols))
+    out.add_weighted_edges_from(
+        (str(graph.symbols[i]), str(graph.symbols[j]), float(w))
+        for i, j, w in zip(edges.row, edges.col, edges.data, strict=True)
+    )
+    return out

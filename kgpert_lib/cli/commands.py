@@ -44,8 +44,8 @@ def _typer(text: str, **options: Any) -> typer.Typer:
     )
 
 
-def _print_version(given: bool) -> None:
-    if given:
+def _print_version(value: bool) -> None:
+    if value:
         terminal.out.print(f"kgpert {__version__}")
         raise typer.Exit()
 

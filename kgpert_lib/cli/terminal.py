@@ -85,20 +85,18 @@ PriorOption = Annotated[
 ]
 SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(help=_SPLIT_HELP)]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of random cuts and of the bootstrap.")]
-TableOption = Annotated[Path | None, typer.Option("--table", help="Csv table to read.")]
-OutputOption = Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
-def spelt_in(lines: Mapping[str, Any], given: str) -> str:
-    """The name in `lines` that `given` is in another case; `given` itself where none is (the atlas then says so)."""
-    return next((name for name in lines if name.casefold() == given.casefold()), given)
+def spelt_in(lines: Mapping[str, Any], line: str) -> str:
+    """The name in `lines` that equals `line` but for case; `line` itself where none does (the atlas then says so)."""
+    return next((name for name in lines if name.casefold() == line.casefold()), line)
 
 
-def selected(given: Sequence[str] | None) -> list[str] | None:
+def selected(names: Sequence[str] | None) -> list[str] | None:
     """The cell lines to load; None, which loads all, for none given and for ``all``."""
-    return None if not given or any(name.lower() == "all" for name in given) else list(given)
+    return None if not names or any(name.lower() == "all" for name in names) else list(names)
 
 
 @contextmanager

@@ -19,8 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.metrics.stats import percentile_interval
-from kgpert_lib.screens.load import SPLITS
-from kgpert_lib.screens.screen import Screen, split_half
+from kgpert_lib.screens.screen import Screen
 
 if TYPE_CHECKING:
     from kgpert_lib.screens.simulated.simulation import Simulation
@@ -74,25 +73,22 @@ def ceiling(table: pd.DataFrame, correction: str = "sqrt") -> pd.DataFrame:
     return result.reset_index()
 
 
-def measure(simulation: Simulation, line: str, splits: int = SPLITS) -> pd.DataFrame:
+def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: NDArray[np.float32]) -> pd.DataFrame:
     """What a simulation knows about each perturbation of a line, one row each.
 
-    Columns ``line``, ``perturbation``, ``n_cells``, a column for each correction (mean over splits),
-    ``shared`` (uncorrected, controls not split), ``truth`` (correlation of the noise-free with the observed delta)
-    and ``replicate`` (correlation of two independent full experiments).
-    """
-    bulk = simulation.bulk(line, splits=splits)
-    halves = split_half(bulk).assign(shared=split_half(bulk, "shared")["r"])
-    return compare(simulation, line, halves, bulk.deltas()[0])
+    Parameters
+    ----------
+    halves : `split_half` of the line.
+    observed : (n, m) deltas of the line over all cells.
 
-
-def compare(simulation: Simulation, line: str, halves: pd.DataFrame, observed: NDArray[np.float32]) -> pd.DataFrame:
-    """`measure` for split-half correlations and (n, m) deltas that are there already.
-
-    `halves` is `split_half` with the column ``shared`` besides: the correlation where controls are not split.
+    Returns
+    -------
+    Columns ``line``, ``perturbation``, ``n_cells``, a column for each correction (mean over splits), ``truth``
+    (correlation of the noise-free with the observed delta) and ``replicate`` (correlation of two independent full
+    experiments).
     """
     columns = {name: ceiling(halves, name)["ceiling"].to_numpy() for name in CORRECTIONS}
-    first = ceiling(halves.assign(r=halves["shared"]), "none")
+    first = ceiling(halves, "none")
     again = simulation.bulk(line, splits=0, replicate=1).deltas()[0]
     return pd.DataFrame(
         {
@@ -100,7 +96,6 @@ def compare(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
             "perturbation": first["perturbation"],
             "n_cells": first["n_cells"],
             **columns,
-            "shared": first["ceiling"],
             "truth": pearson_delta(simulation.truth[line], observed),
             "replicate": pearson_delta(again, observed),
         }
@@ -113,7 +108,7 @@ def measure_simulated(screens: Sequence[Screen]) -> pd.DataFrame:
     InputError where none of them is a simulation.
     """
     tables = [
-        compare(screen.simulation, name, screen.halves[screen.halves["line"] == name], line.delta)
+        measure(screen.simulation, name, screen.halves[screen.halves["line"] == name], line.delta)
         for screen in screens
         if screen.simulation is not None
         for name, line in screen.lines.items()
@@ -153,16 +148,3 @@ def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2
                     rows.append((line, cells, target, name, error.mean(), low, high, rmse, len(group)))
     columns = ["line", "cells", "target", "correction", "bias", "low", "high", "rmse", "n"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def shared_control_inflation(
-    measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2_000, seed: int = 0
-) -> pd.DataFrame:
-    """How much higher the uncorrected split-half correlation is when both halves use the same controls.
-
-    Columns ``line``, ``cells``, ``inflation`` (mean), ``low``, ``high`` (95 % bootstrap interval) and ``n``.
-    """
-    renamed = measured.assign(**dict.fromkeys(CORRECTIONS, measured["shared"]), replicate=measured["none"])
-    table = calibrate(renamed, bins, draws, seed)
-    chosen = table[(table["target"] == "replicate") & (table["correction"] == "none")]
-    return chosen.rename(columns={"bias": "inflation"})[["line", "cells", "inflation", "low", "high", "n"]]

@@ -131,7 +131,7 @@ def explain(
         neighbours=[] if near is None else near.of(gene),
         readout=readout,
         fallback=bool(predictions.fallback[0]),
-        score=_score(view, predictions.delta, measured) if gene in cells.index else None,
+        score=_score(view, predictions, measured) if gene in cells.index else None,
         expected=_expected(view, predictor, predictions) if trust else None,
     )
 
@@ -171,10 +171,8 @@ def _measured(cells: CellLine, gene: str) -> np.ndarray:
     return np.full(len(cells.genes), np.nan)
 
 
-def _score(view: TrainingView, delta: np.ndarray, measured: np.ndarray) -> dict[str, float]:
+def _score(view: TrainingView, predictions: Predictions, measured: np.ndarray) -> dict[str, float]:
+    """The scores of one prediction that a reader can use; a single gene has no retrieval."""
     truth = measured[None].astype(np.float32)
-    return {
-        "n_genes": int((~np.isnan(measured)).sum()),
-        "pearson": float(deltas.pearson_delta(delta, truth)[0]),
-        "centred_pearson": float(deltas.centred_pearson(delta, truth, view.target.mean)[0]),
-    }
+    scores = deltas.score(predictions.delta, truth, predictions.perturbations.tolist(), view.target.mean).iloc[0]
+    return {"n_genes": int(scores["n_genes"]), **{k: float(scores[k]) for k in ("pearson", "centred_pearson")}}

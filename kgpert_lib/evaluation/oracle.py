@@ -84,7 +84,7 @@ def greedy_set(
     if (inside & ~allowed).any():
         raise InputError("The start holds the target itself; leave it out.")
     at_start = float(gram.set_pearson([np.flatnonzero(inside)], target)[0])
-    return _climb(inside, allowed, at_start, flipped, moves, max_size, None)
+    return _greedy_search(inside, allowed, at_start, flipped, moves, max_size, None)
 
 
 def greedy_oracle(
@@ -100,7 +100,7 @@ def greedy_oracle(
     """Greedy search on deltas with gaps; uses the answer.
 
     The prediction of a set is ``(sum of measured deltas + prior * mean) / (number measured + prior)`` per gene, and
-    `mean` where that divides by 0 (DESIGN: gaps and priors); its score is Pearson over the measured genes of `truth`.
+    `mean` where that divides by 0 (as in `average`); its score is Pearson over the measured genes of `truth`.
 
     Parameters
     ----------
@@ -110,22 +110,22 @@ def greedy_oracle(
     start : rows to start from; the target's own row must not be among `values`.
     moves, max_steps : as in `greedy_set`; at most `max_steps` moves.
     """
-    v, known = np.asarray(values), np.asarray(measured, dtype=bool)
+    v, mask = np.asarray(values), np.asarray(measured, dtype=bool)
     y, shared = np.asarray(truth, dtype=np.float64), np.asarray(mean, dtype=np.float64)
-    if v.ndim != 2 or known.shape != v.shape or y.shape != v.shape[1:] or shared.shape != v.shape[1:]:
+    if v.ndim != 2 or mask.shape != v.shape or y.shape != v.shape[1:] or shared.shape != v.shape[1:]:
         raise InputError(
-            f"Values {v.shape}, measured {known.shape}, truth {y.shape} and mean {shared.shape} do not fit together."
+            f"Values {v.shape}, measured {mask.shape}, truth {y.shape} and mean {shared.shape} do not fit together."
         )
     if prior < 0 or not np.isfinite(prior):
         raise InputError(f"The prior strength is {prior}; it is a finite number of at least 0.")
     genes = ~np.isnan(y)
     if not genes.any():
         raise InputError("The target has no measured gene, so no set can be scored against it.")
-    known, y, shared = known[:, genes], y[genes], shared[genes]
-    v = np.where(known, v[:, genes], 0.0).astype(np.float64)
+    mask, y, shared = mask[:, genes], y[genes], shared[genes]
+    v = np.where(mask, v[:, genes], 0.0).astype(np.float64)
     goal = np.zeros_like(y) if undefined(y[None], y[None])[0] else (y - y.mean()) / np.linalg.norm(y - y.mean())
 
-    row, gene = np.nonzero(known)
+    row, gene = np.nonzero(mask)
     value = v[row, gene]
 
     def predict(total: Vector, count: NDArray[Any], fallback: Vector) -> Vector:
@@ -133,7 +133,7 @@ def greedy_oracle(
         return np.where(weight > 0, (total + prior * fallback) / np.where(weight > 0, weight, 1.0), fallback)
 
     def flipped(inside: NDArray[np.bool_]) -> Vector:
-        total, count = v[inside].sum(axis=0), known[inside].sum(axis=0)
+        total, count = v[inside].sum(axis=0), mask[inside].sum(axis=0)
         pred = predict(total, count, shared)
         sign = np.where(inside[row], -1.0, 1.0)
         change = predict(total[gene] + sign * value, count[gene] + sign, shared[gene]) - pred[gene]
@@ -147,9 +147,9 @@ def greedy_oracle(
         return correlation(centred @ goal + by_row(change * goal[gene]), square, size, CONSTANT**2)
 
     inside = _members(start, len(v))
-    first = predict(v[inside].sum(axis=0), known[inside].sum(axis=0), shared)
+    first = predict(v[inside].sum(axis=0), mask[inside].sum(axis=0), shared)
     at_start = float(pearson_delta(first[None], y[None])[0])
-    return _climb(inside, np.ones(len(v), bool), at_start, flipped, moves, None, max_steps)
+    return _greedy_search(inside, np.ones(len(v), bool), at_start, flipped, moves, None, max_steps)
 
 
 def greedy_oracles(
@@ -171,12 +171,12 @@ def greedy_oracles(
             f"{line.name}: measured deltas of shape {rows.shape} and {len(starts)} starts do not fit "
             f"{len(line.genes)} readout genes; give one row and one start a perturbation."
         )
-    found = []
+    searches = []
     for y, start in zip(rows, starts, strict=True):
         genes = ~np.isnan(y)
         values, measured = line.filled[:, genes], line.measured[:, genes]
-        found.append(greedy_oracle(values, measured, y[genes], line.mean[genes], prior, start, moves, max_steps))
-    return found
+        searches.append(greedy_oracle(values, measured, y[genes], line.mean[genes], prior, start, moves, max_steps))
+    return searches
 
 
 def _members(start: ArrayLike, size: int) -> NDArray[np.bool_]:
@@ -188,7 +188,7 @@ def _members(start: ArrayLike, size: int) -> NDArray[np.bool_]:
     return inside
 
 
-def _climb(
+def _greedy_search(
     inside: NDArray[np.bool_],
     allowed: NDArray[np.bool_],
     start: float,
@@ -201,8 +201,8 @@ def _climb(
     if moves not in ("add", "remove", "both"):
         raise InputError(f"Unknown moves {moves!r}; they are 'add', 'remove' or 'both'.")
     path = [start]
-    made: list[tuple[str, int]] = []
-    while max_steps is None or len(made) < max_steps:
+    steps: list[tuple[str, int]] = []
+    while max_steps is None or len(steps) < max_steps:
         full = moves == "remove" or (max_size is not None and inside.sum() >= max_size)
         open_ = np.where(inside, moves != "add", allowed & (not full))
         scores = np.where(open_, flipped(inside), -np.inf)
@@ -210,6 +210,6 @@ def _climb(
         if not scores[best] > path[-1] + GAIN:
             break
         inside[best] = not inside[best]
-        made.append(("add" if inside[best] else "remove", best))
+        steps.append(("add" if inside[best] else "remove", best))
         path.append(float(scores[best]))
-    return Search(np.flatnonzero(inside), np.array(path), tuple(made))
+    return Search(np.flatnonzero(inside), np.array(path), tuple(steps))

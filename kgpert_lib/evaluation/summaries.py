@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
+from kgpert_lib.errors import InputError
 from kgpert_lib.metrics import stats
 
 SCORES = ("pearson", "centred_pearson", "retrieval", "mse", "mae")
@@ -18,19 +20,24 @@ def scores(
     """Mean of each score with its 95 % bootstrap interval over perturbations, one row per group.
 
     Columns: those of `by`, ``n`` perturbations, ``fallback`` (how many got the training mean because there is no
-    neighbour; where `evaluated` says so), and for each score ``<score>``, ``<score>_low``, ``<score>_high``.
+    neighbour; where `evaluated` says so), and for each score ``<score>``, ``<score>_low``, ``<score>_high``
+    (`stats.bootstrap_mean`), which leave out NaN and are NaN where a group has no score at all. Groups come in order
+    of first appearance. InputError names a column that `evaluated` lacks.
     """
-    keys = list(by)
-    grouped = evaluated.groupby(keys, sort=False, observed=True)
-    table = grouped.size().rename("n").reset_index()
-    if "fallback" in evaluated:
-        table["fallback"] = grouped["fallback"].sum().to_numpy()
-    for value in values:
-        summary = stats.summarise(evaluated, keys, value, seed=seed).rename(
-            columns={"mean": value, "low": f"{value}_low", "high": f"{value}_high"}
-        )
-        table = table.merge(summary[[*keys, value, f"{value}_low", f"{value}_high"]], on=keys)
-    return table
+    if absent := [column for column in (*by, *values) if column not in evaluated]:
+        columns = ", ".join(map(str, evaluated.columns))
+        raise InputError(f"The scores have no column {absent[0]!r}; they have {columns}.")
+    rows = []
+    for key, group in evaluated.groupby(list(by), sort=False, dropna=False, observed=True):
+        row = dict(zip(by, key, strict=True)) | {"n": len(group)}
+        if "fallback" in evaluated:
+            row["fallback"] = group["fallback"].sum()
+        for value in values:
+            reached = group[value].dropna()
+            interval = stats.bootstrap_mean(reached, seed=seed) if len(reached) else (np.nan, np.nan, np.nan)
+            row |= dict(zip((value, f"{value}_low", f"{value}_high"), interval, strict=True))
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def paired_tests(evaluated: pd.DataFrame, reference: str, seed: int = 0) -> pd.DataFrame:
@@ -49,8 +56,11 @@ def paired_tests(evaluated: pd.DataFrame, reference: str, seed: int = 0) -> pd.D
     return table[keep]
 
 
-def formatted(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
-    """The table as text: every ``x, x_low, x_high`` becomes one column ``x [95 %]``, p values two digits."""
+def formatted(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as text: every ``x, x_low, x_high`` becomes one column ``x [95 %]``.
+
+    Numbers have three decimals, p values two digits.
+    """
     text = pd.DataFrame(index=table.index)
     for column in table.columns:
         stem = "mean_difference" if column in ("low", "high") else column.removesuffix("_low").removesuffix("_high")
@@ -59,13 +69,11 @@ def formatted(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
         cells = table[column]
         low, high = _bounds(table, column)
         if low is not None and high is not None:
-            text[f"{column} [95 %]"] = [
-                f"{m:.{digits}f} [{a:.{digits}f}, {b:.{digits}f}]" for m, a, b in zip(cells, low, high, strict=True)
-            ]
+            text[f"{column} [95 %]"] = [f"{m:.3f} [{a:.3f}, {b:.3f}]" for m, a, b in zip(cells, low, high, strict=True)]
         elif column in ("p", "p_holm"):
             text[column] = [f"{p:.1e}" if p < 1e-3 else f"{p:.2g}" for p in cells]
         elif pd.api.types.is_float_dtype(cells):
-            text[column] = [f"{x:.{digits}f}" for x in cells]
+            text[column] = [f"{x:.3f}" for x in cells]
         else:
             text[column] = cells.astype(str)
     return text

@@ -6,20 +6,28 @@ looks. On training perturbations, each predicted without its own row, these are 
 reached, such as the Pearson delta of the prediction (`questions.confidence` has votes): ridge regression gives the
 expected score and linear quantile regression an interval, widened or narrowed until it covers the nominal share of
 held-out training perturbations (conformalised quantile regression, Romano et al. 2019, over folds).
+
+Learning takes seconds and its result is a few numbers, which are cached under a digest of everything that they
+depend on: training rows, graphs, settings and the code that learns them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from kgpert_lib.cache import Arrays, cached_arrays
 from kgpert_lib.errors import InputError
-from kgpert_lib.evaluation import trust_cache
+from kgpert_lib.files import digest
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.completion import folds
 from kgpert_lib.predictors.predictions import Predictions, Predictor
@@ -30,6 +38,11 @@ FEATURES = ("neighbours", "support", "graphs", "agreement", "measured", "spread"
 PREDICTION_FOLDS = 10
 FEWEST = 50  # training perturbations
 CONFORMAL_FOLDS = 5
+CODE = (
+    *(f"kgpert_lib.predictors.{name}" for name in ("neighbours", "average", "completion")),
+    *("kgpert_lib.evaluation.trust", "kgpert_lib.metrics.deltas", "kgpert_lib.screens.atlas"),
+)
+PACKAGES = ("numpy", "scipy", "scikit-learn")
 
 
 class Expected(NamedTuple):
@@ -60,7 +73,7 @@ def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
     member = near.weights.astype(bool).astype(np.float32)
     size = np.asarray(member.sum(axis=1)).ravel()
     edges = [np.asarray(m.sum(axis=1)).ravel() for m in near.by_graph.values()]
-    given = [np.diff(m.indptr) for m in near.by_graph.values()]
+    counts = [np.diff(m.indptr) for m in near.by_graph.values()]
     together = np.abs(member @ line.filled).sum(axis=1)
     apart = (member @ np.abs(line.filled)).sum(axis=1)
     count = (member @ line.measured.astype(np.float32)).mean(axis=1)
@@ -69,7 +82,7 @@ def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
         {
             "neighbours": np.log1p(size),
             "support": np.log1p(np.sum(edges, axis=0)),
-            "graphs": np.sum(given, axis=0) / np.maximum(size, 1),
+            "graphs": np.sum(counts, axis=0) / np.maximum(size, 1),
             "agreement": np.divide(together, apart, out=np.zeros_like(apart), where=apart > 0),
             "measured": np.log1p(count),
             "spread": predictions.delta.std(axis=1),
@@ -88,9 +101,9 @@ def out_of_fold(view: TrainingView, predictor: Predictor, k: int = PREDICTION_FO
     fold = folds(len(line.perturbations), min(k, len(line.perturbations)), seed)
     tables = []
     for f in np.unique(fold):
-        held = [str(p) for p in line.perturbations[fold == f]]
-        rest = view.without(held)
-        predictions = predictor.predict(rest, held)
+        names = [str(p) for p in line.perturbations[fold == f]]
+        rest = view.without(names)
+        predictions = predictor.predict(rest, names)
         score = deltas.pearson_delta(predictions.delta, line.delta[fold == f])
         tables.append(describe(rest, predictions).assign(score=score))
     return pd.concat(tables).reindex(pd.Index(line.perturbations, name="perturbation"))
@@ -117,15 +130,22 @@ class Trust:
 
     @classmethod
     def fit(cls, view: TrainingView, predictor: Predictor, level: float = 0.8, seed: int = 0) -> Trust:
-        """Trust in the Pearson delta of a prediction, kept in the cache folder; InputError as in `learn`."""
+        """Trust in the Pearson delta of a prediction, from the cache folder if it is there; InputError as in `learn`.
+
+        A predictor with a part that is not plain data, such as recorded answers, is learnt anew each time.
+        """
         features, bounds = neighbourhood_features(view, predictor), (-1.0, 1.0)
 
-        def learn() -> dict[str, NDArray[np.float64]]:
+        def arrays() -> Arrays:
             trust = cls.learn(out_of_fold(view, predictor, seed=seed), features, bounds, level, seed)
             return {"widen": np.array(trust.widen), "coefficients": trust.coefficients}
 
-        learnt = trust_cache.cached((view, predictor, level, seed), learn)
-        return cls(features, bounds, level, float(learnt["widen"]), learnt["coefficients"])
+        def trust_of(stored: Arrays) -> Trust:
+            coefficients = np.asarray(stored["coefficients"], np.float64).reshape(3, len(FEATURES) + 1)
+            return cls(features, bounds, level, float(stored["widen"]), coefficients)
+
+        key = _key(view, predictor, level, seed)
+        return trust_of(arrays() if key is None else cached_arrays("trust", key, arrays, trust_of))
 
     @classmethod
     def learn(
@@ -211,3 +231,37 @@ def _linear(model: Any, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDA
     model.fit((x - mean) / spread, y)
     slope = model.coef_ / spread
     return np.append(slope, model.intercept_ - slope @ mean)
+
+
+def _key(*depends_on: Any) -> str | None:
+    """A digest of the code, of the packages and of `depends_on`; None where that holds what is not plain data."""
+    code = (Path(str(import_module(name).__file__)) for name in CODE)
+    try:
+        return digest(*code, *(version(name) for name in PACKAGES), *_content(depends_on))[:32]
+    except TypeError:
+        return None
+
+
+def _content(value: Any) -> Iterator[str | bytes]:
+    """What an object consists of, in a fixed order; TypeError for an object that is not plain data."""
+    yield type(value).__name__
+    if value is None or isinstance(value, (str, int, float, bool)):
+        yield repr(value)
+    elif isinstance(value, np.ndarray) and value.dtype != object:
+        yield f"{value.dtype} {value.shape}"
+        yield np.ascontiguousarray(value).tobytes()
+    elif sp.issparse(value):
+        for part in (value.data, value.indices, value.indptr):
+            yield from _content(part)
+    elif isinstance(value, Mapping):
+        for item in value.items():
+            yield from _content(item)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _content(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield field.name
+            yield from _content(getattr(value, field.name))
+    else:
+        raise TypeError(f"{type(value).__name__} is not plain data")

@@ -75,18 +75,16 @@ class Affinity:
         """(n,) True for genes that GO or a walk knows."""
         return np.isin(np.asarray(names, dtype=str), self.symbols)
 
-    def weight(
-        self, rows: NameArray, columns: NameArray, power: float, string: float, limit: int | None = None
-    ) -> FloatArray:
-        """(n, k) affinity of the genes `rows` (n,) and `columns` (k,); 0 between a gene and itself.
+    def weight(self, rows: NameArray, columns: NameArray, power: float, string: float) -> FloatArray:
+        """(n, k) affinity of the genes `rows` (n,) and `columns` (k,); 0 between a gene and itself."""
+        return self.combine(self.parts(rows, columns), power, string)
+
+    def parts(self, rows: NameArray, columns: NameArray, limit: int | None = None) -> dict[str, FloatArray]:
+        """The (n, k) `similarity` and the two-step weights of each walk, by the name of the source.
 
         With `limit` the similarity counts for the `limit` most similar columns of each row only (ties by symbol);
         two-step links always count.
         """
-        return self.combine(self.parts(rows, columns, limit), power, string)
-
-    def parts(self, rows: NameArray, columns: NameArray, limit: int | None = None) -> dict[str, FloatArray]:
-        """The (n, k) `similarity` and the two-step weights of each walk, by the name of the source."""
         walks = {walk.name: _steps(walk, rows, columns) for walk in self.walks}
         return ({SIMILARITY: self.similarity(rows, columns, limit)} if len(self.genes) else {}) | walks
 

@@ -22,7 +22,7 @@ GENE_HEADERS = frozenset(
     for end in ("1", "2", "a", "b")
 ) | {"source", "target", "from", "to", "gene", "neighbour", "neighbor"}
 WEIGHT_HEADERS = frozenset({"weight", "score", "combined_score", "similarity", "correlation", "confidence"})
-SHOWN = 3
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read(path: str | Path, name: str | None = None) -> tuple[KnowledgeGraph, Edg
             problems.append(f"line {number}: {edge}")
         else:
             edges.append(edge)
-    report = EdgeListReport(str(path), len(edges), len(problems), tuple(problems[:SHOWN]))
+    report = EdgeListReport(str(path), len(edges), len(problems), tuple(problems[:EXAMPLES]))
     if not edges:
         raise InputError(
             f"No row of the edge list can be used: {report}" if problems else f"{path} holds a header only."

@@ -86,8 +86,8 @@ def load(
         rows = None
         if among is not None:
             report = spelling.match(annotated.genes, among)
-            wanted = set(among) | set(report.resolved.values())
-            rows = np.flatnonzero(np.isin(annotated.genes, sorted(wanted)))
+            names = set(among) | set(report.resolved.values())
+            rows = np.flatnonzero(np.isin(annotated.genes, sorted(names)))
         return similarity_graph(annotated, label, measure, keep, rows, max_size)
 
     if among is not None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +23,7 @@ class KnowledgeGraph:
     symbols : (v,) gene symbols, unique and sorted.
     adjacency : (v, v) CSR float32, symmetric, no diagonal, every stored weight positive and finite.
     weighted : False when the source has no weights (all stored weights are 1); a neighbourhood above
-        the limit is then cut at random with a seed instead of by weight (SPEC section 5).
+        the limit is then cut at random with a seed instead of by weight (paper, section 4.1).
     """
 
     name: str
@@ -124,29 +120,11 @@ class KnowledgeGraph:
         pooled = _largest(place[coo.row], place[coo.col], coo.data, len(symbols))
         return KnowledgeGraph.from_matrix(self.name, symbols, pooled, self.weighted)
 
-    def subgraph(self, symbols: Iterable[str]) -> KnowledgeGraph:
-        """Only the edges between the named genes."""
-        keep = np.flatnonzero(np.isin(self.symbols, list(symbols)))
-        return KnowledgeGraph(self.name, self.symbols[keep], self.adjacency[keep][:, keep].tocsr(), self.weighted)
-
     def shuffled(self, among: Sequence[str], seed: int = 0) -> KnowledgeGraph:
         """The graph with the symbols that are in `among` exchanged at random: same degrees, no knowledge."""
         places = np.flatnonzero(np.isin(self.symbols, np.asarray(among)))
         moved = np.random.default_rng(seed).permutation(places)
         return self.renamed(dict(zip(map(str, self.symbols[places]), map(str, self.symbols[moved]), strict=True)))
-
-    def to_networkx(self) -> nx.Graph:
-        """An undirected networkx graph with the edge attribute ``weight``."""
-        import networkx as nx
-
-        coo = sp.triu(self.adjacency).tocoo()
-        graph = nx.Graph(name=self.name)
-        graph.add_nodes_from(map(str, self.symbols))
-        graph.add_weighted_edges_from(
-            (str(self.symbols[i]), str(self.symbols[j]), float(w))
-            for i, j, w in zip(coo.row, coo.col, coo.data, strict=True)
-        )
-        return graph
 
 
 def _largest(rows: NDArray, cols: NDArray, data: NDArray, size: int) -> sp.csr_matrix:

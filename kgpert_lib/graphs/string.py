@@ -48,12 +48,12 @@ def read_release(links: str | Path, info: str | Path, min_score: int = 700, name
     proteins = pd.concat(_read(info, ["#string_protein_id", "preferred_name"], "\t"))
     symbols, place = np.unique(proteins["preferred_name"].to_numpy(str), return_inverse=True)
     row = dict(zip(proteins["#string_protein_id"], place, strict=True))
-    kept = []
+    chunks = []
     for chunk in _read(links, ["protein1", "protein2", "combined_score"], " "):
         strong = chunk[chunk["combined_score"] >= min_score]
         pairs = pd.DataFrame({end: strong[end].map(row) for end in ("protein1", "protein2")})
-        kept.append(pairs.assign(weight=strong["combined_score"] / 1000).dropna())
-    edges = pd.concat(kept).sort_values("weight").drop_duplicates(["protein1", "protein2"], keep="last")
+        chunks.append(pairs.assign(weight=strong["combined_score"] / 1000).dropna())
+    edges = pd.concat(chunks).sort_values("weight").drop_duplicates(["protein1", "protein2"], keep="last")
     if edges.empty:
         raise InputError(f"{links} has no link of score {min_score} or more between proteins that {info} names.")
     cells = edges["protein1"].to_numpy(int), edges["protein2"].to_numpy(int)
@@ -61,7 +61,7 @@ def read_release(links: str | Path, info: str | Path, min_score: int = 700, name
     return KnowledgeGraph.from_matrix(name, symbols, matrix)
 
 
-def two_step(graph: KnowledgeGraph, name: str | None = None) -> KnowledgeGraph:
+def two_step(graph: KnowledgeGraph) -> KnowledgeGraph:
     """Genes one or two steps apart, weighted by ``B + B @ B`` with ``B = D^-1/2 A D^-1/2`` (reconstructed).
 
     B divides an edge by the geometric mean of both genes' degrees, so hubs do not dominate, and ``B @ B``
@@ -70,7 +70,7 @@ def two_step(graph: KnowledgeGraph, name: str | None = None) -> KnowledgeGraph:
     degree = np.asarray(graph.adjacency.sum(axis=1)).ravel()
     scale = sp.diags(1 / np.sqrt(np.where(degree > 0, degree, 1)))
     once = (scale @ graph.adjacency @ scale).tocsr()
-    return KnowledgeGraph.from_matrix(name or f"{graph.name}-two-step", graph.symbols, once + once @ once)
+    return KnowledgeGraph.from_matrix(f"{graph.name}-two-step", graph.symbols, once + once @ once)
 
 
 def _read(path: str | Path, columns: list[str], sep: str) -> Iterator[pd.DataFrame]:

@@ -37,8 +37,8 @@ class GeneNames:
 
     def approved(self, symbol: str) -> str | None:
         """The approved symbol of the one gene that `symbol` means; None where none or several do."""
-        found = self.candidates(symbol)
-        return found[0] if len(found) == 1 else None
+        genes = self.candidates(symbol)
+        return genes[0] if len(genes) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class AliasReport:
 
     def __str__(self) -> str:
         total = self.exact + len(self.resolved) + len(self.ambiguous) + len(self.missing)
-        found = self.exact + len(self.resolved)
+        matches = self.exact + len(self.resolved)
         return (
-            f"{found} of {total} names found ({len(self.resolved)} by an alias); "
+            f"{matches} of {total} names found ({len(self.resolved)} by an alias); "
             f"ambiguous: {_few(sorted(self.ambiguous))}; missing: {_few(self.missing)}."
         )
 
@@ -109,13 +109,13 @@ def match(symbols: Iterable[str], names: Iterable[str], genes: GeneNames | None 
     for name in sorted(names - symbols):
         gene = genes.approved(name)
         possible = {*genes.candidates(name), *genes.owners.get(name, ())}
-        found = sorted({s for c in possible for s in free.get(c, ())})
-        plain = [s for s in found if genes.approved(s) == gene]
+        spellings = sorted({s for c in possible for s in free.get(c, ())})
+        plain = [s for s in spellings if genes.approved(s) == gene]
         best = [gene] if gene in plain else plain
         if gene is not None and len(best) == 1:
             resolved[name] = best[0]
-        elif found:
-            ambiguous[name] = tuple(found)
+        elif spellings:
+            ambiguous[name] = tuple(spellings)
         else:
             missing.append(name)
     claims = Counter(resolved.values())
@@ -153,14 +153,16 @@ def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
         report = match(names, [_respelt(typed)])
         if report.resolved:
             return next(iter(report.resolved.values()))
-        same = sorted({s for found in report.ambiguous.values() for s in found})
+        same = sorted({s for spellings in report.ambiguous.values() for s in spellings})
     if same:
         raise InputError(f"{typed!r} may mean {' or '.join(same)}; name one of them.")
     upper = {name.upper(): name for name in sorted(names)}
     near = [upper[n] for n in difflib.get_close_matches(typed.upper(), list(upper), n=3, cutoff=0.6)]
     hint = f"did you mean {' or '.join(near)}?" if near else "no symbol here is close to it."
-    known = full_name(_respelt(typed))
-    what = f"{typed!r} ({known}) is not among the {len(names)} genes {where}" if known else f"Unknown gene {typed!r}"
+    meaning = full_name(_respelt(typed))
+    what = (
+        f"{typed!r} ({meaning}) is not among the {len(names)} genes {where}" if meaning else f"Unknown gene {typed!r}"
+    )
     raise InputError(f"{what}; {hint}")
 
 

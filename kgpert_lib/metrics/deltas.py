@@ -15,11 +15,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 
 from kgpert_lib.errors import InputError
 
-Metric = Literal["pearson", "mse", "mae"]
 Ties = Literal["half", "leq"]
 Matrix = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
@@ -51,13 +49,12 @@ def centred_pearson(pred: ArrayLike, truth: ArrayLike, mean: ArrayLike) -> Vecto
     return _correlate_rows(p, t, _checked_mean(mean, p.shape[1]))[0]
 
 
-def undefined(pred: ArrayLike, truth: ArrayLike, mean: ArrayLike | None = None) -> NDArray[np.bool_]:
+def undefined(pred: ArrayLike, truth: ArrayLike) -> NDArray[np.bool_]:
     """(n,) True where prediction or truth is constant over the measured genes, so that the score 0 stands in.
 
-    With `mean` (m,) the answer is for `centred_pearson`. One measured gene is always constant.
+    One measured gene is always constant.
     """
-    p, t = _checked(pred, truth)
-    return _correlate_rows(p, t, None if mean is None else _checked_mean(mean, p.shape[1]))[1]
+    return _correlate_rows(*_checked(pred, truth))[1]
 
 
 def mse(pred: ArrayLike, truth: ArrayLike) -> Vector:
@@ -89,7 +86,6 @@ def retrieval(
     reference: ArrayLike | None = None,
     own: ArrayLike | None = None,
     ties: Ties = "half",
-    metric: Metric = "pearson",
 ) -> Vector:
     """Share of references that prediction i agrees with less than with its own measured delta (appendix A.1).
 
@@ -100,16 +96,12 @@ def retrieval(
     own : (n,) the row of `reference` that holds i's own delta, -1 where none does; needed with `reference`.
     ties : ``"half"`` (ours) leaves i's own delta out and counts a tie as one half, so a constant predictor
         scores exactly 0.5; ``"leq"`` is the literal reading, with i's own delta and every tie counted in full.
-    metric : ``"pearson"`` (higher is better), ``"mse"`` or ``"mae"`` (lower is better). ``"mae"`` has no matrix
-        product and takes minutes where the others take seconds.
 
     Returns (n,) in 0..1. InputError when i has nothing to be ranked against.
     """
     p, t = _checked(pred, truth)
     if ties not in ("half", "leq"):
         raise InputError(f"Unknown ties {ties!r}; it is 'half' or 'leq'.")
-    if metric not in _BLOCKS:
-        raise InputError(f"Unknown metric {metric!r}; it is one of {', '.join(_BLOCKS)}.")
     r = t if reference is None else _checked(p, reference, paired=False)[1]
     mine = _checked_own(own, reference is None, len(p), len(r))
     present = mine >= 0
@@ -118,21 +110,21 @@ def retrieval(
     if (against < 1).any():
         raise InputError("Retrieval needs at least one reference besides the perturbation's own delta.")
 
-    in_block = metric == "pearson" and bool(present.all()) and not np.isnan(r).any()
-    level, slack = (np.empty(len(p)), np.full(len(p), TIE)) if in_block else _own_level(p, t, metric)
+    # Without gaps the block holds each prediction's own correlation, rounded like those that it is compared with.
+    in_block = bool(present.all()) and not np.isnan(r).any()
+    level = np.empty(len(p)) if in_block else _correlate_rows(p, t)[0]
     tie = 0.5 if ties == "half" else 1.0
-    won = np.zeros(len(p))
-    for rows, columns, block in _BLOCKS[metric](p, r):
+    wins = np.zeros(len(p))
+    for rows, columns, block in _correlation_blocks(p, r):
         inside = np.flatnonzero((mine[rows] >= columns.start) & (mine[rows] < columns.stop))
         its = mine[rows][inside] - columns.start
         if in_block:
             level[rows] = block[inside, its]
         block[inside, its] = level[rows][inside]
-        low, high = ((level[rows] + side * slack[rows]).astype(block.dtype)[:, None] for side in (-1, 1))
-        worse = block < low if metric == "pearson" else block > high
+        low, high = ((level[rows] + side * TIE).astype(block.dtype)[:, None] for side in (-1, 1))
         tied = np.count_nonzero((block >= low) & (block <= high), axis=1)
-        won[rows] += np.count_nonzero(worse, axis=1) + tie * tied
-    return (won - 0.5 * left_out) / against
+        wins[rows] += np.count_nonzero(block < low, axis=1) + tie * tied
+    return (wins - 0.5 * left_out) / against
 
 
 def score(
@@ -227,7 +219,7 @@ def _chunks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-def _tamed(x: Vector) -> NDArray[np.int32]:
+def _scale_rows(x: Vector) -> NDArray[np.int32]:
     """Bring rows of float64 `x`, in place, near 1 where squares of their entries could overflow or vanish.
 
     Returns the (n,) powers of two that were taken out, mostly 0; dividing by a power of two rounds nothing.
@@ -252,7 +244,7 @@ def _unit_rows(
     if measured is not None:
         count = np.count_nonzero(measured, axis=1)
         x[~measured] = 0.0
-    removed = np.ldexp(removed, -_tamed(x))
+    removed = np.ldexp(removed, -_scale_rows(x))
     mean = x.sum(axis=1) / count
     x -= mean[:, None]
     if measured is not None:
@@ -288,7 +280,7 @@ def _correlate_rows(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> 
 def _root_mean_square(values: Matrix, measured: NDArray[np.bool_]) -> Vector:
     """(n,) root mean square of `values` (m,) over the entries that each row of `measured` (n, m) has."""
     row = values.astype(np.float64)[None]
-    exponent = _tamed(row)
+    exponent = _scale_rows(row)
     square = np.broadcast_to(np.square(row), measured.shape)
     return np.ldexp(np.sqrt(np.mean(square, axis=1, where=measured)), exponent)
 
@@ -299,16 +291,6 @@ def _row_errors(pred: Matrix, truth: Matrix, size: Callable[[Any], Any]) -> Vect
     for rows in _chunks(len(pred), max(1, CACHE // pred.shape[1])):
         out[rows] = np.nanmean(size(truth[rows].astype(np.float64) - pred[rows]), axis=1)
     return out
-
-
-def _own_level(pred: Matrix, truth: Matrix, metric: Metric) -> tuple[Vector, Vector]:
-    """Each prediction's score against its own delta, and the difference from it that is a tie."""
-    if metric == "pearson":
-        level = _correlate_rows(pred, truth)[0]
-        return level, np.full(len(level), TIE)
-    level = mse(pred, truth) if metric == "mse" else mae(pred, truth)
-    square = np.mean(np.square(pred, dtype=np.float64), axis=1)
-    return level, TIE * level + CANCELLED * (square if metric == "mse" else np.sqrt(square))
 
 
 def _correlation_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
@@ -344,7 +326,7 @@ def _masked_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
         mask = measured.astype(np.float64)
         for rows in _chunks(len(pred), ROWS):
             p = pred[rows].astype(np.float64)
-            _tamed(p)
+            _scale_rows(p)
             offset = p.mean(axis=1, keepdims=True)
             p -= offset
             total, squares = p @ mask.T, np.square(p) @ mask.T
@@ -353,35 +335,3 @@ def _masked_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
             constant = variance <= np.maximum(tolerance**2 * raw, CANCELLED * squares)
             block = p @ t.T / np.sqrt(np.where(constant, 1.0, variance))
             yield rows, columns, np.where(constant, 0.0, np.clip(block, -1.0, 1.0))
-
-
-def _squared_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
-    """Mean squared errors over each reference's measured genes."""
-    for columns, t, mask, count in _filled(reference):
-        for rows in _chunks(len(pred), ROWS):
-            p = pred[rows].astype(np.float64)
-            total = np.square(p) @ mask.T - 2 * p @ t.T + np.einsum("ij,ij->i", t, t)
-            yield rows, columns, np.maximum(total, 0.0) / count
-
-
-def _absolute_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
-    """Mean absolute errors: over all genes with 0 in the gaps, minus what the gaps added."""
-    for columns, t, mask, count in _filled(reference):
-        for rows in _chunks(len(pred), ROWS):
-            p = pred[rows].astype(np.float64)
-            yield rows, columns, np.maximum(cdist(p, t, "cityblock") - np.abs(p) @ (1.0 - mask).T, 0.0) / count
-
-
-def _filled(reference: Matrix) -> Iterator[tuple[slice, Vector, Vector, NDArray[np.intp]]]:
-    """Blocks of references with 0 in the gaps, the 0/1 mask and the number of measured genes."""
-    for columns in _chunks(len(reference), COLUMNS):
-        t = reference[columns].astype(np.float64)
-        measured = ~np.isnan(t)
-        yield columns, np.where(measured, t, 0.0), measured.astype(np.float64), np.count_nonzero(measured, axis=1)
-
-
-_BLOCKS: dict[str, Callable[[Matrix, Matrix], Iterator[Block]]] = {
-    "pearson": _correlation_blocks,
-    "mse": _squared_blocks,
-    "mae": _absolute_blocks,
-}

@@ -1,4 +1,4 @@
-"""Pearson of the mean of a set of perturbations from inner products alone (DESIGN: Gram trick).
+"""Pearson of the mean of a set of perturbations from inner products alone (ours).
 
 With row-centred deltas D and ``G = D D'``, the Pearson correlation of the mean of a set S with a target p is
 ``sum_{n in S} G[n, p] / sqrt(G[p, p] * sum_{n, m in S} G[n, m])``: its cost does not depend on the number of genes.
@@ -56,7 +56,7 @@ class Gram:
 
     @cached_property
     def fallback(self) -> Vector:
-        """(p,) score of the empty set: the mean of all deltas except the target's own (SPEC section 5)."""
+        """(p,) score of the empty set: the mean of all deltas except the target's own (paper, section 4.1)."""
         among = self.own >= 0
         rows = self.own[among]
         dot, square = self.cross.sum(axis=1), np.full(len(self.own), self.inner.sum())

@@ -6,8 +6,6 @@ reach on the same perturbation within one cell line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -47,79 +45,51 @@ def bootstrap_mean(values: ArrayLike, n: int = 10_000, level: float = 0.95, seed
     if np.ptp(x) <= 1e-12 * np.abs(x).max():
         return Interval(mean, mean, mean)
     batch = max(1, BATCH // x.size)
-    drawn = bootstrap((x,), np.mean, n_resamples=n, confidence_level=level, method="BCa", batch=batch, rng=seed)
-    return Interval(mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+    result = bootstrap((x,), np.mean, n_resamples=n, confidence_level=level, method="BCa", batch=batch, rng=seed)
+    return Interval(mean, float(result.confidence_interval.low), float(result.confidence_interval.high))
 
 
-def percentile_interval(drawn: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """The percentile bootstrap interval: the ends between which the share `level` of resampled values lies.
+def percentile_interval(values: ArrayLike) -> tuple[float, float]:
+    """The percentile bootstrap interval: the ends between which 95 % of the resampled values lie.
 
     For statistics that BCa would take too long for, such as rank correlations and differences of means by group.
     """
-    low, high = np.quantile(np.asarray(drawn, dtype=np.float64), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(np.asarray(values, dtype=np.float64), [0.025, 0.975])
     return float(low), float(high)
 
 
-def summarise(
-    scores: pd.DataFrame, by: Sequence[str], value: str, n: int = 10_000, level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
-    """Mean of the column `value` within each group of `by`, with standard error and bootstrap interval.
-
-    Returns the columns of `by`, then ``mean``, ``se``, ``low``, ``high`` and ``n`` (scores that are not NaN), one
-    group a row in order of first appearance.
-    """
-    by = list(by)
-    if absent := [column for column in (*by, value) if column not in scores]:
-        raise InputError(f"The scores have no column {absent[0]!r}; they have {', '.join(map(str, scores.columns))}.")
-    rows = []
-    for key, group in scores.groupby(by, sort=False, dropna=False, observed=True):
-        x = group[value].dropna().to_numpy(np.float64)
-        error = float(x.std(ddof=1) / np.sqrt(x.size)) if x.size > 1 else np.nan
-        interval = bootstrap_mean(x, n, level, seed) if x.size else Interval(np.nan, np.nan, np.nan)
-        rows.append((*key, interval.mean, error, interval.low, interval.high, x.size))
-    return pd.DataFrame(rows, columns=[*by, "mean", "se", "low", "high", "n"])
-
-
-def paired_wilcoxon(
-    scores: pd.DataFrame,
-    pairs: Iterable[tuple[str, str]] | None = None,
-    reference: str | None = None,
-    n: int = 10_000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Two-sided Wilcoxon signed-rank tests between methods over the same perturbations, Holm-corrected.
+def paired_wilcoxon(scores: pd.DataFrame, reference: str, seed: int = 0) -> pd.DataFrame:
+    """Two-sided Wilcoxon signed-rank tests of methods against `reference` over the same perturbations, Holm-corrected.
 
     Parameters
     ----------
-    scores : one perturbation a row, one method a column, of one cell line.
-    pairs : the comparisons; None: each method against `reference`, or every pair of methods without one.
-    n, level, seed : of the BCa bootstrap interval of the mean difference.
+    scores : one row per perturbation, one column per method, of one cell line.
+    reference : the column that each of the others is compared with.
+    seed : of the 95 % BCa bootstrap interval of the mean difference.
 
-    Returns one comparison a row: ``method_a``, ``method_b``, ``n_pairs`` with both scores, ``n_dropped`` where one
-    is NaN, ``n_nonzero`` differences after
-    rounding to `DIGITS`, which are what is ranked, ``median_difference``, ``mean_difference`` (a minus b) with
-    ``low`` and ``high``, ``p``, and ``p_holm`` over the rows of this table. No difference anywhere gives p = 1.
+    Returns one row per method: ``method_a``, ``method_b`` (the reference), ``n_pairs`` with both scores, ``n_dropped``
+    where one is NaN, ``n_nonzero`` differences after rounding to `DIGITS`, which are what is ranked,
+    ``median_difference``, ``mean_difference`` (a minus b) with ``low`` and ``high``, ``p``, and ``p_holm`` over the
+    rows of this table. No difference anywhere gives p = 1.
     """
     methods = list(scores.columns)
-    if pairs is None:
-        pairs = combinations(methods, 2) if reference is None else [(m, reference) for m in methods if m != reference]
-    chosen = list(pairs)
-    if not chosen:
-        raise InputError("No pair of methods to compare; give at least two columns of scores.")
-    if unknown := [m for pair in chosen for m in pair if m not in methods]:
-        raise InputError(f"No scores of method {unknown[0]!r}; there are {', '.join(map(str, methods))}.")
+    if reference not in methods:
+        raise InputError(f"No scores of method {reference!r}; there are {', '.join(map(str, methods))}.")
+    if len(methods) < 2:
+        raise InputError(f"Nothing to compare with {reference!r}; give the scores of at least two methods.")
     rows = []
-    for a, b in chosen:
-        difference = (scores[a] - scores[b]).to_numpy(np.float64)
+    for method in methods:
+        if method == reference:
+            continue
+        difference = (scores[method] - scores[reference]).to_numpy(np.float64)
         x = difference[~np.isnan(difference)]
         if x.size == 0:
-            raise InputError(f"No perturbation was scored by both {a!r} and {b!r}.")
+            raise InputError(f"No perturbation was scored by both {method!r} and {reference!r}.")
         ranked = np.round(x, DIGITS)
         nonzero = int(np.count_nonzero(ranked))
         p = float(wilcoxon(ranked, zero_method="wilcox").pvalue) if nonzero else 1.0
-        mean, low, high = bootstrap_mean(x, n, level, seed)
-        rows.append((a, b, x.size, len(difference) - x.size, nonzero, float(np.median(x)), mean, low, high, p))
+        sizes = (x.size, len(difference) - x.size, nonzero)
+        rows.append((method, reference, *sizes, float(np.median(x)), *bootstrap_mean(x, seed=seed), p))
     from statsmodels.stats.multitest import multipletests
 
     table = pd.DataFrame(

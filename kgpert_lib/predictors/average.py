@@ -11,14 +11,19 @@ from kgpert_lib.screens.atlas import TrainingLine
 from kgpert_lib.types import FloatArray
 
 
+def default_prior(line: TrainingLine) -> float:
+    """0 on deltas without gaps, which is the paper's equation (1), and 1 on deltas with gaps."""
+    return 0.0 if line.dense else 1.0
+
+
 def average(
     weights: sp.csr_matrix, line: TrainingLine, prior: float | None = None, mean: FloatArray | None = None
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Weighted means of training deltas, shrunk towards the mean training delta.
 
     For each readout gene ``(sum of w * delta over measured neighbours + prior * mean) / (sum of w + prior)``
-    (DESIGN: gaps and priors). `prior` None is 0 on deltas without gaps, which is the paper's equation (1),
-    and 1 on deltas with gaps. Where nothing was measured and the prior is 0 the mean training delta stands.
+    (ours, book page Methods). `prior` None is `default_prior` of `line`. Where nothing was measured and the prior is
+    0 the prediction is the mean training delta.
 
     Parameters
     ----------
@@ -31,7 +36,7 @@ def average(
     -------
     (n, m) float32 predicted deltas, and (n,) True where no neighbour was there to average.
     """
-    strength = (0.0 if line.dense else 1.0) if prior is None else float(prior)
+    strength = default_prior(line) if prior is None else float(prior)
     if not np.isfinite(strength) or strength < 0:
         raise InputError(f"The prior strength is {prior}; it is a number from 0 up.")
     weights = weights.astype(np.float32)

@@ -59,17 +59,17 @@ def factorise(
     if rank < 1:
         raise InputError(f"Completion needs two perturbations and two readout genes; got {residual.shape}.")
     values = sp.csr_matrix(residual, dtype=np.float32)
-    seen = values.copy()
-    seen.data = np.ones_like(seen.data)
-    values_t, seen_t = values.T.tocsr(), seen.T.tocsr()
+    mask = values.copy()
+    mask.data = np.ones_like(mask.data)
+    values_t, mask_t = values.T.tocsr(), mask.T.tocsr()
     start = np.random.default_rng(0).standard_normal(min(values.shape)).astype(np.float32)
     _, size, directions = svds(values, k=rank, v0=start, tol=1e-2)
     columns = (directions.T * np.sqrt(np.maximum(size, 0))).astype(np.float32)
     rows = np.zeros((values.shape[0], rank), np.float32)
     for _ in range(ROUNDS):
-        rows = _solve(values, seen, columns, ridge, pull @ rows)
-        columns = _solve(values_t, seen_t, rows, ridge, None if gene_pull is None else gene_pull @ columns)
-    return Factors(_solve(values, seen, columns, ridge, pull @ rows), columns)
+        rows = _solve(values, mask, columns, ridge, pull @ rows)
+        columns = _solve(values_t, mask_t, rows, ridge, None if gene_pull is None else gene_pull @ columns)
+    return Factors(_solve(values, mask, columns, ridge, pull @ rows), columns)
 
 
 def complete(line: TrainingLine, pull: FloatArray | sp.csr_matrix, rank: int = 16, ridge: float = 3.0) -> TrainingLine:
@@ -101,9 +101,9 @@ def folds(n: int, k: int = 5, seed: int = 0) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Perturbations `held` and the completed training line in whose fit they had no part (and no row)."""
+    """Some training perturbations and the completed training line in whose fit they had no part (and no row)."""
 
-    held: NameArray
+    perturbations: NameArray
     line: TrainingLine
 
 
@@ -124,18 +124,18 @@ def out_of_fold(
     every = sp.csr_matrix(weights)
     for f in range(min(k, len(fold))):
         others = np.flatnonzero(fold != f)
-        held = line.perturbations[fold == f]
+        names = line.perturbations[fold == f]
         part = normalised(every[others][:, others])
-        yield HeldOut(held, complete(line.without(held), part, rank, ridge))
+        yield HeldOut(names, complete(line.without(names), part, rank, ridge))
 
 
 def _solve(
-    values: sp.csr_matrix, seen: sp.csr_matrix, other: FloatArray, ridge: float, toward: FloatArray | None = None
+    values: sp.csr_matrix, mask: sp.csr_matrix, other: FloatArray, ridge: float, toward: FloatArray | None = None
 ) -> FloatArray:
     """(n, r) ridge solutions of every row at once, given the other side's factors."""
     r = other.shape[1]
     i, j = np.triu_indices(r)
-    packed = seen @ (other[:, i] * other[:, j])
+    packed = mask @ (other[:, i] * other[:, j])
     gram = np.empty((packed.shape[0], r, r), np.float32)
     gram[:, i, j] = packed
     gram[:, j, i] = packed

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.predictors.average import average
+from kgpert_lib.predictors.average import average, default_prior
 from kgpert_lib.predictors.completion import complete, normalised
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
@@ -63,12 +63,12 @@ class Neighbourhoods:
         row = int(np.flatnonzero(self.perturbations == perturbation)[0])
         weights = self.weights[[row]]
         total = float(weights.sum())
-        given = {name: dict(zip(m[[row]].indices, m[[row]].data, strict=True)) for name, m in self.by_graph.items()}
+        edges = {name: dict(zip(m[[row]].indices, m[[row]].data, strict=True)) for name, m in self.by_graph.items()}
         members = [
             Neighbour(
                 str(self.training[j]),
                 float(w) / total,
-                {name: float(cells[j]) for name, cells in given.items() if j in cells},
+                {name: float(cells[j]) for name, cells in edges.items() if j in cells},
             )
             for j, w in zip(weights.indices, weights.data, strict=True)
         ]
@@ -234,7 +234,8 @@ class NeighbourPredictor:
     Parameters
     ----------
     neighbourhood : chooses the neighbours and their weights.
-    prior : strength of the training mean in `average`; None is 0 on deltas without gaps and 1 with them.
+    prior : strength of the training mean in `average`; None is `default_prior` of the line as it was measured, also
+        where `fill` leaves no gap to average over.
     fill : ``"lowrank"`` fills the gaps of the training deltas first (`completion.complete`, of `rank` and `ridge`). A
         training perturbation is pulled towards the neighbours that `neighbourhood` gives it among the training
         perturbations, so that no test delta enters. Fitted once for each view.
@@ -279,7 +280,8 @@ class NeighbourPredictor:
         near, line = self.neighbourhoods(view, perturbations), self.training_data(view)
         if not np.array_equal(near.training, line.perturbations):
             raise InputError("The neighbourhoods were made for other training perturbations than the line's.")
-        delta, empty = average(near.weights, line, self.prior)
+        prior = default_prior(view.target) if self.prior is None else self.prior
+        delta, empty = average(near.weights, line, prior)
         return Predictions(near.perturbations, line.genes, delta, near.sizes, empty, near)
 
 
@@ -331,10 +333,10 @@ def _strongest(edges: _Edges, graph: KnowledgeGraph, limit: int | None, seed: in
     row = crowded.row[order]
     start = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
     rank = np.arange(len(row)) - np.repeat(start, np.diff(np.r_[start, len(row)]))
-    kept = np.zeros(len(row), bool)
-    kept[order[rank < limit]] = True
+    within_limit = np.zeros(len(row), bool)
+    within_limit[order[rank < limit]] = True
     which = ~large
-    which[large] = kept
+    which[large] = within_limit
     return edges.keep(which)
 
 

@@ -13,11 +13,11 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import edgelist, load_graphs
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
 from kgpert_lib.screens.screen import Screen, split_half
 
 ATLASES = {"perturbqa": "kgpert_lib.screens.perturbqa", "simulated": "kgpert_lib.screens.simulated.simulation"}
 SIMULATED = "simulated"
-SPLITS = 10  # random halves of the cells of a simulated screen
 GRAPHS = "graphs"  # folder of edge lists beside atlas.json
 STANDARD = "string+go"
 
@@ -80,10 +80,9 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
     cells: dict[str, CellLine] = {}
     halves = []
     for name in simulation.lines:
-        bulk = simulation.bulk(name, splits=SPLITS)
+        bulk = simulation.bulk(name, splits=RANDOM_HALVES)
         cells[name] = bulk.cell_line(name, simulation.world.splits[name])
-        shared = split_half(bulk, "shared")["r"]
-        halves.append(split_half(bulk).assign(line=name, shared=shared))
+        halves.append(split_half(bulk).assign(line=name))
     table = pd.concat(halves, ignore_index=True)
     return Screen(simulation.as_atlas(cells), tuple(simulation.graphs), simulation, table)
 

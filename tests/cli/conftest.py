@@ -31,7 +31,7 @@ def saved(toy, silent, tmp_path_factory):
     """A folder with the saved atlas and an edge list."""
     folder = tmp_path_factory.mktemp("saved")
     toy.save(folder / "toy")
-    edges = worlds.graph().to_networkx().edges(data="weight")
+    edges = worlds.to_networkx(worlds.graph()).edges(data="weight")
     rows = [f"{a},{b},{w}" for a, b, w in edges if silent not in (a, b)]
     rows += ["ONLY2,G0001,0.5", "ONLY2,G0002,0.5", "GONE,NOBODY,1"]
     (folder / "mine.csv").write_text("\n".join(["gene1,gene2,weight", *rows]) + "\n")

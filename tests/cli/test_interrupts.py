@@ -44,7 +44,7 @@ finally:
 def interrupted(tmp_path):
     """Runs the command on a saved atlas and an edge list, and interrupts it at the first such event."""
     worlds.atlas(gaps=0.3).save(tmp_path / "toy")
-    edges = worlds.graph().to_networkx().edges(data="weight")
+    edges = worlds.to_networkx(worlds.graph()).edges(data="weight")
     rows = ["gene1,gene2,weight", *(f"{a},{b},{w}" for a, b, w in edges)]
     (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
     before = sorted(p.name for p in tmp_path.iterdir())

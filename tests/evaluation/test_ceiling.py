@@ -11,12 +11,10 @@ from kgpert_lib.evaluation.ceiling import (
     ceiling,
     correct,
     measure,
-    shared_control_inflation,
-    split_half,
 )
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.screens.atlas import CellLine
-from kgpert_lib.screens.screen import stored_split
+from kgpert_lib.screens.screen import split_half, stored_split
 from kgpert_lib.screens.simulated.simulation import simulate
 
 
@@ -27,7 +25,8 @@ def simulation():
 
 @pytest.fixture(scope="module")
 def measured(simulation):
-    return measure(simulation, "k562", splits=10)
+    bulk = simulation.bulk("k562", splits=10)
+    return measure(simulation, "k562", split_half(bulk), bulk.deltas()[0])
 
 
 @pytest.mark.parametrize(
@@ -104,12 +103,6 @@ def test_calibration_is_the_mean_difference_in_each_bin(measured):
     assert row["bias"] == pytest.approx((part["sqrt"] - part["truth"]).mean())
     assert row["low"] <= row["bias"] <= row["high"]
     assert row["n"] == len(part)
-
-
-def test_shared_controls_inflate(measured):
-    row = shared_control_inflation(measured).query("cells == 'all'").iloc[0]
-    assert row["low"] > 0
-    assert row["inflation"] == pytest.approx((measured["shared"] - measured["none"]).mean())
 
 
 def test_mistakes_are_named(simulation):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
+from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.metrics.stats import bootstrap_mean
 
@@ -48,6 +49,18 @@ def test_scores_are_means_with_bootstrap_intervals_in_the_order_given():
         assert row["fallback"] == part["fallback"].sum()
 
 
+def test_scores_leave_out_what_is_missing_and_count_every_perturbation():
+    table = evaluated(n=10)
+    table.loc[0, "pearson"] = np.nan
+    table.loc[(table["line"] == "rpe1") & (table["predictor"] == "go"), "pearson"] = np.nan
+    means = summaries.scores(table, ["pearson"]).set_index(["line", "predictor"])
+    assert means["n"].eq(10).all()
+    assert means.loc[("k562", "training mean"), "pearson"] == pytest.approx(table["pearson"][1:10].mean())
+    assert means.loc[("rpe1", "go"), ["pearson", "pearson_low", "pearson_high"]].isna().all()
+    with pytest.raises(InputError, match="no column 'mse'"):
+        summaries.scores(table, ["mse"])
+
+
 def test_paired_tests_pair_perturbations_and_correct_within_a_line():
     table = evaluated()
     shuffled = table.sample(frac=1, random_state=1)
@@ -88,4 +101,3 @@ def test_shown_joins_intervals_and_shortens_p_values():
         "p_holm": "5.9e-21",
         "limit": "nan",
     }
-    assert summaries.formatted(table, 2)["pearson [95 %]"].item() == "0.58 [0.53, 0.61]"

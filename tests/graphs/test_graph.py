@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from tests import worlds
 
 GENES = [f"G{i}" for i in range(9)]
 EDGES = st.lists(
@@ -66,15 +67,6 @@ def test_union_with_itself_changes_nothing(graph):
     assert edges_of(graph.union(graph)) == edges_of(graph)
 
 
-@given(GRAPHS)
-def test_networkx_round_trip(graph):
-    out = graph.to_networkx()
-    back = KnowledgeGraph.from_edges("g", *zip(*out.edges(data="weight"), strict=True))
-    assert edges_of(back) == edges_of(graph)
-    assert set(out.nodes) == set(map(str, graph.symbols))
-    assert all(set(out[g]) == set(graph.neighbours(g)) for g in out.nodes)
-
-
 @given(GRAPHS, st.permutations(GENES))
 def test_renaming_moves_edges_with_their_genes(graph, fresh):
     names = dict(zip(GENES, fresh, strict=True))
@@ -103,16 +95,6 @@ def test_neighbours_are_ordered_by_weight_then_symbol_and_empty_for_strangers():
     assert "Y" not in graph
 
 
-@given(GRAPHS, st.sets(st.sampled_from(GENES)))
-def test_subgraph_agrees_with_networkx(graph, some):
-    expected = nx.Graph(graph.to_networkx().subgraph(some))
-    if expected.number_of_edges() == 0:
-        with pytest.raises(InputError, match="no edge"):
-            graph.subgraph(some)
-        return
-    assert set(edges_of(graph.subgraph(some))) == {frozenset(e) for e in expected.edges}
-
-
 @pytest.mark.parametrize("weight", [0.0, -1.0, np.inf, np.nan])
 def test_a_weight_that_is_no_positive_number_is_refused(weight):
     with pytest.raises(InputError, match="positive finite"):
@@ -128,10 +110,10 @@ def test_a_graph_of_self_loops_has_no_edge():
 def test_shuffling_exchanges_the_named_genes_and_keeps_every_degree_and_weight(graph, among, seed):
     moved = graph.shuffled(among, seed)
     assert sorted(edges_of(moved).values()) == sorted(edges_of(graph).values())
-    degree, before = (dict(g.to_networkx().degree()) for g in (moved, graph))
+    degree, before = (dict(worlds.to_networkx(g).degree()) for g in (moved, graph))
     assert sorted(degree[g] for g in among if g in graph) == sorted(before[g] for g in among if g in graph)
     assert all(degree[g] == before[g] for g in before if g not in among)
-    assert nx.is_isomorphic(moved.to_networkx(), graph.to_networkx())
+    assert nx.is_isomorphic(worlds.to_networkx(moved), worlds.to_networkx(graph))
     assert edges_of(graph.shuffled(among[::-1], seed)) == edges_of(moved)
 
 

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.completion import complete, factorise, folds, normalised, out_of_fold
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
+from tests import worlds
 from tests.perturbqa.world import affinity, screen, with_deltas
 
 
@@ -80,7 +82,7 @@ def test_a_row_has_no_part_in_the_fold_that_holds_it(p, seed):
     delta[p] = np.random.default_rng(seed).normal(size=delta.shape[1])
     name = line.perturbations[p]
     before, after = (
-        next(h for h in out_of_fold(which, ties, rank=4, k=3) if name in h.held)
+        next(h for h in out_of_fold(which, ties, rank=4, k=3) if name in h.perturbations)
         for which in (line, replace(line, delta=delta))
     )
     assert name not in before.line.index
@@ -113,3 +115,23 @@ def test_a_filled_predictor_averages_completed_deltas_and_reads_no_test_row():
     poisoned = with_deltas(atlas, lambda v: np.where((v.split == "test")[:, None], 1.0, v.delta))
     np.testing.assert_array_equal(filled.predict(poisoned.view("k562"), names).delta, made.delta)
     assert filled.name == "string+go, filled"
+
+
+def test_filling_the_gaps_leaves_the_default_prior_as_it_was():
+    view = screen().view("k562")
+    neighbour = str(view.target.perturbations[3])
+    near = GraphNeighbourhood([KnowledgeGraph.from_edges("pair", ["NEW"], [neighbour])])
+    filled = NeighbourPredictor(near, fill="lowrank", rank=4)
+    completed = filled.training_data(view)
+    assert completed.dense
+    assert not view.target.dense
+    expected = (completed.delta[3] + completed.delta.mean(axis=0)) / 2  # one neighbour, and the mean with strength 1
+    np.testing.assert_allclose(filled.predict(view, ["NEW"]).delta[0], expected, atol=1e-6)
+
+
+def test_the_default_prior_of_a_filled_line_without_gaps_is_zero():
+    view = worlds.atlas().view("k562")
+    neighbour = str(view.target.perturbations[3])
+    near = GraphNeighbourhood([KnowledgeGraph.from_edges("pair", ["NEW"], [neighbour])])
+    delta = NeighbourPredictor(near, fill="lowrank").predict(view, ["NEW"]).delta
+    np.testing.assert_allclose(delta[0], view.target.delta[3], atol=1e-6)

@@ -31,7 +31,7 @@ NAMES = [
 def predictors(tmp_path_factory):
     folder = tmp_path_factory.mktemp("graphs")
     for seed, name in enumerate(("one", "two")):
-        edges = worlds.graph(seed, name=name).to_networkx().edges(data="weight")
+        edges = worlds.to_networkx(worlds.graph(seed, name=name)).edges(data="weight")
         (folder / f"{name}.csv").write_text("gene1,gene2,weight\n" + "".join(f"{a},{b},{w}\n" for a, b, w in edges))
     one, two = folder / "one.csv", folder / "two.csv"
     screen = Screen(worlds.atlas(), tuple(load_graphs(f"{one}+{two}")))

@@ -95,16 +95,6 @@ def test_half_deltas_are_the_deltas_of_the_half_screens(screen):
         np.testing.assert_allclose(computed, whole(counts[pick], obs.iloc[pick]).deltas()[0], atol=1e-5)
 
 
-def test_shared_controls_leave_the_perturbed_halves_and_use_every_control(screen):
-    counts, obs = screen
-    bulk = whole(counts, obs)
-    a, b = bulk.halves(0, controls="shared")
-    count = assign_halves(obs, 1)[:, 0]
-    n = np.array([[(obs.perturbation[count == h] == p).sum() for p in bulk.perturbations] for h in (True, False)])
-    mean = (n[0][:, None] * a + n[1][:, None] * b) / n.sum(axis=0)[:, None]
-    np.testing.assert_allclose(mean, bulk.deltas()[0], atol=1e-5)
-
-
 def test_highly_variable_genes_are_scanpys(screen):
     counts, obs = screen
     reference = ad.AnnData(log_normalised(counts))

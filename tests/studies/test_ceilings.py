@@ -12,7 +12,8 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import ceiling
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
-from kgpert_lib.screens.screen import stored_split
+from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
+from kgpert_lib.screens.screen import split_half, stored_split
 from kgpert_lib.studies import ceilings, findings
 from tests import worlds
 
@@ -142,12 +143,15 @@ def test_one_pass_over_the_cells_gives_the_simulation_s_own_atlas(screens):
     for name in LINES:
         for part in ("delta", "control", "half_a", "half_b"):
             np.testing.assert_array_equal(getattr(screen.atlas[name], part), getattr(expected[name], part))
-    assert screen.halves.groupby(["line", "perturbation"])["split"].nunique().eq(ceiling.SPLITS).all()
+    assert screen.halves.groupby(["line", "perturbation"])["split"].nunique().eq(RANDOM_HALVES).all()
 
 
 def test_what_was_measured_is_what_the_simulation_measures(screens):
     found = ceiling.measure_simulated(screens)
-    expected = pd.concat([ceiling.measure(screens[0].simulation, name) for name in LINES], ignore_index=True)
+    simulation = screens[0].simulation
+    bulks = {name: simulation.bulk(name, splits=RANDOM_HALVES) for name in LINES}
+    parts = [ceiling.measure(simulation, name, split_half(bulk), bulk.deltas()[0]) for name, bulk in bulks.items()]
+    expected = pd.concat(parts, ignore_index=True)
     pd.testing.assert_frame_equal(found, expected)
 
 

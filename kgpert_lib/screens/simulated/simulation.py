@@ -32,7 +32,7 @@ from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.h5ad import write_h5ad
-from kgpert_lib.screens.pseudobulk import TARGET_SUM, Pseudobulk, assign_halves
+from kgpert_lib.screens.pseudobulk import RANDOM_HALVES, TARGET_SUM, Pseudobulk, assign_halves
 from kgpert_lib.screens.simulated.causal import HierarchicalSCM
 from kgpert_lib.screens.simulated.world import LINES, SIZES, GraphQuality, World, build_world, number, stream
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     import anndata as ad
 
 BLOCK = 25  # perturbations whose cells are in memory together
-STORED_SPLITS = 10  # random halves that the ceilings of the book are means over
 T = TypeVar("T")
 
 
@@ -106,11 +105,11 @@ class Simulation:
         """Sums over the cells of one line, with `splits` random halves; another `replicate` is another experiment.
 
         A replicate draws new cells (controls too) with the same numbers in the same batches. The sums are kept in the
-        cache. Drawing the cells takes most of the time, so the first experiment is stored with `STORED_SPLITS` halves
+        cache. Drawing the cells takes most of the time, so the first experiment is stored with `RANDOM_HALVES` halves
         even where fewer are needed here: whoever needs more of them later need not draw the cells again.
         """
         total = self._empty_bulk(line, splits)
-        stored_splits = max(splits, STORED_SPLITS) if replicate == 0 else splits
+        stored_splits = max(splits, RANDOM_HALVES) if replicate == 0 else splits
         total.restore(
             cached_arrays(
                 "simulated",

@@ -54,7 +54,7 @@ class GraphQuality:
     """How well a graph sees the truth.
 
     `visible` share of the true pairs that it has, `false_edges` false edges per true one, `weak_visible` factor on
-    `visible` where either gene is buffered: such genes are less studied.
+    `visible` where either gene is buffered: such genes are studied less.
     """
 
     visible: float = 0.6
