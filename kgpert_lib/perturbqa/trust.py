@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kgpert_lib.cache import cached_arrays
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.trust import FEWEST, Trust, neighbourhood_features
 from kgpert_lib.files import digest
-from kgpert_lib.perturbqa import store, tuning
+from kgpert_lib.perturbqa import content, tuning
 from kgpert_lib.perturbqa.tasks import Questions, ask_all
 from kgpert_lib.perturbqa.voting import Rule, Voter
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
@@ -59,7 +60,7 @@ def out_of_fold(voter: Voter, rule: Rule, seed: int = 0) -> pd.Series:
 def trust_in_votes(voter: Voter, rule: Rule, seed: int = 0) -> Trust:
     """Expected `measured_answer_probability`, with an 80 % interval, of the votes on any gene.
 
-    What was learnt is kept in the cache by content (`store`). TooFewPerturbationsError for a line with fewer than
+    What was learnt is kept in the cache by content. TooFewPerturbationsError for a line with fewer than
     `evaluation.trust.FEWEST` training perturbations that have enough questions.
     """
     data = voter.data
@@ -79,7 +80,7 @@ def trust_in_votes(voter: Voter, rule: Rule, seed: int = 0) -> Trust:
         }
 
     key = digest(data.content, repr(("trust", voter.task, rule, voter.choices, seed)))
-    arrays = store.stored(key, learn)
+    arrays = cached_arrays(content.FOLDER, key, learn)
     if "coefficients" not in arrays:
         raise TooFewPerturbationsError(
             f"{data.view.line} has {int(arrays['perturbations'])} training perturbations with {FEWEST_QUESTIONS} "

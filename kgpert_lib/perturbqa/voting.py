@@ -26,10 +26,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from kgpert_lib.cache import cached_arrays
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest
 from kgpert_lib.graphs.affinity import Affinity, combine
-from kgpert_lib.perturbqa import store
+from kgpert_lib.perturbqa import content
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
 from kgpert_lib.predictors.completion import Factors, factorise, normalised
 from kgpert_lib.predictors.neighbours import neighbourhoods
@@ -112,7 +113,7 @@ def base_rate(answers: FloatArray, prior: float = 1.0) -> FloatArray:
 class VotingData:
     """Training rows of one view and what rules and tasks share; each quantity is computed once.
 
-    With `cache`, fitted factors are kept on disk by content (`store`); folds, which are fitted once, go without.
+    With `cache`, fitted factors are kept on disk by content; folds, which are fitted once, go without.
     """
 
     def __init__(self, view: TrainingView, affinity: Affinity, cache: bool = True) -> None:
@@ -124,8 +125,8 @@ class VotingData:
 
     @cached_property
     def content(self) -> str:
-        """Digest of the training rows, the graphs and the code (`store.content`)."""
-        return store.content(self.view, self.affinity)
+        """Digest of the training rows, the graphs and the code (`content.content_digest`)."""
+        return content.content_digest(self.view, self.affinity)
 
     @property
     def other_lines(self) -> list[str]:
@@ -189,7 +190,7 @@ class VotingData:
         def build() -> tuple[NameArray, Factors]:
             if not self.cache:
                 return names, Factors(**fit())
-            arrays = store.stored(digest(self.content, repr(key)), fit)
+            arrays = cached_arrays(content.FOLDER, digest(self.content, repr(key)), fit)
             return names, Factors(arrays["rows"], arrays["columns"])
 
         return self._once(key, build)

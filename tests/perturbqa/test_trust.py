@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kgpert_lib.perturbqa import store
+from kgpert_lib.perturbqa import content
 from kgpert_lib.perturbqa.tasks import ask_all
 from kgpert_lib.perturbqa.trust import (
     FEWEST_QUESTIONS,
@@ -109,6 +109,6 @@ def test_the_digest_follows_calls_and_graphs():
     atlas, known = screen(), affinity()
     flipped = with_deltas(atlas, lambda line: -line.delta)
     other = affinity(seed=1)
-    digests = {store.content(a.view("k562"), k) for a, k in ((atlas, known), (flipped, known), (atlas, other))}
+    digests = {content.content_digest(a.view("k562"), k) for a, k in ((atlas, known), (flipped, known), (atlas, other))}
     assert len(digests) == 3
-    assert store.content(screen().view("k562"), affinity()) in digests
+    assert content.content_digest(screen().view("k562"), affinity()) in digests
