@@ -68,7 +68,7 @@ class _Engine(NBClientEngine):
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
         """Run the notebook in `folder`; papermill's own `cwd` would move this process, which all threads share."""
         resources = {"metadata": {"path": str(options["folder"])}}
-        quiet = ["--IPKernelApp.log_level=ERROR"]  # its note on encryption would stand between the bars
+        quiet = ["--IPKernelApp.log_level=CRITICAL"]  # its notes on encryption and its end would stand between the bars
         settings = {"timeout": None, "record_timing": False, "resources": resources, "extra_arguments": quiet}
         client = _Client(nb_man, kernel_name=kernel_name, **settings)
         options["register"](client)

@@ -9,6 +9,7 @@ from kgpert_lib.perturbqa import tuning
 from kgpert_lib.perturbqa.tasks import ask_all, labels, own_readout
 from kgpert_lib.perturbqa.voting import RULES, Choices, Scale, Voter, base_rate
 from kgpert_lib.screens.load import load_atlas
+from tests.conftest import MIRROR
 from tests.perturbqa.world import affinity, screen, with_deltas
 
 CHOICES = Choices(signed=True, other=0.5, same=1.0, gene_affinity=True, joint=True, level=0.3, rank=4)
@@ -195,5 +196,7 @@ def test_rules_on_real_screens(line, task, at_least, real):
 def real():
     from kgpert_lib.graphs.affinity import Affinity
 
-    atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KGPERT_MIRROR", str(MIRROR))
+        atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
     return atlas, Affinity.load(atlas.perturbations())
