@@ -94,7 +94,7 @@ table = perturbqa.rule_table(scores, split)
 # %% mystnb={"figure": {"caption": "Mean AUROC per readout gene of six voting rules, PerturbQA (real), K562 and RPE1, test questions, strict split. Points are means over readout genes that have both answers, bars 95 % bootstrap intervals over perturbations, n is the number of questions. Orange lines are published, on the benchmark's own split: SUMMER (dashed) and PerturbQA's retrieval without a language model (dotted).", "name": "fig-rules"}, "image": {"alt": "Mean AUROC of six voting rules with intervals in K562 and RPE1 for both tasks; smoothed, completed and mixed votes lie right of the plain union."}} tags=["needs-data"]
 figures.rules(table, published(), f"{screen.name} ({screen.kind}), {split} split")
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     table,
     "The rules in numbers, PerturbQA (real). The gain is over the plain union, with a paired 95 % bootstrap interval over perturbations; p is two-sided, at least 1/1000 (the number of draws) before Holm's correction within line and task.",
@@ -106,7 +106,7 @@ shown(
 # Smoothing over readout genes adds between .016 and .046, with an interval above zero in all columns but direction in RPE1.
 # Under the strict split the other line adds nothing (+.003, -.004 and -.002, intervals including zero) and costs .009 [.001, .020] for direction in K562.
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     perturbqa.steps(scores, split),
     "Difference in mean AUROC between a rule and the one before it, PerturbQA (real), paired 95 % bootstrap interval over perturbations.",
@@ -122,7 +122,7 @@ shown(
 # Under the strict split no line's test genes were left in any line while choosing.
 # The score does not rise from every stage to the next, since each stage scores a rule of its own.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["hide-input", "nbval-check-output"]
 shown(
     perturbqa.settings(split),
     "Settings of the rules in the order of the stages, PerturbQA (real), five folds of the training perturbations of K562 and RPE1. Yes is 1 and no is 0; behind is the distance of the next best candidate in mean AUROC and error its standard error over ten folds; a distance below its error is no decision.",
@@ -139,7 +139,7 @@ shown(
 # The rows marked `strict` may read no knock-down of the gene in any line; no published row is held to that.
 # The comparison is not blind: the published rows were read from their authors' reports.
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     perturbqa.beside_published(scores),
     "Mean AUROC per readout gene, PerturbQA (real), test questions; the last four rows are ours, per-line on the benchmark's own split.",
@@ -156,7 +156,7 @@ shown(
 # Of K562's test genes most are training genes in RPE1.
 # Under `per-line` their own effect in the other line may vote; under `strict` it may not.
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     perturbqa.splits_compared(scores),
     "What the votes of the other line add to the smoothed vote of one line, in mean AUROC under both splits, PerturbQA (real), paired 95 % bootstrap interval over perturbations.",
@@ -172,7 +172,7 @@ shown(
 reliability = perturbqa.reliability(scores, split)
 figures.reliability(reliability, f"{screen.name} ({screen.kind}), {split} split, rule mixed")
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     perturbqa.calibrated(scores, split),
     "Brier score and expected calibration error of every rule, PerturbQA (real); lower is better. The row base rate states each readout gene's share of positives among training perturbations and reads no graph. Trained and positive are the shares of positives among the training perturbations' calls and among these questions.",
@@ -188,7 +188,7 @@ shown(
 #
 # Two of the direction bins of K562 and one of RPE1 hold fewer than 20 readout genes with both answers; their means are left blank.
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     perturbqa.by_neighbours(scores, screen),
     "Mean AUROC of the mixed rule by the number of training neighbours of the perturbed gene, PerturbQA (real), strict split; blank where fewer than 20 readout genes have both answers.",
@@ -209,7 +209,7 @@ near = GraphNeighbourhood(screen.affinity.graphs, limit, "before", seed)
 trust = perturbqa.trusted(screen, NeighbourPredictor(near, prior), seed)
 figures.trust(trust, f"{screen.name} ({screen.kind}), per-line split")
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     perturbqa.covered(trust),
     "Share of test perturbations inside their nominal 80 % interval, mean width of the interval, and correlation of expected with reached Pearson delta, PerturbQA (real).",
@@ -233,7 +233,7 @@ votes = perturbqa.trusted_votes(scores, screen.atlas, split=split, seed=seed)
 title = f"{screen.name} ({screen.kind}), {split} split, rule mixed"
 figures.trust(votes, title, "probability of the measured answer")
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     perturbqa.covered(votes),
     "Share of test perturbations inside their nominal 80 % interval, its mean width, correlation of expected with reached probability of the measured answer, and the mean reached by the votes and by base rates alone, PerturbQA (real).",
@@ -258,7 +258,7 @@ print(f"{gene}, {readout}: {answer.answer}, probability {answer.p_right:.2f} (me
 print(f"changes {answer.p_changes:.2f}, rises {answer.p_rises:.2f}")
 print(f"most evidence on change from {answer.decided_by['de']}, on direction from {answer.decided_by['dir']}")
 
-# %% tags=["needs-data", "nbval-check-output"]
+# %% tags=["hide-input", "needs-data", "nbval-check-output"]
 shown(
     answer.neighbours,
     "The strongest neighbours of the perturbed gene in K562 that measured the readout gene, their shares of the vote on change and on direction, and the call there, PerturbQA (real).",

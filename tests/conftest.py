@@ -13,14 +13,14 @@ from tests.file_server import make_registry, write_registry
 __all__ = ["make_registry", "write_registry"]
 
 _SIBLING = Path(__file__).parents[2] / "shared" / "mirror"
-MIRROR = Path(os.environ.get("KGPERTMIRROR") or _SIBLING).resolve()
+MIRROR = Path(os.environ.get("KGPERT_MIRROR") or _SIBLING).resolve()
 
 
 def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # a shell that runs the tests in the background has them ignore it, and the processes they start inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "needs_mirror: needs real downloads in KGPERTMIRROR (left out without them)")
+    config.addinivalue_line("markers", "needs_mirror: needs real downloads in KGPERT_MIRROR (left out without them)")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -46,7 +46,7 @@ def pytest_testnodedown(node):
 def pytest_terminal_summary(terminalreporter, config):
     if count := config.stash.get(_LEFT_OUT, 0):
         terminalreporter.write_line(
-            f"left out {count} tests on real downloads: set KGPERTMIRROR to a folder that holds them"
+            f"left out {count} tests on real downloads: set KGPERT_MIRROR to a folder that holds them"
         )
 
 
@@ -55,14 +55,14 @@ def cache(tmp_path_factory, monkeypatch):
     """An empty KGPERT_CACHE, and no mirror unless the test asks for it."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("KGPERT_CACHE", str(folder))
-    monkeypatch.delenv("KGPERTMIRROR", raising=False)
+    monkeypatch.delenv("KGPERT_MIRROR", raising=False)
     return folder
 
 
 @pytest.fixture
 def mirror(monkeypatch, cache):
     """The folder of real downloads; tests that use it carry the marker `needs_mirror`."""
-    monkeypatch.setenv("KGPERTMIRROR", str(MIRROR))
+    monkeypatch.setenv("KGPERT_MIRROR", str(MIRROR))
     return MIRROR
 
 
