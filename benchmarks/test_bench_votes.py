@@ -21,7 +21,8 @@ from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.string import two_step
 from kgpert_lib.metrics.auroc import auroc
 from kgpert_lib.perturbqa import tuning
-from kgpert_lib.perturbqa.ask import Asker, ask_csv
+from kgpert_lib.perturbqa.ask import Asker
+from kgpert_lib.perturbqa.ask_csv import ask_csv
 from kgpert_lib.perturbqa.tasks import Questions
 from kgpert_lib.perturbqa.voting import Voter
 from kgpert_lib.screens.atlas import Atlas, CellLine
@@ -35,7 +36,7 @@ def names(n: int, prefix: str) -> np.ndarray:
     return np.array([f"{prefix}{i:05d}" for i in range(n)])
 
 
-def make_knowledge() -> Affinity:
+def make_affinity() -> Affinity:
     rng = np.random.default_rng(0)
     genes = names(PERTURBATIONS, "G")
     rows = np.repeat(np.arange(PERTURBATIONS), CARRIED)
@@ -74,18 +75,18 @@ def asked() -> dict[str, Questions]:
 
 
 def test_weighted_votes_on_116041_questions(asked):
-    knowledge, atlas = make_knowledge(), make_atlas()
+    affinity, atlas = make_affinity(), make_atlas()
     views = {line: atlas.view(line, "strict") for line in LINES}
-    fitted = {line: Voter.fit(views[line], "de", knowledge, tuning.load("strict", "de")) for line in LINES}
+    fitted = {line: Voter.fit(views[line], "de", affinity, tuning.load("strict", "de")) for line in LINES}
     for line in LINES:
         fitted[line].answer("weighted", asked[line])
         fitted[line].answer("mixed", asked[line])
-    dense = knowledge.annotations.toarray()
+    dense = affinity.annotations.toarray()
     test, train = dense[-TESTS:], np.ascontiguousarray(dense[:-TESTS].T)
 
     def ours(rule: str) -> None:
         for line in LINES:
-            fitted[line].ground.forget()
+            fitted[line].data._parts.clear()  # the affinity is part of the vote
             fitted[line].answer(rule, asked[line])
 
     def floor() -> None:
@@ -125,7 +126,7 @@ def answer_a_table(folder: Path) -> tuple[float, float]:
         for i, j in zip(rng.integers(0, PERTURBATIONS, 100_000), rng.integers(0, GENES, 100_000), strict=True):
             writer.writerow([f"G{i:05d}", f"R{j:05d}"])
     choices = {task: tuning.load("strict", task) for task in ("de", "dir")}
-    asker = Asker.fit(make_atlas(LINES[:2]), "k562", make_knowledge(), choices)
+    asker = Asker.fit(make_atlas(LINES[:2]), "k562", make_affinity(), choices)
     asker.answer_pairs(["G00000"], ["R00000"])
     start = time.perf_counter()
     ask_csv(asker, folder / "in.csv", folder / "out.csv")

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.predictors.named import Options, build
 from kgpert_lib.screens.load import load_screen
-from kgpert_lib.studies.graph_neighbours_figures import predictor_scores
+from kgpert_lib.studies.graph_neighbours import gains
+from kgpert_lib.studies.graph_neighbours_figures import paired_gains
 from kgpert_lib.studies.style import style
 
+MEAN = "mean of all knock-downs"
 LABELS = {
-    "training mean": "mean of all knock-downs",
+    "training mean": MEAN,
     "string": "neighbours in STRING",
     "go": "neighbours in GO",
     "string+go": "neighbours in either",
@@ -22,5 +23,5 @@ if __name__ == "__main__":
     predictors = [build(name, screen, Options(prior=1.0)) for name in ("mean", "string", "go", "union")]
     scores = evaluate_lines(screen.atlas, list(screen.lines), predictors)
     scores["predictor"] = scores["predictor"].map(LABELS)
-    figure = predictor_scores(summaries.scores(scores, ["pearson"]), reference=LABELS["training mean"])
+    figure = paired_gains(gains(scores, reference=MEAN))
     figure.savefig(Path(__file__).parent / "_static" / "finding.png", dpi=150, metadata={"Software": None})

@@ -1,6 +1,7 @@
 """Fixtures for every test: a cache of its own, and the mirror of real downloads where there is one."""
 
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -12,15 +13,18 @@ from tests.file_server import make_registry, write_registry
 __all__ = ["make_registry", "write_registry"]
 
 _SIBLING = Path(__file__).parents[2] / "shared" / "mirror"
-_MIRROR = Path(os.environ.get("KGPERT_MIRROR") or _SIBLING).resolve()
+MIRROR = Path(os.environ.get("KGPERT_MIRROR") or _SIBLING).resolve()
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell that runs the tests in the background has them ignore it, and the processes they start inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "needs_mirror: needs real downloads in KGPERT_MIRROR (left out without them)")
 
 
 def pytest_collection_modifyitems(config, items):
-    if _MIRROR.is_dir():
+    if MIRROR.is_dir():
         return
     left_out = [item for item in items if item.get_closest_marker("needs_mirror")]
     if left_out:
@@ -58,8 +62,8 @@ def cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def mirror(monkeypatch, cache):
     """The folder of real downloads; tests that use it carry the marker `needs_mirror`."""
-    monkeypatch.setenv("KGPERT_MIRROR", str(_MIRROR))
-    return _MIRROR
+    monkeypatch.setenv("KGPERT_MIRROR", str(MIRROR))
+    return MIRROR
 
 
 @pytest.fixture

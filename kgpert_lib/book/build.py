@@ -19,10 +19,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from kgpert_lib.book.chapters import (
     toc_pages,
 )
 from kgpert_lib.book.execution import BuildError, execute
+from kgpert_lib.downloads.fetch import fetch_all
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest, locked
 
@@ -52,14 +53,13 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class BuildResult:
-    """`html` is the folder of the pages, `executed` and `reused` are chapter names, `pages` notebooks with outputs.
+    """`html` is the folder of the pages, `executed` names the chapters that ran, `pages` are all executed notebooks.
 
     `rendered` is False where the folder held this very book already.
     """
 
     html: Path
     executed: list[str]
-    reused: list[str]
     pages: dict[str, Path]
     rendered: bool
 
@@ -84,9 +84,9 @@ def build(
     Raises
     ------
     InputError
-        An unknown chapter or parameter, a missing or unreadable page, or another build under way.
+        An unknown chapter or parameter, an unreadable page, or another build under way.
     BuildError
-        A cell failed or Sphinx warned; the last good book is untouched.
+        A cell failed or Sphinx warned, as it does of a page that is missing; the last good book is untouched.
     """
     root, parameters = root.resolve(), dict(sorted((parameters or {}).items()))
     workers = (os.cpu_count() or 1) if workers is None else workers
@@ -103,22 +103,23 @@ def build(
     with _scratch(root / "_build") as scratch:
         pages, executed = _executed(root, selected, parameters, workers, say)
         if chapters is not None:
-            toc = _drop_pages(toc, {c.page for c in every if c not in selected})
+            others = {c.page for c in every if c not in selected}
+            root_page, *pages_left = (page for page in toc_pages(toc) if page not in others)
+            toc = {"format": "jb-book", "root": root_page, "chapters": [{"file": page} for page in pages_left]}
             # links to the other chapters become text
             config.setdefault("sphinx", {}).setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
         if parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config.setdefault("html", {})["announcement"] = f"Run with {html.escape(values)}"
-        stage = _stage(root, config, toc, {c.page: (c, pages[c.name]) for c in selected}, parameters, scratch)
+        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, scratch / "source")
         target = root / "_build" / "html"
         if chapters is not None or parameters:
             names = [c.name for c in selected] if chapters is not None else None
             label = "-".join(c.number for c in selected) if names else "all"
             slug = f"{label}-{digest(json.dumps([names, parameters], default=str))[:8]}"
             target = root / "_build" / "runs" / slug / "html"
-        rendered = _render(stage, target, scratch, say)
-    reused = [c.name for c in selected if c.name not in executed]
-    return BuildResult(target, executed, reused, pages, rendered)
+        rendered = _render(scratch / "source", target, scratch, say)
+    return BuildResult(target, executed, pages, rendered)
 
 
 def library_state(root: Path) -> str:
@@ -147,7 +148,7 @@ def chapter_digest(notebook: Any, parameters: Mapping[str, Any], state: str) -> 
 def _scratch(build_dir: Path) -> Iterator[Path]:
     """A scratch folder, for one build at a time; what a killed build left behind goes first."""
     with locked(build_dir / "book", wait=False):
-        for old in build_dir.glob(".scratch-*"):
+        for old in (*build_dir.glob(".scratch-*"), *build_dir.glob("*/.kgpert-*")):
             shutil.rmtree(old, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".scratch-", dir=build_dir, ignore_cleanup_errors=True) as scratch:
             yield Path(scratch)
@@ -160,22 +161,25 @@ def _executed(
     store = root / "_build" / "executed"
     store.mkdir(exist_ok=True)
     state = library_state(root)
+    needed = {c: cells.data_files(c.notebook, c.defaults | c.own(parameters)) for c in chapters}
+    failed = fetch_all(dict.fromkeys(chain(*needed.values()))).failed  # a host is asked once for all chapters
     pages, runs = {}, {}
     for chapter in chapters:
-        own = {name: value for name, value in parameters.items() if name in chapter.defaults}
-        notebook = cells.runnable(chapter.notebook, chapter.defaults | own)
+        own = chapter.own(parameters)
+        has_data = failed.keys().isdisjoint(needed[chapter])
+        notebook = cells.runnable(chapter.notebook, chapter.defaults | own, has_data)
         page = pages[chapter.name] = store / f"{chapter.name}-{chapter_digest(notebook, own, state)}.ipynb"
         if _has_outputs(page):
             say(f"{chapter.name}: unchanged, not executed")
         else:
             runs[chapter] = notebook, own, page
-    longest_first = sorted(runs, key=lambda chapter: -_last_seconds(store, chapter))
-    execute({chapter: runs[chapter] for chapter in longest_first}, workers, root / "_build" / "failed", say)
+    execute(runs, workers, root / "_build" / "failed", say)
     for chapter in chapters:
-        for old in _earlier_pages(store, chapter)[KEPT_PER_CHAPTER:]:
+        newest_first = sorted(store.glob(f"{chapter.name}-*.ipynb"), key=lambda page: -page.stat().st_mtime_ns)
+        for old in newest_first[KEPT_PER_CHAPTER:]:
             if old != pages[chapter.name]:
                 old.unlink()
-    return pages, [chapter.name for chapter in chapters if chapter in runs]
+    return pages, [chapter.name for chapter in runs]
 
 
 def _has_outputs(page: Path) -> bool:
@@ -187,46 +191,23 @@ def _has_outputs(page: Path) -> bool:
     return all(cell.execution_count for cell in code if cell.source.strip())
 
 
-def _earlier_pages(store: Path, chapter: Chapter) -> list[Path]:
-    """The executed notebooks of a chapter, newest first."""
-    return sorted(store.glob(f"{chapter.name}-*.ipynb"), key=lambda page: -page.stat().st_mtime_ns)
-
-
-def _last_seconds(store: Path, chapter: Chapter) -> float:
-    """How long the chapter took when it last ran; what never ran comes first, the one with most cells before others."""
-    for page in _earlier_pages(store, chapter):
-        if _has_outputs(page):
-            return float(read_notebook(page).metadata.get("seconds", 0))
-    return 1e6 + len(chapter.notebook.cells)
-
-
 def _stage(
     root: Path,
     config: Mapping[str, Any],
     toc: Mapping[str, Any],
-    chapters: Mapping[str, tuple[Chapter, Path]],
+    chapters: Mapping[Chapter, Path],
     parameters: Mapping[str, Any],
-    scratch: Path,
-) -> Path:
-    """The book's sources under their own paths in a folder of their own, chapters with the outputs of their run."""
-    stage = scratch / "source"
+    stage: Path,
+) -> None:
+    """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run."""
     shutil.copytree(root / "book", stage / "book")
-    for page in toc_pages(toc):
-        name = page.removesuffix(".ipynb")
-        source = next((p for p in (root / page, root / f"{page}.md") if p.is_file()), None)
-        if name not in chapters and source is None:
-            raise InputError(f"_toc.yml names {page}, but there is no such notebook or {page}.md.")
-        copy = stage / (f"{name}.ipynb" if name in chapters else source.relative_to(root))  # type: ignore[union-attr]
+    for chapter, executed in chapters.items():
+        page = with_outputs(chapter.notebook, read_notebook(executed))
+        copy = stage / f"{chapter.page}.ipynb"
         copy.parent.mkdir(parents=True, exist_ok=True)
-        if name in chapters:
-            chapter, executed = chapters[name]
-            notebook = with_outputs(chapter.notebook, read_notebook(executed))
-            nbformat.write(cells.without_unused(notebook, chapter.defaults | dict(parameters)), copy)
-        else:
-            shutil.copy2(source, copy)  # type: ignore[arg-type]
+        nbformat.write(cells.without_unused(page, chapter.defaults | dict(parameters)), copy)
     for settings, content in (("_config.yml", config), ("_toc.yml", toc)):
         (stage / settings).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return stage
 
 
 def with_outputs(notebook: Any, executed: Any) -> Any:
@@ -245,28 +226,15 @@ def with_outputs(notebook: Any, executed: Any) -> Any:
     return page
 
 
-def _drop_pages(node: Any, pages: set[str]) -> Any:
-    """A table of contents without some pages, and without the parts that are empty then."""
-    if isinstance(node, Mapping):
-        return {key: _drop_pages(value, pages) for key, value in node.items()}
-    if isinstance(node, list):
-        children = [c for c in node if str(c.get("file", "")).removesuffix(".ipynb") not in pages]
-        return [c for c in (_drop_pages(child, pages) for child in children) if c.get("chapters", True)]
-    return node
-
-
 def _render(stage: Path, target: Path, scratch: Path, say: Callable[[str], None]) -> bool:
     """Render the staged book into `target`; False where that holds this very book already."""
-    files = _files(stage)
-    book = digest(*(str(path.relative_to(stage)) for path in files), *files)
     old = target.with_name(f".{target.name}-last")
     if old.exists() and not target.exists():  # an earlier build was killed between the last two renames
         old.replace(target)
-    if _stamp(target) == [book, _listing(target)]:
+    if (target / STAMP).is_file() and (target / STAMP).read_text(encoding="utf-8") == _stamp(stage, target):
         say("The book is up to date.")
         return False
     say("Rendering the pages")
-    begun = time.monotonic()
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(stage)]
     done = subprocess.run(
         [*command, "--path-output", str(scratch), "-W", "--keep-going", "-q"],
@@ -281,28 +249,20 @@ def _render(stage: Path, target: Path, scratch: Path, say: Callable[[str], None]
         lines = _COLOUR.sub("", done.stdout).replace(f"{stage}/", "").strip().splitlines()
         report = "\n".join([line for line in lines if "WARNING" in line or "ERROR" in line] or lines)
         raise BuildError(f"Jupyter Book did not accept the pages:\n{report}\nThe last good book is unchanged.")
-    (pages / STAMP).write_text(json.dumps([book, _listing(pages)]), encoding="utf-8")
+    (pages / STAMP).write_text(_stamp(stage, pages), encoding="utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.replace(old)
     pages.replace(target)
     shutil.rmtree(old, ignore_errors=True)
-    say(f"Rendered in {time.monotonic() - begun:.0f} s")
     return True
 
 
-def _stamp(target: Path) -> Any:
-    try:
-        return json.loads((target / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _listing(pages: Path) -> str:
-    """A digest over name, size and time of every file, so that pages changed by hand are rendered again."""
-    files = [(str(p.relative_to(pages)), p.stat()) for p in _files(pages)]
-    return digest(json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in files]))
+def _stamp(*folders: Path) -> str:
+    """Digest of the sources of a book and of its pages: a page that was changed by hand is rendered again."""
+    files = [(folder, path) for folder in folders for path in _files(folder)]
+    return digest(*(str(path.relative_to(folder)) for folder, path in files), *(path for _, path in files))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from kgpert_lib.downloads.fetch import fetch_all
 from kgpert_lib.screens import perturbqa
 
 TAG = "needs-data"
@@ -23,7 +22,7 @@ NEEDS: Mapping[str, Callable[[list[str]], bool]] = {
 BOX = (
     '<div class="admonition warning"><p class="admonition-title">PerturbQA is not on this machine</p>'
     "<p>The results of this section come from real screens. Fetch them with <code>kgpert fetch perturbqa</code> "
-    "(13 MB) and run <code>make book</code> again.</p></div>"
+    "(14 MB) and run <code>make book</code> again.</p></div>"
 )
 
 
@@ -47,18 +46,18 @@ def without_unused(page: Any, parameters: Mapping[str, Any]) -> Any:
     return page
 
 
-def runnable(notebook: Any, parameters: Mapping[str, Any]) -> Any:
-    """A copy of the notebook in which the cells that cannot run are empty or show `BOX`.
+def data_files(notebook: Any, parameters: Mapping[str, Any]) -> list[str]:
+    """The files of PerturbQA that the cells of a chapter need, by their names in the registry."""
+    if TAG in unused_tags(parameters) or not any(map(needs_data, notebook.cells)):
+        return []
+    return [name for line in parameters.get("lines") or perturbqa.LINES for name in perturbqa.files(line)]
 
-    PerturbQA's files are downloaded where a cell needs them and that is possible.
-    """
+
+def runnable(notebook: Any, parameters: Mapping[str, Any], has_data: bool) -> Any:
+    """A copy of the notebook in which the cells that cannot run are empty, or show `BOX` without their data."""
     unused = unused_tags(parameters)
     bare = empty_cells(notebook, unused)
-    if TAG not in unused and any(map(needs_data, notebook.cells)):
-        lines = parameters.get("lines") or perturbqa.LINES
-        if fetch_all([name for line in lines for name in perturbqa.files(line)]).failed:
-            bare = empty_cells(bare, {TAG}, BOX)
-    return bare
+    return bare if has_data or TAG in unused else empty_cells(bare, {TAG}, BOX)
 
 
 def empty_cells(notebook: Any, tags: Collection[str], html: str = "") -> Any:

@@ -15,7 +15,7 @@ import yaml
 from kgpert_lib.errors import InputError
 
 _SETTING = re.compile(r"(?:^|\s+)([A-Za-z_]\w*)=")
-_BARE_BOOLEANS = frozenset({"y", "n", "yes", "no", "on", "off"})
+_POWER = re.compile(r"[-+]?\d+(\.\d*)?e[-+]?\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Chapter:
         except SyntaxError as error:
             raise InputError(f"The cell of parameters in {self.path} is not Python: {error.msg}.") from error
         return {
-            target.id: _literal(node.value)
-            for node in assignments
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
+            ast.unparse(node.targets[0]): _literal(node.value) for node in assignments if isinstance(node, ast.Assign)
         }
+
+    def own(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the parameters that this chapter has."""
+        return {name: value for name, value in parameters.items() if name in self.defaults}
 
     def check_pairing(self) -> None:
         """InputError when the paired ``.py`` file holds other cells than the notebook, or cannot be read."""
@@ -100,9 +100,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def toc_pages(toc: Any) -> Iterator[str]:
-    """The root and every ``file`` of a table of contents, in reading order."""
+    """The root and every ``file`` of a table of contents without their endings, in reading order."""
     if isinstance(toc, Mapping):
-        yield from (str(toc[key]) for key in ("root", "file") if key in toc)
+        yield from (str(toc[key]).removesuffix(".ipynb") for key in ("root", "file") if key in toc)
         toc = list(toc.values())
     if isinstance(toc, list):
         for child in toc:
@@ -111,8 +111,7 @@ def toc_pages(toc: Any) -> Iterator[str]:
 
 def read_chapters(root: Path, toc: Mapping[str, Any]) -> list[Chapter]:
     """The notebooks among the pages of the table of contents."""
-    names = [page.removesuffix(".ipynb") for page in toc_pages(toc)]
-    return [Chapter(root / f"{name}.ipynb", name) for name in names if (root / f"{name}.ipynb").is_file()]
+    return [Chapter(path, page) for page in toc_pages(toc) if (path := root / f"{page}.ipynb").is_file()]
 
 
 def select(chapters: Sequence[Chapter], names: Sequence[str] | None) -> list[Chapter]:
@@ -162,16 +161,10 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _value(name: str, raw: str) -> Any:
-    if raw.lower() in _BARE_BOOLEANS:
-        return raw
-    for kind in (int, float):
-        try:
-            return kind(raw)
-        except ValueError:
-            continue
     try:
-        return yaml.safe_load(raw)
+        value = yaml.safe_load(raw)
+        if isinstance(value, bool) and raw.lower() not in ("true", "false"):
+            return raw  # YAML 1.1 takes ``no`` and ``on`` for truth values
+        return float(value) if isinstance(value, str) and _POWER.fullmatch(value) else value  # and 1e-3 for a word
     except yaml.YAMLError as error:
-        raise InputError(
-            f"The value {raw!r} of {name} cannot be read; write a YAML value such as 10 or [a, b]."
-        ) from error
+        raise InputError(f"The value {raw!r} of {name} is not YAML; write such as 10 or [a, b].") from error

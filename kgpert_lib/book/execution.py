@@ -1,4 +1,4 @@
-"""Executing chapters: each in a kernel of its own, several at a time, all stopped by the first failure.
+"""Executing chapters with papermill: each in a kernel of its own, several at a time, stopped by the first failure.
 
 The kernels watch this process and end with it, however it ends.
 """
@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
-from nbformat.v4 import new_code_cell
+from nbclient.exceptions import DeadKernelError
+from papermill import PapermillExecutionError, execute_notebook
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from tqdm.auto import tqdm
 
 from kgpert_lib.book.chapters import Chapter
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import atomic
 
+ENGINE = "kgpert"
 KERNEL_ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -35,30 +39,19 @@ class BuildError(InputError):
     """The book was not built; the message says which cell or page, the error, and how to look at it."""
 
 
-class _Client(NotebookClient):
+class _Client(PapermillNotebookClient):
     """Runs one notebook, and keeps at most `MOST_PRINTED` characters of what a cell prints."""
-
-    def __init__(self, notebook: Any, folder: Path) -> None:
-        super().__init__(
-            notebook,
-            timeout=None,
-            record_timing=False,
-            kernel_name="python3",
-            resources={"metadata": {"path": str(folder)}},
-        )
-        self.printed: dict[int, int] = {}
 
     def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
         """Collect one message of a cell; the text above the limit gives way to one sentence."""
         if msg["msg_type"] == "stream":
-            before, text = self.printed.get(cell_index, 0), msg["content"]["text"]
-            self.printed[cell_index] = before + len(text)
-            if before > MOST_PRINTED:
+            text = msg["content"]["text"]
+            room = MOST_PRINTED - sum(len(out.text) for out in outs if out.output_type == "stream")
+            if room < 0:  # the sentence stands there
                 return None
-            if before + len(text) > MOST_PRINTED:
+            if len(text) > room:
                 sentence = f"\n[The rest is not kept: a cell may print {MOST_PRINTED:,} characters.]\n"
-                msg["content"]["text"] = text[: MOST_PRINTED - before] + sentence
-                self.printed[cell_index] = MOST_PRINTED + 1
+                msg["content"]["text"] = text[:room] + sentence
         return super().output(outs, msg, display_id, cell_index)
 
     def stop(self) -> None:
@@ -68,13 +61,30 @@ class _Client(NotebookClient):
             process.kill()
 
 
+class _Engine(NBClientEngine):
+    """Papermill's engine with our client, which it hands to `register` before the kernel starts."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+        """Run the notebook in `folder`; papermill's own `cwd` would move this process, which all threads share."""
+        resources = {"metadata": {"path": str(options["folder"])}}
+        quiet = ["--IPKernelApp.log_level=CRITICAL"]  # its notes on encryption and its end would stand between the bars
+        settings = {"timeout": None, "record_timing": False, "resources": resources, "extra_arguments": quiet}
+        client = _Client(nb_man, kernel_name=kernel_name, **settings)
+        options["register"](client)
+        client.execute(env=options["environment"])
+
+
+papermill_engines.register(ENGINE, _Engine)
+
+
 def execute(
     runs: Mapping[Chapter, tuple[Any, Mapping[str, Any], Path]],
     workers: int,
     failed: Path,
     say: Callable[[str], None],
 ) -> None:
-    """Execute chapters and write their pages.
+    """Execute chapters and write their pages; a terminal shows a bar for each one that runs.
 
     Parameters
     ----------
@@ -90,28 +100,37 @@ def execute(
         A cell raised or its kernel died; the other chapters are stopped.
     """
     environment = os.environ | KERNEL_ENVIRONMENT | (ONE_THREAD if min(workers, len(runs)) > 1 else {})
-    clients: list[_Client] = []
+    clients: dict[Chapter, _Client] = {}
     stopping = False
 
     def run(chapter: Chapter) -> None:
-        notebook, parameters, page = runs[chapter]
         if stopping:
             return
+        notebook, parameters, page = runs[chapter]
         begun = time.monotonic()
-        if parameters:
-            _inject(notebook, parameters)
-        client = _Client(notebook, chapter.path.parent)
-        clients.append(client)
         try:
-            client.execute(env=environment)
-        except (CellExecutionError, DeadKernelError) as error:
-            raise BuildError(_report(chapter, notebook, error, failed)) from error
-        seconds = time.monotonic() - begun
-        notebook.metadata["seconds"] = round(seconds, 1)
-        scratch = page.with_suffix(".scratch")
-        nbformat.write(notebook, scratch)
-        scratch.replace(page)
-        say(f"{chapter.name}: executed in {seconds:.0f} s")
+            notebook = execute_notebook(
+                notebook,
+                None,
+                parameters,
+                engine_name=ENGINE,
+                kernel_name="python3",
+                progress_bar={"desc": chapter.name, "leave": False, "disable": None},
+                environment=environment,
+                folder=chapter.path.parent,
+                register=lambda client: clients.update({chapter: client}),
+            )
+            complete = not notebook.metadata.papermill["exception"]  # papermill takes `sys.exit()` for an end
+        except (PapermillExecutionError, DeadKernelError):
+            complete = False
+        if stopping:
+            return
+        if not complete:
+            raise BuildError(_report(chapter, clients[chapter].nb, failed))
+        with atomic(page) as scratch:
+            nbformat.write(_without_times(notebook), scratch)
+        with tqdm.external_write_mode():
+            say(f"{chapter.name}: executed in {time.monotonic() - begun:.0f} s")
 
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(run, chapter) for chapter in runs]
@@ -120,34 +139,33 @@ def execute(
         finally:  # the end of all, the first failure, or an interrupt
             stopping = True
             while wait(futures, timeout=0.1).not_done:
-                for client in clients:
+                for client in list(clients.values()):
                     client.stop()
     for future in done:
         future.result()
 
 
-def _inject(notebook: Any, parameters: Mapping[str, Any]) -> None:
-    """Put a cell that sets the parameters after the one that stores them, as papermill does."""
-    place = next(k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
-    source = "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in parameters.items())])
-    tags = {"tags": ["injected-parameters"]}
-    notebook.cells.insert(place + 1, new_code_cell(source, id="injected-parameters", metadata=tags))
+def _without_times(notebook: Any) -> Any:
+    """The notebook without papermill's times and the random name of its cell, so that each run gives the same file."""
+    for part in (notebook, *notebook.cells):
+        part.metadata.pop("papermill")
+        if "injected-parameters" in part.metadata.get("tags", []):
+            part.id = "injected-parameters"
+    return notebook
 
 
-def _report(chapter: Chapter, notebook: Any, error: Exception, failed: Path) -> str:
+def _report(chapter: Chapter, notebook: Any, failed: Path) -> str:
     """Which cell failed, the head of its source and the error; a copy of the notebook goes to `failed`."""
-    failed.mkdir(exist_ok=True)
     copy = failed / chapter.path.name
-    nbformat.write(notebook, copy)
+    with atomic(copy) as scratch:
+        nbformat.write(notebook, scratch)
     text = "its kernel, which died: is there enough memory?"
-    if isinstance(error, CellExecutionError):
-        cell = next(
-            cell for cell in notebook.cells if any(output.output_type == "error" for output in cell.get("outputs", ()))
-        )
-        lines = cell.source.strip().splitlines()
-        head = [*lines[:SOURCE_HEAD], "..."] if len(lines) > SOURCE_HEAD else lines
-        source = "\n".join(f"    {line}" for line in head)
-        text = f"cell In [{cell.execution_count}]:\n{source}\n{error.ename}: {error.evalue}"
+    for cell in notebook.cells:
+        for error in (output for output in cell.get("outputs", ()) if output.output_type == "error"):
+            lines = cell.source.strip().splitlines()
+            head = [*lines[:SOURCE_HEAD], "..."] if len(lines) > SOURCE_HEAD else lines
+            source = "\n".join(f"    {line}" for line in head)
+            text = f"cell In [{cell.execution_count}]:\n{source}\n{error.ename}: {error.evalue}"
     return (
         f"{chapter.name} failed in {text}\nLook at it with: jupyter lab {os.path.relpath(copy)}\n"
         "The last good book is unchanged."

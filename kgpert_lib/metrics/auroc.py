@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from kgpert_lib.errors import InputError
 
 DRAWS_AT_ONCE = 100
+REFERENCE = "union"  # the rule that gains are over
 
 
 class Auroc(NamedTuple):
-    """Mean AUROC per readout gene with its bootstrap interval, and what it was taken over."""
+    """Mean AUROC per readout gene with its bootstrap interval, and the numbers of readout genes and questions."""
 
     mean: float
     low: float
@@ -37,6 +38,7 @@ def auroc_per_gene(score: ArrayLike, label: ArrayLike, gene: ArrayLike) -> tuple
     InputError for a score that is not finite, lengths that differ, and when no gene has both labels.
     """
     s, t, names, code = _checked(score, label, gene)
+    # Ranks of all readout genes at once: scikit-learn's one gene at a time costs far more over thousands of genes.
     order = np.lexsort((s, code))
     code, s, t = code[order], s[order], t[order].astype(np.float64)
     new_gene = np.r_[True, code[1:] != code[:-1]]
@@ -81,6 +83,7 @@ def resampled(
     base = below[first[up]]
     gene_up, start = np.unique(code[up], return_index=True)
     edge = below[np.searchsorted(code, gene_up, "left")], below[np.searchsorted(code, gene_up, "right")]
+    # Weighted ranks of a hundred samples at once: a library call per gene and sample would cost hundreds of times more.
     out = []
     for weight in _samples(len(names), draws, seed):
         down = np.zeros((int((~t).sum()) + 1, weight.shape[1]), np.float32)
@@ -94,23 +97,15 @@ def resampled(
     return np.concatenate(out)
 
 
-def auroc(
-    score: ArrayLike,
-    label: ArrayLike,
-    gene: ArrayLike,
-    perturbation: ArrayLike,
-    draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Auroc:
-    """Mean AUROC per readout gene with its interval from `resampled`: percentiles, centred on the estimate.
+def auroc(score: ArrayLike, label: ArrayLike, gene: ArrayLike, perturbation: ArrayLike, draws: int = 1000) -> Auroc:
+    """Mean AUROC per readout gene with its 95 % interval from `resampled`: percentiles, centred on the estimate.
 
     Samples lose the readout genes whose few positives were not drawn, which moves their mean; the interval is shifted
     back by that much.
     """
     _, areas = auroc_per_gene(score, label, gene)
-    sample = _centred(resampled(score, label, gene, perturbation, draws, seed), float(areas.mean()))
-    low, high = np.quantile(sample, [(1 - level) / 2, (1 + level) / 2])
+    sample = _centred(resampled(score, label, gene, perturbation, draws), float(areas.mean()))
+    low, high = np.quantile(sample, [0.025, 0.975])
     return Auroc(float(areas.mean()), float(low), float(high), len(areas), int(np.size(label)))
 
 
@@ -119,26 +114,28 @@ def compare(
     label: ArrayLike,
     gene: ArrayLike,
     perturbation: ArrayLike,
-    reference: str = "union",
     draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Every rule's AUROC, and its gain over `reference`, with a paired bootstrap over perturbations as in `auroc`.
+    """Every rule's AUROC, and its gain over `REFERENCE`, with a paired bootstrap over perturbations as in `auroc`.
 
-    One rule a row: ``rule``, ``auroc``, ``low``, ``high``, ``gain``, ``gain_low``, ``gain_high`` (95 %), ``p``
-    (two-sided, from the share of samples in which the gain has the other sign, at least 1 / draws), ``genes``,
-    ``questions``.
+    One row per rule: ``rule``, ``auroc``, ``low``, ``high``, ``gain``, ``gain_low``, ``gain_high`` (95 %), ``p``
+    (two-sided, from the share of samples in which the gain has the other sign, at least 1 / draws), ``step``,
+    ``step_low``, ``step_high`` (over the rule before, NaN for the first), ``genes``, ``questions``.
+    InputError without scores of `REFERENCE`.
     """
-    if reference not in scores:
-        raise InputError(f"No scores of the rule {reference!r}; there are {', '.join(scores)}.")
+    if REFERENCE not in scores:
+        raise InputError(f"No scores of the rule {REFERENCE!r}; there are {', '.join(scores)}.")
     areas = {rule: auroc_per_gene(s, label, gene)[1] for rule, s in scores.items()}
     samples = {
         rule: _centred(resampled(s, label, gene, perturbation, draws, seed), float(areas[rule].mean()))
         for rule, s in scores.items()
     }
     rows = []
+    before: str | None = None
     for rule, sample in samples.items():
-        gain = sample - samples[reference]
+        gain = sample - samples[REFERENCE]
+        step = np.full(2, np.nan) if before is None else np.quantile(sample - samples[before], [0.025, 0.975])
         other = min(float((gain <= 0).mean()), float((gain >= 0).mean()))
         rows.append(
             {
@@ -146,27 +143,30 @@ def compare(
                 "auroc": float(areas[rule].mean()),
                 "low": float(np.quantile(sample, 0.025)),
                 "high": float(np.quantile(sample, 0.975)),
-                "gain": float(areas[rule].mean() - areas[reference].mean()),
+                "gain": float(areas[rule].mean() - areas[REFERENCE].mean()),
                 "gain_low": float(np.quantile(gain, 0.025)),
                 "gain_high": float(np.quantile(gain, 0.975)),
-                "p": float("nan") if rule == reference else min(1.0, max(2 * other, 1 / draws)),
+                "p": float("nan") if rule == REFERENCE else min(1.0, max(2 * other, 1 / draws)),
+                "step": float("nan") if before is None else float(areas[rule].mean() - areas[before].mean()),
+                "step_low": float(step[0]),
+                "step_high": float(step[1]),
                 "genes": len(areas[rule]),
                 "questions": int(np.size(label)),
             }
         )
+        before = rule
     return pd.DataFrame(rows)
 
 
 class Calibration(NamedTuple):
-    """How far probabilities mean what they say.
+    """How well probabilities are calibrated.
 
-    `brier` mean squared error; `reference` that of the overall share of positives; `error` expected calibration
-    error: mean distance between stated and found share, weighted by questions; `table` a row a bin: low, high,
-    questions, stated, found.
+    `brier` mean squared error; `error` expected calibration error: mean distance between the stated probability and the
+    measured share, weighted by questions (scikit-learn has the curve without the counts); `table` one row per bin:
+    low, high, questions, stated, measured.
     """
 
     brier: float
-    reference: float
     error: float
     table: pd.DataFrame
 
@@ -180,13 +180,12 @@ def calibration(probability: ArrayLike, label: ArrayLike, bins: int = 10) -> Cal
         raise InputError("A probability lies outside 0 to 1.")
     place = np.minimum((p * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
-    stated, found = (np.bincount(place, x, bins) / np.maximum(count, 1) for x in (p, t))
+    stated, measured = (np.bincount(place, x, bins) / np.maximum(count, 1) for x in (p, t))
     edges = np.linspace(0, 1, bins + 1)
-    columns = {"low": edges[:-1], "high": edges[1:], "questions": count, "stated": stated, "found": found}
+    columns = {"low": edges[:-1], "high": edges[1:], "questions": count, "stated": stated, "measured": measured}
     table = pd.DataFrame(columns)[count > 0].reset_index(drop=True)
-    share = float(t.mean())
-    error = float((count * np.abs(stated - found)).sum() / len(p))
-    return Calibration(float(np.mean((p - t) ** 2)), share * (1 - share), error, table)
+    error = float((count * np.abs(stated - measured)).sum() / len(p))
+    return Calibration(float(np.mean((p - t) ** 2)), error, table)
 
 
 def _centred(sample: NDArray[np.float64], estimate: float) -> NDArray[np.float64]:

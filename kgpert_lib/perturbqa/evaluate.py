@@ -1,4 +1,4 @@
-"""The ladder of rules on one line's test questions, beside what others have published."""
+"""The rules on one line's test questions, and what others have published."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.metrics.auroc import compare
 from kgpert_lib.perturbqa import tuning
 from kgpert_lib.perturbqa.tasks import Questions, Task, ask_all
-from kgpert_lib.perturbqa.voting import RULES, Choices, Ground, Rule, Voter
+from kgpert_lib.perturbqa.voting import RULES, Choices, Rule, Voter, VotingData
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.types import Split
 
 
 @dataclass(frozen=True, eq=False)
-class Ladder:
-    """One line, split and task: `table` as in `score.compare`, the `questions`, each rule's probabilities (q,), and
-    the fitted `voter`.
+class RuleScores:
+    """One line, split and task: the `questions`, each rule's (q,) `probability`, the fitted `voter`, and the scores.
+
+    `table` is as in `metrics.auroc.compare`.
     """
 
     line: str
@@ -35,34 +36,36 @@ class Ladder:
     voter: Voter
 
 
-def climb(
+def evaluate_rules(
     atlas: Atlas,
     line: str,
     split: Split,
-    knowledge: Affinity,
+    affinity: Affinity,
     rules: Sequence[Rule] = RULES,
     tasks: Sequence[Task] = get_args(Task),
     choices: Mapping[str, Choices] | None = None,
     draws: int = 1000,
     seed: int = 0,
-) -> list[Ladder]:
-    """Answer and score the test questions of `line`, one `Ladder` a task; the fits are shared between tasks.
+) -> list[RuleScores]:
+    """Answer and score the test questions of `line`, one `RuleScores` per task; the fits are shared between tasks.
 
     `choices` by task; None for the committed ones (`tuning.load`). The plain union is always scored: the gains are
     against it.
     """
-    ground = Ground(atlas.view(line, split), knowledge)
-    wanted: list[Rule] = list(dict.fromkeys(["union", *rules]))
-    made = []
+    data = VotingData(atlas.view(line, split), affinity)
+    rules = list(dict.fromkeys(["union", *rules]))
+    scores = []
     for task in tasks:
-        asked = ask_all(atlas[line], task)
-        voter = Voter(ground, task, choices[task] if choices is not None else tuning.load(split, task))
-        scores: dict[str, NDArray[np.floating]] = {rule: voter.answer(rule, asked) for rule in wanted}
-        at = (asked.row, asked.column)
-        probability: dict[str, NDArray[np.floating]] = {rule: voter.stated(rule, scores[rule], at) for rule in wanted}
-        table = compare(scores, asked.label, asked.column, asked.perturbation, draws=draws, seed=seed)
-        made.append(Ladder(line, split, task, asked, probability, table, voter))
-    return made
+        questions = ask_all(atlas[line], task)
+        voter = Voter(data, task, choices[task] if choices is not None else tuning.load(split, task))
+        evidence: dict[str, NDArray[np.floating]] = {rule: voter.answer(rule, questions) for rule in rules}
+        at = (questions.row, questions.column)
+        probability: dict[str, NDArray[np.floating]] = {
+            rule: voter.to_probability(rule, evidence[rule], at) for rule in rules
+        }
+        table = compare(evidence, questions.label, questions.column, questions.perturbation, draws=draws, seed=seed)
+        scores.append(RuleScores(line, split, task, questions, probability, table, voter))
+    return scores
 
 
 def published() -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""PerturbQA's two tasks as arrays of questions, from the signed deltas of an atlas (SPEC section 11)."""
+"""PerturbQA's two tasks as arrays of questions, from the signed deltas of an atlas."""
 
 from __future__ import annotations
 

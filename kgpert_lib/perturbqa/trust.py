@@ -1,16 +1,23 @@
-"""How far to trust the votes on a gene that was never knocked down (ours): the probability that its votes are right.
+"""How far to trust the votes on a gene that was never knocked down (ours): the probability of the measured answer.
 
-A vote that states the probability p of label 1 is right with p where the label is 1 and with 1 - p where it is 0;
-the mean over a gene's questions is its score. Learned by leave-one-out: a training perturbation's own row never
-votes for it. What is seen of a gene is its neighbourhood in the plain union of the graphs (`trust.describe`).
+A vote that states the probability p of label 1 gives the measured answer p where the label is 1 and 1 - p where it
+is 0; the mean over a gene's questions is its score. It is learnt out of fold: for each fifth of the training
+perturbations, base rates, readout profiles and completion factors are fitted anew without that fifth, hidden as the
+split hides test perturbations. The features are those of a gene's neighbourhood in the plain union of the graphs
+(`evaluation.trust.describe`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from kgpert_lib.evaluation.trust import Trust, neighbourhood_features
+from kgpert_lib.cache import cached_arrays
+from kgpert_lib.errors import InputError
+from kgpert_lib.evaluation.trust import FEWEST, Trust, neighbourhood_features
+from kgpert_lib.files import digest
+from kgpert_lib.perturbqa import content, tuning
 from kgpert_lib.perturbqa.tasks import Questions, ask_all
 from kgpert_lib.perturbqa.voting import Rule, Voter
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
@@ -18,30 +25,71 @@ from kgpert_lib.screens.atlas import Atlas
 
 PRIOR = 1.0
 FEWEST_QUESTIONS = 10
+LEVEL = 0.8
+BOUNDS = (0.0, 1.0)
 
 
-def rightness(voter: Voter, rule: Rule, asked: Questions) -> pd.Series:
+class TooFewPerturbationsError(InputError):
+    """A line has too few training perturbations with enough questions to learn trust from."""
+
+
+def measured_answer_probability(voter: Voter, rule: Rule, questions: Questions) -> pd.Series:
     """Mean probability given to the answer that the screen gives, by name of the perturbation.
 
     Perturbations with fewer than `FEWEST_QUESTIONS` are left out: the mean of a few says little.
     """
-    p = voter.answer(rule, asked, probability=True)
-    right = pd.Series(np.where(asked.label == 1, p, 1 - p)).groupby(asked.perturbation, sort=False)
-    return right.mean()[right.size() >= FEWEST_QUESTIONS]
+    return measured_answer_of(voter.answer(rule, questions, probability=True), questions)
 
 
-def trust_in_votes(voter: Voter, rule: Rule, atlas: Atlas, level: float = 0.8, seed: int = 0) -> Trust:
-    """Expected `rightness`, with an interval, of the votes on any gene; InputError as in `Trust.learn`."""
-    view = voter.ground.view
-    features = neighbourhood_features(
-        view, NeighbourPredictor(GraphNeighbourhood(voter.ground.knowledge.graphs), PRIOR)
-    )
-    score = rightness(voter, rule, ask_all(atlas[view.line], voter.task, "train"))
-    table = features([str(name) for name in score.index]).assign(score=score)
-    return Trust.learn(table, features, (0.0, 1.0), level, seed)
+def measured_answer_of(p: NDArray[np.floating], questions: Questions) -> pd.Series:
+    """The same of any (q,) probabilities of label 1."""
+    of_answer = pd.Series(np.where(questions.label == 1, p, 1 - p)).groupby(questions.perturbation, sort=False)
+    return of_answer.mean()[of_answer.size() >= FEWEST_QUESTIONS]
 
 
-def told_and_reached(voter: Voter, rule: Rule, atlas: Atlas, seed: int = 0) -> pd.DataFrame:
-    """Expected and reached `rightness` of the test perturbations, as in `Trust.against`."""
-    reached = rightness(voter, rule, ask_all(atlas[voter.ground.view.line], voter.task))
-    return trust_in_votes(voter, rule, atlas, seed=seed).against(reached)
+def out_of_fold(voter: Voter, rule: Rule, seed: int = 0) -> pd.Series:
+    """`measured_answer_probability` of training perturbations, each voted on by fits that never saw its row."""
+    data = voter.data
+    parts = [
+        measured_answer_probability(Voter(fold.data, voter.task, voter.choices), rule, fold.questions[voter.task])
+        for fold in tuning.make_folds(data.view, data.affinity, seed=seed)
+    ]
+    return pd.concat(parts)
+
+
+def trust_in_votes(voter: Voter, rule: Rule, seed: int = 0) -> Trust:
+    """Expected `measured_answer_probability`, with an 80 % interval, of the votes on any gene.
+
+    What was learnt is kept in the cache by content. TooFewPerturbationsError for a line with fewer than
+    `evaluation.trust.FEWEST` training perturbations that have enough questions.
+    """
+    data = voter.data
+    predictor = NeighbourPredictor(GraphNeighbourhood(data.affinity.graphs), PRIOR)
+    features = neighbourhood_features(data.view, predictor)
+
+    def learn() -> dict[str, np.ndarray]:
+        score = out_of_fold(voter, rule, seed)
+        if len(score) < FEWEST:
+            return {"perturbations": np.array(len(score))}
+        table = features([str(name) for name in score.index]).assign(score=score)
+        trust = Trust.learn(table, features, BOUNDS, LEVEL, seed)
+        return {
+            "perturbations": np.array(len(score)),
+            "widen": np.array(trust.widen),
+            "coefficients": trust.coefficients,
+        }
+
+    key = digest(data.content, repr(("trust", voter.task, rule, voter.choices, seed)))
+    arrays = cached_arrays(content.FOLDER, key, learn)
+    if "coefficients" not in arrays:
+        raise TooFewPerturbationsError(
+            f"{data.view.line} has {int(arrays['perturbations'])} training perturbations with {FEWEST_QUESTIONS} "
+            f"questions of task {voter.task!r}; learning how far to trust takes {FEWEST}."
+        )
+    return Trust(features, BOUNDS, LEVEL, float(arrays["widen"]), arrays["coefficients"])
+
+
+def expected_and_reached(voter: Voter, rule: Rule, atlas: Atlas, seed: int = 0) -> pd.DataFrame:
+    """Expected and reached `measured_answer_probability` of the test perturbations, as in `Trust.against`."""
+    reached = measured_answer_probability(voter, rule, ask_all(atlas[voter.data.view.line], voter.task))
+    return trust_in_votes(voter, rule, seed).against(reached)

@@ -11,7 +11,6 @@ candidate's score.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,14 +20,14 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import write_text
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.metrics.auroc import mean_auroc
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
-from kgpert_lib.perturbqa.voting import PARTS, RULES, Choices, Ground, Rule, Scale, Voter, mixture
+from kgpert_lib.perturbqa.voting import PARTS, RULES, Choices, Rule, Scale, Voter, VotingData, mixture
 from kgpert_lib.predictors.completion import folds
 from kgpert_lib.screens.atlas import Atlas, TrainingView
 from kgpert_lib.types import Split
@@ -39,7 +38,7 @@ Candidate = dict[str, Any]
 
 
 def _grid(**values: list[Any]) -> list[Candidate]:
-    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
+    return [dict(zip(values, setting, strict=True)) for setting in product(*values.values())]
 
 
 def stages(task: Task, split: Split, lines: int) -> list[tuple[Rule, list[Candidate]]]:
@@ -47,7 +46,7 @@ def stages(task: Task, split: Split, lines: int) -> list[tuple[Rule, list[Candid
     plan: list[tuple[Rule, list[Candidate]]] = [
         ("weighted", _grid(power=[1.0, 2.0, 3.0, 4.0], string=[0.5, 1.0, 2.0, 4.0])),
         ("weighted", _grid(prior=[1.0, 0.3, 3.0], base_prior=[1.0, 2.0, 5.0])),
-        ("completion", _grid(pull=[1.0, 2.0, 4.0, 6.0], kin=[False, True])),
+        ("completion", _grid(pull=[1.0, 2.0, 4.0, 6.0], gene_affinity=[False, True])),
         ("completion", _grid(rank=[16, 32], ridge=[1.0, 3.0, 10.0])),
         ("smoothed", _grid(profile_power=[1.0, 3.0, 6.0], smoothing=[1.0, 3.0, 10.0, 30.0])),
         ("mixed", _grid(mix=[0.0, 0.25, 0.5, 0.75, 1.0], level=[0.0, 0.15, 0.3, 0.6])),
@@ -65,7 +64,7 @@ def stages(task: Task, split: Split, lines: int) -> list[tuple[Rule, list[Candid
 class Fold:
     """One fold of one line: what is left to fit on, and the questions about the hidden training perturbations."""
 
-    ground: Ground
+    data: VotingData
     questions: Mapping[Task, Questions]
 
 
@@ -87,7 +86,7 @@ def hidden(view: TrainingView, held: np.ndarray) -> TrainingView:
     return replace(view, lines={**view.lines, view.line: view.target.without(held)})
 
 
-def make_folds(view: TrainingView, knowledge: Affinity, k: int = FOLDS, seed: int = 0) -> Iterator[Fold]:
+def make_folds(view: TrainingView, affinity: Affinity, k: int = FOLDS, seed: int = 0) -> Iterator[Fold]:
     """The folds of a view's training perturbations."""
     line = view.target
     fold = folds(len(line.perturbations), k, seed)
@@ -100,7 +99,7 @@ def make_folds(view: TrainingView, knowledge: Affinity, k: int = FOLDS, seed: in
             row, column = np.nonzero(~np.isnan(answers))
             label = answers[row, column].astype(np.int8)
             questions[task] = Questions(line.name, task, "train", held, line.genes, row, column, label, 0)
-        yield Fold(Ground(hidden(view, held), knowledge), questions)
+        yield Fold(VotingData(hidden(view, held), affinity, cache=False), questions)
 
 
 def choose(folds_: list[Fold], task: Task, split: Split, lines: int) -> tuple[Choices, list[dict[str, Any]]]:
@@ -109,12 +108,12 @@ def choose(folds_: list[Fold], task: Task, split: Split, lines: int) -> tuple[Ch
     ``auroc`` is the mean over `folds_` (of all lines), ``behind`` how far it lies behind the chosen candidate of its
     stage, and ``error`` the standard error of that difference over folds.
     """
-    chosen, table = Choices(), []
+    settings, table = Choices(), []
     for stage, (rule, candidates) in enumerate(stages(task, split, lines)):
-        parts = [_parts(f, task, chosen) for f in folds_] if rule == "mixed" else []
+        parts = [_parts(f, task, settings) for f in folds_] if rule == "mixed" else []
         if parts:
-            chosen = replace(chosen, deviation=_deviation(parts))
-        trials = [replace(chosen, **candidate) for candidate in candidates]
+            settings = replace(settings, deviation=_deviation(parts))
+        trials = [replace(settings, **candidate) for candidate in candidates]
         scores = np.array([_scores(folds_, task, rule, trial, parts) for trial in trials])
         mean = np.round(scores.mean(axis=1), 6)
         best = int(np.argmax(mean))
@@ -125,27 +124,26 @@ def choose(folds_: list[Fold], task: Task, split: Split, lines: int) -> tuple[Ch
             table.append(
                 {"stage": stage, "rule": rule, **candidate, **{k: round(float(v), 4) for k, v in figures.items()}}
             )
-        chosen = trials[best]
-    return replace(chosen, scales={rule: _scale(folds_, task, chosen, rule) for rule in RULES}), table
+        settings = trials[best]
+    return replace(settings, scales={rule: _scale(folds_, task, settings, rule) for rule in RULES}), table
 
 
 def run(
     atlas: Atlas,
-    knowledge: Affinity,
-    splits: tuple[Split, ...] = get_args(Split),
-    tell: Callable[[str], None] = lambda text: None,
+    affinity: Affinity,
+    report: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Choices and candidates of every split and task of an atlas, ready for JSON."""
     lines = list(atlas.lines)
     out: dict[str, Any] = {"atlas": atlas.name, "lines": lines, "folds": FOLDS, "choices": {}, "candidates": {}}
-    for split in splits:
-        made = [fold for line in lines for fold in make_folds(tuning_view(atlas, line, split), knowledge)]
+    for split in get_args(Split):
+        folds_ = [fold for line in lines for fold in make_folds(tuning_view(atlas, line, split), affinity)]
         for task in get_args(Task):
-            chosen, table = choose(made, task, split, len(lines))
+            choices, table = choose(folds_, task, split, len(lines))
             key = f"{split}/{task}"
-            out["choices"][key], out["candidates"][key] = asdict(chosen), table
+            out["choices"][key], out["candidates"][key] = asdict(choices), table
             best = {t["rule"]: t["auroc"] for t in table if not t["behind"]}
-            tell(f"{key}: {best}")
+            report(f"{key}: {best}")
     return out
 
 
@@ -156,7 +154,7 @@ def load(split: Split, task: Task, path: Path | None = None) -> Choices:
 
 
 def candidates(split: Split, task: Task, path: Path | None = None) -> pd.DataFrame:
-    """Every candidate of one split and task: `FIGURES` and a column a setting, blank where the stage has it not."""
+    """Every candidate of one split and task: `FIGURES` and one column per setting, blank where it is not tried."""
     return pd.DataFrame(_read(path)["candidates"][f"{split}/{task}"])
 
 
@@ -164,29 +162,24 @@ def _read(path: Path | None) -> dict[str, Any]:
     source = path or paths.DATA / "votes" / "choices.json"
     if not source.is_file():
         raise InputError(f"{source} is missing; make it with `python -m kgpert_lib.perturbqa.tuning`.")
-    made: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
-    return made
+    content: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
+    return content
 
 
 def _scores(folds_: list[Fold], task: Task, rule: Rule, trial: Choices, parts: list[dict[str, Any]]) -> list[float]:
     """Mean AUROC per readout gene in each fold."""
-    found = []
+    areas = []
     for i, fold in enumerate(folds_):
-        asked = fold.questions[task]
-        made = mixture(parts[i], trial) if parts else Voter(fold.ground, task, trial).answer(rule, asked)
-        found.append(mean_auroc(made, asked.label, asked.column))
-    return found
+        questions = fold.questions[task]
+        evidence = mixture(parts[i], trial) if parts else Voter(fold.data, task, trial).answer(rule, questions)
+        areas.append(mean_auroc(evidence, questions.label, questions.column))
+    return areas
 
 
 def _parts(fold: Fold, task: Task, choices: Choices) -> dict[str, np.ndarray]:
     """(q,) evidence of each part of the mixture on the hidden questions."""
-    asked = fold.questions[task]
-    voter = Voter(fold.ground, task, choices)
-    return {
-        "lines": voter.answer("lines", asked),
-        "completion": voter.answer("completion", asked),
-        "level": voter.level(asked.perturbations)[asked.row, 0],
-    }
+    questions = fold.questions[task]
+    return Voter(fold.data, task, choices).parts(questions.perturbations, (questions.row, questions.column))
 
 
 def _deviation(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
@@ -195,12 +188,14 @@ def _deviation(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
 
 def _scale(folds_: list[Fold], task: Task, choices: Choices, rule: Rule) -> Scale:
     """Logistic regression of the hidden labels on the base rate's log odds and the evidence."""
+    from sklearn.linear_model import LogisticRegression
+
     columns, answers = [], []
     for fold in folds_:
-        asked, voter = fold.questions[task], Voter(fold.ground, task, choices)
-        base = np.clip(voter.base[asked.column], 1e-4, 1 - 1e-4)
-        columns.append(np.column_stack([np.log(base / (1 - base)), voter.answer(rule, asked)]))
-        answers.append(asked.label)
+        questions, voter = fold.questions[task], Voter(fold.data, task, choices)
+        base = np.clip(voter.base[questions.column], 1e-4, 1 - 1e-4)
+        columns.append(np.column_stack([np.log(base / (1 - base)), voter.answer(rule, questions)]))
+        answers.append(questions.label)
     x, y = np.concatenate(columns), np.concatenate(answers)
     spread = np.maximum(x.std(axis=0), 1e-9)
     model = LogisticRegression(C=1e3).fit(x / spread, y)
@@ -214,11 +209,8 @@ def main(target: Path | None = None) -> None:
 
     path = target or paths.DATA / "votes" / "choices.json"
     atlas = load_atlas("perturbqa")
-    made = run(atlas, Affinity.load(atlas.perturbations()), tell=lambda text: print(text, flush=True))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(made, indent=1, default=float) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    choices = run(atlas, Affinity.load(atlas.perturbations()), report=lambda text: print(text, flush=True))
+    write_text(path, json.dumps(choices, indent=1, default=float) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
-"""Graph neighbours answer PerturbQA's questions: a ladder of rules, each adding one idea to the one below.
+"""Graph neighbours answer PerturbQA's questions by six rules, each adding one idea to an earlier one.
 
 ``union``       share of the training perturbations that STRING and GO (top 20 each) put beside the perturbed
                 gene and that were asked about the readout gene, shrunk to the readout gene's base rate
 ``weighted``    every training perturbation votes, weighted by the affinity of the predictor of that name
                 (`graphs.affinity`), its power and scale chosen by cross-validation
-``smoothed``    what is known of a readout gene also speaks for readout genes with a similar profile
+``smoothed``    the calls of a readout gene also count for readout genes with a similar profile, at a weight
 ``lines``       the other lines' training perturbations vote too, at a weight
 ``completion``  graph-regularised low-rank completion of the residuals from each readout gene's base rate
 ``mixed``       completion and lines, and how much a gene's neighbours change at all
 
-Every rule scores ``evidence``: its answer less the readout gene's base rate. Nothing here sees a test row: a
-`Voter` is fitted on a `TrainingView`. What is to be chosen is in `Choices`, set by cross-validation over training
-perturbations in `questions.tune`. The rules are ours; the paper answers these questions with language models.
+Every rule scores ``evidence``: its answer minus the readout gene's base rate. Nothing here sees a test row: a
+`Voter` is fitted on a `TrainingView`. The settings are in `Choices`, set by cross-validation over training
+perturbations in `tuning`. The rules are ours; the paper answers these questions with language models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -25,8 +26,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from kgpert_lib.cache import cached_arrays
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import digest
 from kgpert_lib.graphs.affinity import Affinity, combine
+from kgpert_lib.perturbqa import content
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
 from kgpert_lib.predictors.completion import Factors, factorise, normalised
 from kgpert_lib.predictors.neighbours import neighbourhoods
@@ -35,7 +39,9 @@ from kgpert_lib.types import FloatArray, NameArray
 
 Rule = Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-TIES_KEPT = 4  # lists of perturbations whose ties to training perturbations are held at once
+AFFINITIES_HELD = 4  # lists of perturbations whose affinity to training perturbations is held at once
+FEW_READOUTS = 64  # up to so many readout genes are worked out alone; above, all of them, once
+UNION_PRIOR = 1.0  # weight of the base rate in the plain union, in neighbours
 PARTS = ("lines", "completion", "level")
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -50,13 +56,13 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True)
 class Choices:
-    """Everything that cross-validation chooses for one line, split and task.
+    """Every setting of one split and task, chosen by cross-validation for all lines.
 
     base_prior : weight of the overall share in a readout gene's base rate.
     power, string, prior : weight ``similarity ** power + string * two_step`` and shrinkage of every vote.
     signed : directions also take votes from pairs that did not change, as one half.
     pull, rank, ridge : of the completion; its neighbours weigh ``similarity ** pull + string * two_step``.
-    kin : the factors of readout genes are pulled towards their graph neighbours too.
+    gene_affinity : the factors of readout genes are pulled towards their graph neighbours too.
     joint : all lines are completed together.
     profile_power, smoothing : sharpness of the similarity of readout profiles, and its weight.
     other, same : weight of other lines' perturbations, and of the same gene's knock-down there (``per-line``).
@@ -73,7 +79,7 @@ class Choices:
     pull: float = 1.0
     rank: int = 16
     ridge: float = 1.0
-    kin: bool = False
+    gene_affinity: bool = False
     joint: bool = False
     profile_power: float = 1.0
     smoothing: float = 1.0
@@ -87,7 +93,9 @@ class Choices:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Residuals from the base rate of the training perturbations `names` (t,): `total` and `count` (m, t)."""
+    """Residuals from the base rate of the training perturbations `names` (t,): `total` and `count` (k, t) of the
+    readout genes they were worked out for.
+    """
 
     names: NameArray
     total: FloatArray
@@ -102,29 +110,42 @@ def base_rate(answers: FloatArray, prior: float = 1.0) -> FloatArray:
     return ((positive + prior * overall) / (count + prior)).astype(np.float32)
 
 
-class Ground:
-    """Training rows of one view and the quantities that rules and tasks share; each is computed once."""
+class VotingData:
+    """Training rows of one view and what rules and tasks share; each quantity is computed once.
 
-    def __init__(self, view: TrainingView, knowledge: Affinity) -> None:
-        self.view, self.knowledge = view, knowledge
+    With `cache`, fitted factors are kept on disk by content; folds, which are fitted once, go without.
+    """
+
+    def __init__(self, view: TrainingView, affinity: Affinity, cache: bool = True) -> None:
+        self.view, self.affinity, self.cache = view, affinity, cache
         self.genes = view.target.genes
-        self._kept: dict[object, object] = {}
+        self._memo: dict[object, object] = {}
         self._parts: dict[object, tuple[FloatArray, FloatArray]] = {}
-        self._trained = np.unique(np.concatenate([line.perturbations for line in view.lines.values()]))
+        self._training = np.unique(np.concatenate([line.perturbations for line in view.lines.values()]))
+
+    @cached_property
+    def content(self) -> str:
+        """Digest of the training rows, the graphs and the code (`content.content_digest`)."""
+        return content.content_digest(self.view, self.affinity)
+
+    @property
+    def other_lines(self) -> list[str]:
+        """The lines of the view besides its own, which vote too in the rules that let them."""
+        return [name for name in self.view.lines if name != self.view.line]
 
     def line(self, name: str | None = None) -> TrainingLine:
         """A line's training rows over the target's readout genes, without the genes' readouts of themselves."""
         return self._once(("line", name), lambda: _over(self.view.lines[name or self.view.line], self.genes))
 
-    def ties(self, perturbations: NameArray, power: float, string: float, name: str | None = None) -> FloatArray:
-        """(n, t) knowledge weights between `perturbations` and a line's training perturbations."""
+    def weight(self, perturbations: NameArray, power: float, string: float, name: str | None = None) -> FloatArray:
+        """(n, t) affinity between `perturbations` and a line's training perturbations."""
         key = tuple(map(str, perturbations))
         if key not in self._parts:
-            while len(self._parts) >= TIES_KEPT:
+            while len(self._parts) >= AFFINITIES_HELD:
                 del self._parts[next(iter(self._parts))]
-            known = self.knowledge
-            self._parts[key] = known.similarity(perturbations, self._trained), known.steps(perturbations, self._trained)
-        columns = np.searchsorted(self._trained, self.line(name).perturbations)
+            similarity = self.affinity.similarity(perturbations, self._training)
+            self._parts[key] = similarity, self.affinity.steps(perturbations, self._training)
+        columns = np.searchsorted(self._training, self.line(name).perturbations)
         similarity, steps = self._parts[key]
         return combine(similarity[:, columns], steps[:, columns], power, string)
 
@@ -134,205 +155,289 @@ class Ground:
         return labels(delta, task) if task == "de" or not signed else ((delta + 1) / 2).astype(np.float32)
 
     def residual(self, task: Task, signed: bool, prior: float, name: str | None = None) -> sp.csr_matrix:
-        """(t, m) CSR of labels less each readout gene's base rate in that line."""
+        """(t, m) CSR of labels minus each readout gene's base rate in that line."""
 
-        def make() -> sp.csr_matrix:
+        def build() -> sp.csr_matrix:
             answers = self.answers(task, signed, name)
             row, column = np.nonzero(~np.isnan(answers))
             gap = (answers - base_rate(answers, prior))[row, column]
             return sp.csr_matrix((gap, (row, column)), shape=answers.shape, dtype=np.float32)
 
-        return self._once(("residual", task, signed, prior, name), make)
+        return self._once(("residual", task, signed, prior, name), build)
 
     def factors(self, task: Task, signed: bool, joint: bool, c: Choices) -> tuple[NameArray, Factors]:
         """Completion of one line or (`joint`) of all: the row names and the factors."""
+        lines = [self.view.line, *self.other_lines] if joint else [None]
+        names = np.concatenate([self.line(n).perturbations for n in lines])
 
-        def make() -> tuple[NameArray, Factors]:
-            lines = [self.view.line, *(n for n in self.view.lines if n != self.view.line)] if joint else [None]
-            names = np.concatenate([self.line(n).perturbations for n in lines])
-            ties = np.vstack(
-                [np.hstack([self.ties(self.line(a).perturbations, c.pull, c.string, b) for b in lines]) for a in lines]
+        def fit() -> dict[str, NDArray[np.float32]]:
+            weight = np.vstack(
+                [
+                    np.hstack([self.weight(self.line(a).perturbations, c.pull, c.string, b) for b in lines])
+                    for a in lines
+                ]
             )
-            if joint:
-                twin = (names[:, None] == names[None, :]) & ~np.eye(len(names), dtype=bool)
-                ties[twin] = 1.0
+            if joint:  # the same gene in another line is as close as two genes can be
+                weight[(names[:, None] == names[None, :]) & ~np.eye(len(names), dtype=bool)] = 1.0
             stacked = sp.vstack([self.residual(task, signed, c.base_prior, n) for n in lines], format="csr")
-            kin = None
-            if c.kin:
-                kin = normalised(self.knowledge.weight(self.genes, self.genes, c.pull, c.string), c.prior)
-            return names, factorise(stacked, normalised(ties, c.prior), c.rank, c.ridge, kin)
+            genes = None
+            if c.gene_affinity:
+                genes = normalised(self._gene_weight(c.pull, c.string), c.prior)
+            return factorise(stacked, normalised(weight, c.prior), c.rank, c.ridge, genes)._asdict()
 
-        key = (c.base_prior, c.string, c.prior, c.pull, c.rank, c.ridge, c.kin)
-        return self._once(("factors", task, signed, joint, key), make)
+        key = ("factors", task, signed, joint, _fit_settings(c))
 
-    def profiles(self, c: Choices) -> FloatArray:
-        """(m, m) similarity of readout genes: cosine of their factors in calls and signed calls, to a power."""
-        parts = []
-        for task, signed in (("de", False), ("dir", True)):
-            _, found = self.factors(task, signed, False, c)  # type: ignore[arg-type]
-            size = np.sqrt(np.square(found.columns).sum(axis=1).mean())
-            parts.append(found.columns / max(size, 1e-6))
-        both = np.hstack(parts)
-        both /= np.linalg.norm(both, axis=1, keepdims=True) + 1e-6
-        similar: FloatArray = np.maximum(both @ both.T, 0) ** np.float32(c.profile_power)
-        np.fill_diagonal(similar, 0)
+        def build() -> tuple[NameArray, Factors]:
+            if not self.cache:
+                return names, Factors(**fit())
+            arrays = cached_arrays(content.FOLDER, digest(self.content, repr(key)), fit)
+            return names, Factors(arrays["rows"], arrays["columns"])
+
+        return self._once(key, build)
+
+    def profiles(self, c: Choices, columns: NDArray[np.intp] | None = None) -> FloatArray:
+        """(k, m) similarity of the readout genes `columns` (None: all) to every readout gene; rows sum to 1.
+
+        Cosine of their factors in calls and in signed calls, to a power, 0 where it is negative.
+        """
+        if columns is None:
+            every = np.arange(len(self.genes))
+            return self._once(("profiles", _fit_settings(c), c.profile_power), lambda: self._similar(c, every))
+        return self._similar(c, columns)
+
+    def _similar(self, c: Choices, own: NDArray[np.intp]) -> FloatArray:
+        unit = self._profile_vectors(c)
+        similar: FloatArray = np.maximum(unit[own] @ unit.T, 0) ** np.float32(c.profile_power)
+        similar[np.arange(len(own)), own] = 0
         similar /= similar.sum(axis=1, keepdims=True) + np.float32(1e-6)
         return similar
 
-    def _once(self, key, make):  # type: ignore[no-untyped-def]
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+    def _profile_vectors(self, c: Choices) -> FloatArray:
+        def build() -> FloatArray:
+            parts = []
+            kinds: tuple[tuple[Task, bool], ...] = (("de", False), ("dir", True))
+            for task, signed in kinds:
+                columns = self.factors(task, signed, False, c)[1].columns
+                size = np.sqrt(np.square(columns).sum(axis=1).mean())
+                parts.append(columns / max(size, 1e-6))
+            both = np.hstack(parts)
+            unit: FloatArray = both / (np.linalg.norm(both, axis=1, keepdims=True) + 1e-6)
+            return unit
+
+        return self._once(("profile vectors", _fit_settings(c)), build)
+
+    def _gene_weight(self, power: float, string: float) -> FloatArray:
+        """(m, m) affinity between readout genes."""
+        return self._once(("genes", power, string), lambda: self.affinity.weight(self.genes, self.genes, power, string))
+
+    def _once(self, key, build):  # type: ignore[no-untyped-def]
+        if key not in self._memo:
+            self._memo[key] = build()
+        return self._memo[key]
+
+
+def _fit_settings(c: Choices) -> tuple[float, ...]:
+    """The settings that completion factors depend on."""
+    return (c.base_prior, c.string, c.prior, c.pull, c.rank, c.ridge, c.gene_affinity)
 
 
 class Voter:
-    """The ladder for one line, split and task, fitted on training rows.
+    """The rules for one line, split and task, fitted on training rows.
 
-    >>> voter = Voter.fit(atlas.view("k562", "strict"), "de", knowledge)  # doctest: +SKIP
+    >>> voter = Voter.fit(atlas.view("k562", "strict"), "de", affinity)  # doctest: +SKIP
     >>> voter.probability("mixed", ["INTS9"]).shape  # doctest: +SKIP
     (1, 4136)
     """
 
-    def __init__(self, ground: Ground, task: Task, choices: Choices) -> None:
-        self.ground, self.task, self.choices = ground, task, choices
-        self.genes = ground.genes
-        self.base = base_rate(ground.answers(task, signed=False), choices.base_prior)
+    def __init__(self, data: VotingData, task: Task, choices: Choices) -> None:
+        self.data, self.task, self.choices = data, task, choices
+        self.genes = data.genes
+        self.base = base_rate(data.answers(task, signed=False), choices.base_prior)
         self._evidence: dict[tuple[bool, str | None], Evidence] = {}
 
     @classmethod
-    def fit(cls, view: TrainingView, task: Task, knowledge: Affinity, choices: Choices | None = None) -> Voter:
+    def fit(cls, view: TrainingView, task: Task, affinity: Affinity, choices: Choices | None = None) -> Voter:
         """A voter for the view's line; `choices` None takes the defaults."""
-        return cls(Ground(view, knowledge), task, choices or Choices())
+        return cls(VotingData(view, affinity), task, choices or Choices())
 
     def evidence(self, rule: Rule, perturbations: Sequence[str] | NameArray, at: Pairs | None = None) -> FloatArray:
-        """The rule's answer less the readout gene's base rate; higher means more likely label 1.
+        """The rule's answer minus the readout gene's base rate; higher means more likely label 1.
 
         (n, m) over all readout genes, or (q,) for the places `at` (rows of `perturbations`, columns of the line's
         readout genes). A training perturbation's own row never votes for it in its own line. InputError for an
         unknown rule.
         """
-        if rule not in RULES:
-            raise InputError(f"Unknown rule {rule!r}; choose from {', '.join(RULES)}.")
-        return getattr(self, f"_{rule}")(np.asarray(perturbations, dtype=str), at)
+        if rule not in EVIDENCE:
+            raise InputError(f"Unknown rule {rule!r}; choose from {', '.join(EVIDENCE)}.")
+        return EVIDENCE[rule](self, np.asarray(perturbations, dtype=str), at)
 
     def probability(self, rule: Rule, perturbations: Sequence[str] | NameArray, at: Pairs | None = None) -> FloatArray:
-        """Probability of label 1 (`stated`); shapes as in `evidence`."""
-        return self.stated(rule, self.evidence(rule, perturbations, at), at)
+        """Probability of label 1 (`to_probability`); shapes as in `evidence`."""
+        return self.to_probability(rule, self.evidence(rule, perturbations, at), at)
 
-    def stated(self, rule: Rule, found: FloatArray, at: Pairs | None = None) -> FloatArray:
-        """The rule's evidence `found` as probability of label 1, on the scale that was fitted out of fold.
+    def to_probability(self, rule: Rule, evidence: FloatArray, at: Pairs | None = None) -> FloatArray:
+        """The rule's `evidence` as probability of label 1, on the scale that was fitted out of fold.
 
         Without a fitted scale it is the base rate plus the evidence, clipped to 0..1.
         """
         base = self.base if at is None else self.base[at[1]]
         scale = self.choices.scales.get(rule)
         if scale is None:
-            return np.clip(base + found, 0.0, 1.0)
-        return expit(scale.offset + scale.base * logit(np.clip(base, 1e-4, 1 - 1e-4)) + scale.slope * found)
+            return np.clip(base + evidence, 0.0, 1.0)
+        return expit(scale.offset + scale.base * logit(np.clip(base, 1e-4, 1 - 1e-4)) + scale.slope * evidence)
 
     def answer(self, rule: Rule, questions: Questions, probability: bool = False) -> NDArray[np.floating]:
         """(q,) evidence (or probability) of each question."""
         if not np.array_equal(questions.genes, self.genes):
             raise InputError("The questions are about other readout genes than the voter's line has.")
-        made = self.probability if probability else self.evidence
-        return made(rule, questions.perturbations, (questions.row, questions.column))
+        score = self.probability if probability else self.evidence
+        return score(rule, questions.perturbations, (questions.row, questions.column))
 
-    def _union(self, names: NameArray, at: Pairs | None) -> FloatArray:
-        graphs, line = self.ground.knowledge.graphs, self.ground.line()
-        ties = neighbourhoods(graphs, names, line.perturbations, limit=20, cut="after").weights.astype(np.float32)
-        residual = self.ground.residual(self.task, False, self.choices.base_prior)
-        total, count = ties @ residual, ties @ _ones(residual)
-        made = (total.toarray() / (count.toarray() + 1.0)).astype(np.float32)
-        return made if at is None else made[at]
+    def union_edges(self, names: NameArray) -> sp.csr_matrix:
+        """(n, t) 1 where a graph puts a training perturbation among the 20 strongest of a perturbation."""
+        training = self.data.line().perturbations
+        near = neighbourhoods(self.data.affinity.graphs, names, training, limit=20, cut="after")
+        return near.weights.astype(np.float32)
 
-    def _weighted(self, names: NameArray, at: Pairs | None) -> FloatArray:
-        return self._vote(names, at, smooth=False, others=False)
+    def weight(self, names: NameArray, line: str | None = None, power: float | None = None) -> FloatArray:
+        """(n, t) affinity with a line's training perturbations, at the chosen power unless another is given."""
+        line = None if line == self.data.view.line else line
+        return self.data.weight(names, self.choices.power if power is None else power, self.choices.string, line)
 
-    def _smoothed(self, names: NameArray, at: Pairs | None) -> FloatArray:
-        return self._vote(names, at, smooth=True, others=False)
+    def other_weight(self, names: NameArray, line: str) -> FloatArray:
+        """(n, t) weight of another line's training perturbations: `other` of the affinity; `same` for the same gene."""
+        weight = np.float32(self.choices.other) * self.weight(names, line)
+        weight[names[:, None] == self.data.line(line).perturbations[None, :]] = self.choices.same
+        return weight
 
-    def _lines(self, names: NameArray, at: Pairs | None) -> FloatArray:
-        return self._vote(names, at, smooth=True, others=True)
+    @property
+    def voting_lines(self) -> list[str]:
+        """The other lines that have any weight in ``lines``."""
+        return self.data.other_lines if self.choices.other or self.choices.same else []
 
-    def _completion(self, names: NameArray, at: Pairs | None) -> FloatArray:
+    def line_evidence(self, smooth: bool, line: str | None, columns: NDArray[np.intp] | None = None) -> Evidence:
+        """The evidence of one line's training rows on the readout genes `columns` (None: all).
+
+        With `smooth` it is spread over similar readout genes.
+        """
+        if columns is None and (smooth, line) in self._evidence:
+            return self._evidence[smooth, line]
         c = self.choices
-        known, factors = self.ground.factors(self.task, c.signed, c.joint, c)
-        own = [self.ground.view.line]
-        lines = [*own, *(n for n in self.ground.view.lines if n not in own)] if c.joint else own
-        ties = np.hstack([self._ties(names, n, c.pull) for n in lines])
-        if c.joint:
-            twin = names[:, None] == known[None, :]
-            twin[:, : len(self.ground.line().perturbations)] = False
-            ties[twin] = max(c.same, 1.0)
-        rows: FloatArray = np.asarray(normalised(ties, c.prior) @ factors.rows, dtype=np.float32)
-        return rows @ factors.columns.T if at is None else (rows[at[0]] * factors.columns[at[1]]).sum(axis=1)
-
-    def _mixed(self, names: NameArray, at: Pairs | None) -> FloatArray:
-        level = self.level(names)
-        parts = {
-            "lines": self._lines(names, at),
-            "completion": self._completion(names, at),
-            "level": level if at is None else level[at[0], 0],
-        }
-        return mixture(parts, self.choices)
+        residual = self.data.residual(self.task, c.signed, c.base_prior, line)
+        seen = _ones(residual)
+        total, count = (part if columns is None else part[:, columns] for part in (residual, seen))
+        total, count = total.toarray(), count.toarray()
+        if smooth and c.smoothing:
+            similar = self.data.profiles(c, columns).T * np.float32(c.smoothing)
+            total, count = total + residual @ similar, count + seen @ similar
+        by_gene = (np.ascontiguousarray(values.T) for values in (total, count))
+        evidence = Evidence(self.data.line(line).perturbations, *by_gene)
+        if columns is None:
+            self._evidence[smooth, line] = evidence
+        return evidence
 
     def level(self, names: NameArray) -> FloatArray:
         """(n, 1) mean residual of a perturbation's neighbours over all readout genes: how much they change at all."""
-        residual = self.ground.residual(self.task, False, self.choices.base_prior)
+        residual = self.data.residual(self.task, False, self.choices.base_prior)
         mean = np.asarray(residual.sum(axis=1)).ravel() / (np.diff(residual.indptr) + 5.0)
-        return (normalised(self._ties(names), self.choices.prior) @ mean.astype(np.float32))[:, None]
+        return (normalised(self.weight(names), self.choices.prior) @ mean.astype(np.float32))[:, None]
 
-    def _ties(self, names: NameArray, line: str | None = None, power: float | None = None) -> FloatArray:
-        line = None if line == self.ground.view.line else line
-        return self.ground.ties(names, self.choices.power if power is None else power, self.choices.string, line)
+    def parts(self, names: NameArray, at: Pairs | None) -> dict[str, FloatArray]:
+        """The evidence of each part of the mixture, by the names in `PARTS`."""
+        level = self.level(names)
+        return {
+            "lines": _lines(self, names, at),
+            "completion": _completion(self, names, at),
+            "level": level if at is None else level[at[0], 0],
+        }
 
-    def _vote(self, names: NameArray, at: Pairs | None, smooth: bool, others: bool) -> FloatArray:
-        c = self.choices
-        own = self._speaking(smooth, None)
-        ties = self._ties(names)
-        total, count = _products(ties, own, at)
-        if others and (c.other or c.same):
-            for line in (n for n in self.ground.view.lines if n != self.ground.view.line):
-                there = self._speaking(smooth, line)
-                ties = np.float32(c.other) * self._ties(names, line)
-                ties[names[:, None] == there.names[None, :]] = c.same
-                more, counted = _products(ties, there, at)
-                total, count = total + more, count + counted
-        return total / (count + np.float32(c.prior))
 
-    def _speaking(self, smooth: bool, line: str | None) -> Evidence:
-        """The evidence of one line's training rows, spread over similar readout genes if asked."""
-        if (smooth, line) not in self._evidence:
-            c = self.choices
-            residual = self.ground.residual(self.task, c.signed, c.base_prior, line)
-            total, count = residual.toarray(), _ones(residual).toarray()
-            if smooth and c.smoothing:
-                similar = self.ground.profiles(c).T * np.float32(c.smoothing)
-                total, count = total + residual @ similar, count + _ones(residual) @ similar
-            by_gene = (np.ascontiguousarray(values.T) for values in (total, count))
-            self._evidence[smooth, line] = Evidence(self.ground.line(line).perturbations, *by_gene)
-        return self._evidence[smooth, line]
+def _union(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
+    edges = voter.union_edges(names)
+    residual = voter.data.residual(voter.task, False, voter.choices.base_prior)
+    total, count = edges @ residual, edges @ _ones(residual)
+    share = (total.toarray() / (count.toarray() + np.float32(UNION_PRIOR))).astype(np.float32)
+    return share if at is None else share[at]
+
+
+def _weighted(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
+    return _vote(voter, names, at, smooth=False, others=[])
+
+
+def _smoothed(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
+    return _vote(voter, names, at, smooth=True, others=[])
+
+
+def _lines(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
+    return _vote(voter, names, at, smooth=True, others=voter.voting_lines)
+
+
+def _completion(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
+    c, data = voter.choices, voter.data
+    known, factors = data.factors(voter.task, c.signed, c.joint, c)
+    lines = [data.view.line, *data.other_lines] if c.joint else [data.view.line]
+    weight = np.hstack([voter.weight(names, n, c.pull) for n in lines])
+    if c.joint:
+        same = names[:, None] == known[None, :]
+        same[:, : len(data.line().perturbations)] = False
+        weight[same] = max(c.same, 1.0)
+    rows: FloatArray = np.asarray(normalised(weight, c.prior) @ factors.rows, dtype=np.float32)
+    return rows @ factors.columns.T if at is None else (rows[at[0]] * factors.columns[at[1]]).sum(axis=1)
+
+
+def _mixed(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
+    return mixture(voter.parts(names, at), voter.choices)
+
+
+EVIDENCE: Mapping[Rule, Callable[[Voter, NameArray, Pairs | None], FloatArray]] = {
+    "union": _union,
+    "weighted": _weighted,
+    "smoothed": _smoothed,
+    "lines": _lines,
+    "completion": _completion,
+    "mixed": _mixed,
+}
+
+
+def _vote(voter: Voter, names: NameArray, at: Pairs | None, smooth: bool, others: Sequence[str]) -> FloatArray:
+    """Sum of weighted residuals over the sum of weights plus the prior, of the line itself and of `others`."""
+    columns = None
+    if at is not None:
+        unique, place = np.unique(at[1], return_inverse=True)
+        if len(unique) <= FEW_READOUTS:
+            columns, at = unique, (at[0], place)
+    total, count = _products(voter.weight(names), voter.line_evidence(smooth, None, columns), at)
+    for line in others:
+        more = _products(voter.other_weight(names, line), voter.line_evidence(smooth, line, columns), at)
+        total, count = total + more[0], count + more[1]
+    return total / (count + np.float32(voter.choices.prior))
 
 
 def mixture(parts: Mapping[str, FloatArray], choices: Choices) -> FloatArray:
     """The rule ``mixed`` from its parts, each divided by its deviation, on the scale of ``lines``."""
+    factor = mixture_factors(choices)
+    terms = [np.float32(factor[name]) * parts[name] for name in PARTS]
+    return terms[0] + terms[1] + terms[2]
+
+
+def mixture_factors(choices: Choices) -> dict[str, float]:
+    """What each part's evidence is multiplied by in ``mixed``."""
     weight = {"lines": 1 - choices.mix, "completion": choices.mix, "level": choices.level}
     spread = {name: max(choices.deviation[name], 1e-6) for name in PARTS}
-    scaled = [np.float32(weight[n] * spread["lines"] / spread[n]) * parts[n] for n in PARTS]
-    return scaled[0] + scaled[1] + scaled[2]
+    return {name: weight[name] * spread["lines"] / spread[name] for name in PARTS}
 
 
-def _products(ties: FloatArray, said: Evidence, at: Pairs | None) -> tuple[FloatArray, FloatArray]:
-    """``ties @ total`` and ``ties @ count``, whole or at some pairs only."""
+def _products(weight: FloatArray, evidence: Evidence, at: Pairs | None) -> tuple[FloatArray, FloatArray]:
+    """``weight @ total`` and ``weight @ count``, whole or at some pairs only."""
     if at is None:
-        return ties @ said.total.T, ties @ said.count.T
+        return weight @ evidence.total.T, weight @ evidence.count.T
     row, column = at
     order = np.argsort(row, kind="stable")
     total, count = np.empty(len(row), np.float32), np.empty(len(row), np.float32)
     starts = np.flatnonzero(np.r_[True, np.diff(row[order]) != 0]) if len(row) else np.array([], int)
     for group in np.split(order, starts[1:]) if len(row) else []:
-        tie, genes = ties[row[group[0]]], column[group]
-        total[group], count[group] = said.total[genes] @ tie, said.count[genes] @ tie
+        neighbours, genes = weight[row[group[0]]], column[group]
+        total[group], count[group] = evidence.total[genes] @ neighbours, evidence.count[genes] @ neighbours
     return total, count
 
 

@@ -146,10 +146,11 @@ def by_profile(table: pd.DataFrame) -> pd.DataFrame:
     """`similarity_of_lines` with one column per profile: line, level, n, and each profile with its interval."""
     renamed = table.rename(columns={"similarity": ""})
     wide = renamed.pivot(index=["line", "level", "n"], columns="profile", values=["", "low", "high"])
-    wide.columns = pd.Index([f"{key[1]}_{key[0]}" if key[0] else key[1] for key in wide.columns])
-    names = [f"{profile}{end}" for profile in ("model", "noise-free", "measured") for end in ("", "_low", "_high")]
+    ends, names = (wide.columns.get_level_values(k).astype(str) for k in (0, 1))
+    wide.columns = pd.Index([f"{profile}_{end}" if end else profile for end, profile in zip(ends, names, strict=True)])
+    order = [f"{profile}{end}" for profile in ("model", "noise-free", "measured") for end in ("", "_low", "_high")]
     lines = list(dict.fromkeys(table["line"]))
-    wide = wide[names].reindex(lines, level="line").reindex(MEETING, level="level")
+    wide = wide[order].reindex(lines, level="line").reindex(MEETING, level="level")
     return wide.reset_index()
 
 
@@ -323,10 +324,9 @@ def broken_assumptions(seed: int = 0, draws: int = 500) -> pd.DataFrame:
 
 def first_middle_last(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `broken_assumptions` for pairs that share a complex, at three of the five steps of each assumption."""
-    complexes = table[table["level"] == "complex"]
-    step = complexes.groupby("assumption", sort=False).cumcount()
-    rows = complexes[step.isin([0, 2, 4])].rename(columns={"low": "similarity_low", "high": "similarity_high"})
-    return rows.drop(columns=["atlas", "kind", "level"])
+    rows = table[table["level"] == "complex"].rename(columns={"low": "similarity_low", "high": "similarity_high"})
+    step = rows.groupby("assumption", sort=False).cumcount()
+    return rows[step.isin([0, 2, 4])].drop(columns=["atlas", "kind", "level"])
 
 
 def equal_descendants(scm: HierarchicalSCM, strength: ArrayLike) -> pd.DataFrame:

@@ -200,7 +200,8 @@ def bias_table(calibration: pd.DataFrame) -> pd.DataFrame:
     """
     wide = calibration[calibration["cells"] == "all"].rename(columns={"bias": ""})
     wide = wide.pivot(index=["line", "target", "n"], columns="correction", values=["", "low", "high"])
-    wide.columns = pd.Index([f"{key[1]}_{key[0]}" if key[0] else key[1] for key in wide.columns])
+    ends, names = (wide.columns.get_level_values(k).astype(str) for k in (0, 1))
+    wide.columns = pd.Index([f"{name}_{end}" if end else name for end, name in zip(ends, names, strict=True)])
     return wide[[f"{name}{end}" for name in CORRECTIONS for end in ("", "_low", "_high")]].reset_index()
 
 
@@ -268,7 +269,7 @@ def gap_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = D
         first, second = pearson_delta(gap, magnitude), pearson_delta(gap, neighbours)
         row: list[object] = [*head, len(own)]
         for values in (first, second, np.abs(first) - np.abs(second)):
-            row += [values[0], *np.quantile(values[1:], [0.025, 0.975])]
+            row += [values[0], *stats.percentile_interval(values[1:])]
         rows.append(row)
     names = [f"{v}{end}" for v in ("magnitude", "neighbours", "difference") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*HEAD, "n", *names])

@@ -117,10 +117,10 @@ def gains(scores: pd.DataFrame, reference: str = MEAN, seed: int = 0) -> pd.Data
     perturbations on which the predictor is above and below the reference) and p_holm.
     """
     tables = []
-    for head, part in scores.groupby(["atlas", "kind"], sort=False):
-        table = summaries.paired_tests(part, reference=reference, seed=seed)
-        atlas, kind = map(str, head)
-        tables.append(table.assign(atlas=atlas, kind=kind))
+    for (atlas, kind), part in scores.groupby(["atlas", "kind"], sort=False):
+        tables.append(
+            summaries.paired_tests(part, reference=reference, seed=seed).assign(atlas=str(atlas), kind=str(kind))
+        )
     tests = pd.concat(tables, ignore_index=True).rename(
         columns={"method_a": "predictor", "n_pairs": "n", "mean_difference": "gain"}
     )
@@ -128,8 +128,8 @@ def gains(scores: pd.DataFrame, reference: str = MEAN, seed: int = 0) -> pd.Data
     wide = scores.pivot(index=[*HEAD, "perturbation"], columns="predictor", values="pearson")
     difference = wide.sub(wide[reference], axis=0).round(stats.DIGITS)
     for name, side in (("better", difference > 0), ("worse", difference < 0)):
-        share = pd.Series(side.groupby(level=HEAD).mean().stack(), name=name)
-        tests = tests.join(share, on=[*HEAD, "predictor"])
+        share = side.groupby(level=HEAD).mean().reset_index().melt(HEAD, var_name="predictor", value_name=name)
+        tests = tests.merge(share, on=[*HEAD, "predictor"])
     return tests[[*HEAD, "predictor", "n", "gain", "gain_low", "gain_high", "better", "worse", "p_holm"]]
 
 

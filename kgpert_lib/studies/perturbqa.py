@@ -1,4 +1,4 @@
-"""What chapter 7 shows of the ladder: tables over lines, splits and tasks, calibration, and where votes fail."""
+"""What chapter 7 shows of the voting rules: tables over lines, splits and tasks, calibration, and where votes fail."""
 
 from __future__ import annotations
 
@@ -9,77 +9,125 @@ import numpy as np
 import pandas as pd
 
 from kgpert_lib.evaluation.trust import Expected, Trust, coverage
-from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.metrics import deltas
-from kgpert_lib.metrics.auroc import calibration, mean_auroc
+from kgpert_lib.metrics.auroc import auroc_per_gene, calibration
 from kgpert_lib.perturbqa import tuning
-from kgpert_lib.perturbqa.evaluate import Ladder, climb, published
-from kgpert_lib.perturbqa.tasks import Task
-from kgpert_lib.perturbqa.trust import told_and_reached
-from kgpert_lib.perturbqa.voting import Rule
+from kgpert_lib.perturbqa.evaluate import RuleScores, evaluate_rules, published
+from kgpert_lib.perturbqa.tasks import Task, ask_all
+from kgpert_lib.perturbqa.trust import expected_and_reached, measured_answer_of
+from kgpert_lib.perturbqa.voting import Rule, Voter
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
 TASKS = {"de": "differential expression", "dir": "direction"}
 BINS = (0, 1, 6, 21)
+FEWEST_GENES = 20  # readout genes, below which a mean AUROC is left blank
+STRONGEST = 10  # neighbours that the worked question looks at
 
 
-def ladders(atlas: Atlas, splits: Sequence[Split], knowledge: Affinity, seed: int = 0) -> list[Ladder]:
-    """The whole ladder for every line, split and task."""
+def score_rules(screen: Screen, splits: Sequence[Split], seed: int = 0) -> list[RuleScores]:
+    """Every rule for every line, split and task."""
     return [
-        made for line in atlas.lines for split in splits for made in climb(atlas, line, split, knowledge, seed=seed)
+        scores
+        for line in screen.lines
+        for split in splits
+        for scores in evaluate_rules(screen.atlas, line, split, screen.affinity, seed=seed)
     ]
 
 
-def steps(made: Sequence[Ladder], split: Split) -> pd.DataFrame:
-    """A row a line, task and rule of one split: AUROC and gain over the plain union, each with its interval."""
-    parts = [
-        item.table.assign(line=item.line, task=item.task, split=item.split) for item in made if item.split == split
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    table = table.rename(columns={"low": "auroc_low", "high": "auroc_high"})
+def sampling(atlas: Atlas) -> pd.DataFrame:
+    """How the benchmark drew its questions, one row per line, over perturbations of every split.
+
+    Most positives and range of negatives of one perturbation (of those with a change), perturbations without any
+    change, and the share of negatives about readout genes that no perturbation of the line changes.
+    """
+    rows = []
+    for line in atlas.lines.values():
+        positive, negative = (np.abs(line.delta) == 1), (line.delta == 0)
+        ups, downs = positive.sum(axis=1), negative.sum(axis=1)
+        changed = ups > 0
+        silent = ~positive.any(axis=0)
+        share = float(negative[:, silent].sum() / negative.sum())
+        low, high = int(downs[changed].min()), int(downs[changed].max())
+        rows.append((line.name, len(ups), int(ups.max()), f"{low} to {high}", int((~changed).sum()), share))
+    head = ["line", "perturbations", "most positives", "negatives", "without a change", "negatives never positive"]
+    return pd.DataFrame(rows, columns=head)
+
+
+def rule_table(scores: Sequence[RuleScores], split: Split) -> pd.DataFrame:
+    """One row per line, task and rule of one split: AUROC and gain over the plain union, each with its interval.
+
+    ``p_holm`` is corrected within each line and task.
+    """
     head = ["line", "task", "split", "rule", "genes", "questions", "auroc", "auroc_low", "auroc_high"]
-    return table[[*head, "gain", "gain_low", "gain_high", "p"]]
+    parts = []
+    for item in scores:
+        if item.split == split:
+            names = {"low": "auroc_low", "high": "auroc_high"}
+            table = item.table.assign(line=item.line, task=item.task, split=item.split).rename(columns=names)
+            parts.append(table.assign(p_holm=_holm(table["p"])))
+    return pd.concat(parts, ignore_index=True)[[*head, "gain", "gain_low", "gain_high", "p_holm"]]
 
 
-def chosen(split: Split) -> pd.DataFrame:
-    """What cross-validation on training perturbations chose, a row a task and stage.
+def steps(scores: Sequence[RuleScores], split: Split) -> pd.DataFrame:
+    """What each way of sharing adds to the rule before it, one row per line, task and step, with its interval."""
+    parts = []
+    for item in scores:
+        if item.split == split:
+            order = list(item.table["rule"])
+            table = item.table[item.table["rule"].isin(["weighted", "smoothed", "lines"])]
+            names = [f"{order[order.index(rule) - 1]} to {rule}" for rule in table["rule"]]
+            parts.append(
+                table[["step", "step_low", "step_high"]].assign(line=item.line, task=item.task, split=split, to=names)
+            )
+    table = pd.concat(parts, ignore_index=True).rename(columns={"to": "from and to"})
+    return table[["line", "task", "split", "from and to", "step", "step_low", "step_high"]]
+
+
+def splits_compared(scores: Sequence[RuleScores]) -> pd.DataFrame:
+    """What the votes of other lines add to ``smoothed`` under both splits, one row per line, task and split."""
+    both = pd.concat([steps(scores, "strict"), steps(scores, "per-line")], ignore_index=True)
+    table = both[both["from and to"] == "smoothed to lines"].drop(columns="from and to")
+    return table.sort_values(["line", "task"], kind="stable", ignore_index=True)
+
+
+def settings(split: Split) -> pd.DataFrame:
+    """The settings that cross-validation on training perturbations prefers, one row per task and stage.
 
     ``behind`` is how far the next best candidate lies behind in mean AUROC, ``error`` the standard error of that
     difference over folds.
     """
     rows = []
     for task in get_args(Task):
-        table, settings = tuning.candidates(split, task), tuning.load(split, task)
+        table, choices = tuning.candidates(split, task), tuning.load(split, task)
         for _, stage in table.groupby("stage"):
-            known = [c for c in stage.columns if c not in tuning.FIGURES and stage[c].notna().all()]
-            taken = np.all([stage[c] == getattr(settings, c) for c in known], axis=0)
-            best, others = stage[taken].iloc[0], stage[~taken]
-            said = ", ".join(f"{name} {best[name]:g}" for name in known)
+            names = [c for c in stage.columns if c not in tuning.FIGURES and stage[c].notna().all()]
+            is_best = np.all([stage[c] == getattr(choices, c) for c in names], axis=0)
+            best, others = stage[is_best].iloc[0], stage[~is_best]
+            text = ", ".join(f"{name} {best[name]:g}" for name in names)
             second = others.sort_values("behind").iloc[0]
-            rows.append((task, best["rule"], said, len(stage), best["auroc"], second["behind"], second["error"]))
-    return pd.DataFrame(rows, columns=["task", "rule", "chosen", "tried", "auroc", "behind", "error"])
+            rows.append((task, best["rule"], text, len(stage), best["auroc"], second["behind"], second["error"]))
+    return pd.DataFrame(rows, columns=["task", "rule", "settings", "candidates", "auroc", "behind", "error"])
 
 
-def splits_compared(made: Sequence[Ladder], rule: str = "lines") -> pd.DataFrame:
-    """One rule's AUROC under both splits, a row a line and task, with the number of questions."""
-    both = pd.concat([steps(made, "strict"), steps(made, "per-line")])
-    chosen = both[both["rule"].isin(["weighted", rule])]
-    wide = chosen.pivot(index=["line", "task"], columns=["rule", "split"], values="auroc")
-    wide.columns = pd.Index([", ".join(key) for key in wide.columns])
-    return wide.reset_index()
+def beside_published(scores: Sequence[RuleScores]) -> pd.DataFrame:
+    """Published mean AUROCs and ours, one row per method, one column per task and line; NaN: nothing published.
 
-
-def beside_published(made: Sequence[Ladder], rule: str = "mixed", split: Split = "strict") -> pd.DataFrame:
-    """Published mean AUROCs and ours, a row a method, a column a task and line; NaN where nothing was published."""
-    lines = list(dict.fromkeys(item.line for item in made))
+    Ours are the plain union and the mixture, on the benchmark's own split (``per-line``) and under ``strict``.
+    """
+    lines = list(dict.fromkeys(item.line for item in scores))
     others = published()
     others = others[others["line"].isin(lines)]
-    ours = steps(made, split)
-    ours = ours[ours["rule"].isin(["union", rule])].assign(source="this book")
-    ours = ours.assign(method=[f"{name} ({split})" for name in ours["rule"]])
-    both = pd.concat([others, ours[["method", "task", "line", "auroc", "source"]]], ignore_index=True)
+    parts: list[pd.DataFrame] = [others]
+    splits: tuple[Split, ...] = ("per-line", "strict")
+    for split in splits:
+        ours = rule_table(scores, split)
+        ours = ours[ours["rule"].isin(["union", "mixed"])].assign(source="this book")
+        ours = ours.assign(method=[f"{name} ({split})" for name in ours["rule"]])
+        parts.append(ours[["method", "task", "line", "auroc", "source"]])
+    both = pd.concat(parts, ignore_index=True)
     wide = both.pivot(index=["method", "source"], columns=["task", "line"], values="auroc")
     wide = wide[[(task, line) for task in TASKS for line in lines]]
     wide.columns = pd.Index([" ".join(key) for key in wide.columns])
@@ -87,97 +135,144 @@ def beside_published(made: Sequence[Ladder], rule: str = "mixed", split: Split =
     return wide.loc[list(order)].reset_index()
 
 
-def reliability(made: Sequence[Ladder], rule: str = "mixed", split: Split = "strict") -> pd.DataFrame:
-    """The reliability table of one rule: a row a line, task and bin of stated probability."""
+def reliability(scores: Sequence[RuleScores], split: Split = "strict") -> pd.DataFrame:
+    """The reliability table of the mixture: one row per line, task and bin of stated probability."""
     parts = []
-    for item in made:
+    for item in scores:
         if item.split == split:
-            found = calibration(item.probability[rule], item.questions.label)
-            parts.append(found.table.assign(line=item.line, task=item.task))
+            table = calibration(item.probability["mixed"], item.questions.label).table
+            parts.append(table.assign(line=item.line, task=item.task))
     return pd.concat(parts, ignore_index=True)
 
 
-def calibrated(made: Sequence[Ladder], split: Split = "strict") -> pd.DataFrame:
-    """Brier score and expected calibration error of every rule, a row a line, task and rule.
+def calibrated(scores: Sequence[RuleScores], split: Split = "strict") -> pd.DataFrame:
+    """Brier score and expected calibration error of every rule, one row per line, task and rule.
 
-    ``reference`` is the Brier score of always stating the overall share of positives, which is ``positive`` among
-    these questions and ``trained`` among the training perturbations'.
+    The rule ``base rate`` states each readout gene's share of positives among training perturbations and reads no
+    graph. ``positive`` is the share of positives among these questions, ``trained`` among the training perturbations'.
     """
     rows = []
-    for item in made:
+    for item in scores:
         if item.split == split:
             positive = float(item.questions.label.mean())
-            trained = float(np.nanmean(item.voter.ground.answers(item.task, signed=False)))
-            for rule, stated in item.probability.items():
-                found = calibration(stated, item.questions.label)
+            trained = float(np.nanmean(item.voter.data.answers(item.task, signed=False)))
+            by_rule = {"base rate": item.voter.base[item.questions.column], **item.probability}
+            for rule, probability in by_rule.items():
+                result = calibration(probability, item.questions.label)
                 size = len(item.questions)
-                rows.append(
-                    (item.line, item.task, rule, size, trained, positive, found.brier, found.reference, found.error)
-                )
-    head = ["line", "task", "rule", "questions", "trained", "positive", "brier", "reference", "error"]
+                rows.append((item.line, item.task, rule, size, trained, positive, result.brier, result.error))
+    head = ["line", "task", "rule", "questions", "trained", "positive", "brier", "error"]
     return pd.DataFrame(rows, columns=head)
 
 
-def by_neighbours(made: Sequence[Ladder], knowledge: Affinity, atlas: Atlas, rule: str = "mixed") -> pd.DataFrame:
-    """AUROC of one rule among questions whose perturbation has few or many training neighbours (strict split).
+def by_neighbours(scores: Sequence[RuleScores], screen: Screen) -> pd.DataFrame:
+    """AUROC of the mixture among questions whose perturbation has few or many training neighbours (strict split).
 
-    A row a line, task and bin of the number of neighbours in the union of STRING and GO.
+    One row per line, task and bin of the number of neighbours in the union of the graphs. ``genes`` counts the readout
+    genes with both answers in the bin; the mean is blank below `FEWEST_GENES` of them.
     """
     rows = []
-    for item in made:
+    for item in scores:
         if item.split != "strict":
             continue
-        view = atlas.view(item.line, "strict")
-        asked = item.questions
-        near = GraphNeighbourhood(knowledge.graphs).neighbourhoods(view, [str(p) for p in asked.perturbations])
-        which = np.digitize(near.sizes, BINS[1:])[asked.row]
+        questions, names = item.questions, [str(p) for p in item.questions.perturbations]
+        near = GraphNeighbourhood(screen.affinity.graphs).neighbourhoods(item.voter.data.view, names)
+        which = np.digitize(near.sizes, BINS[1:])[questions.row]
         for k in np.unique(which):
             here = which == k
-            last = "" if k == len(BINS) - 1 else f"-{BINS[k + 1] - 1}"
-            label = f"{BINS[k]}{last}" if k else "0"
-            area = mean_auroc(item.probability[rule][here], asked.label[here], asked.column[here])
-            n = len(np.unique(asked.row[here]))
-            rows.append((item.line, item.task, label if k < len(BINS) - 1 else f"{BINS[k]}+", n, int(here.sum()), area))
-    return pd.DataFrame(rows, columns=["line", "task", "neighbours", "perturbations", "questions", "auroc"])
+            label, gene = questions.label[here], questions.column[here]
+            genes = int(pd.Series(label).groupby(gene).nunique().eq(2).sum())
+            score = item.probability["mixed"][here]
+            area = float(auroc_per_gene(score, label, gene)[1].mean()) if genes >= FEWEST_GENES else np.nan
+            n = len(np.unique(questions.row[here]))
+            rows.append((item.line, item.task, _bin(int(k)), n, int(here.sum()), genes, area))
+    return pd.DataFrame(rows, columns=["line", "task", "neighbours", "perturbations", "questions", "genes", "auroc"])
 
 
-def trusted(atlas: Atlas, predictor: NeighbourPredictor, seed: int = 0) -> pd.DataFrame:
+def trusted(screen: Screen, predictor: NeighbourPredictor, seed: int = 0) -> pd.DataFrame:
     """Expected and reached Pearson delta of every test perturbation.
 
     Columns: those of `Trust.against`, line, atlas, kind.
     """
     parts = []
-    for line in atlas.lines.values():
-        view, names = atlas.view(line.name), line.names("test")
+    for line in screen.lines.values():
+        view, names = screen.view(line.name), line.names("test")
         reached = deltas.pearson_delta(predictor.predict(view, names).delta, line.delta[line.rows(names)])
-        told = Trust.fit(view, predictor, seed=seed).against(pd.Series(reached, index=names))
-        parts.append(told.assign(line=line.name, atlas=atlas.name, kind=atlas.kind))
+        table = Trust.fit(view, predictor, seed=seed).against(pd.Series(reached, index=names))
+        parts.append(table.assign(line=line.name, atlas=screen.name, kind=screen.kind))
     return pd.concat(parts, ignore_index=True)
+
+
+def without_a_call(atlas: Atlas) -> pd.DataFrame:
+    """Test perturbations whose measured calls are all 0, so that their Pearson delta is set to 0; one row per line."""
+    rows = []
+    for line in atlas.lines.values():
+        calls = line.delta[line.split == "test"]
+        rows.append((line.name, len(calls), int((np.nansum(np.abs(calls), axis=1) == 0).sum())))
+    return pd.DataFrame(rows, columns=["line", "perturbations", "without a call"])
 
 
 def trusted_votes(
-    made: Sequence[Ladder], atlas: Atlas, rule: Rule = "mixed", split: Split = "strict", seed: int = 0
+    scores: Sequence[RuleScores], atlas: Atlas, rule: Rule = "mixed", split: Split = "strict", seed: int = 0
 ) -> pd.DataFrame:
-    """Expected and reached probability that a vote is right, a row a line, task and test perturbation.
+    """Expected and reached probability of the measured answer, one row per line, task and test perturbation.
 
-    Columns as in `trusted`, and task.
+    Columns as in `trusted`, task, and ``base_rate``: the mean that base rates alone reach in that line and task.
     """
-    parts = [
-        told_and_reached(item.voter, rule, atlas, seed).assign(line=item.line, task=item.task)
-        for item in made
-        if item.split == split
-    ]
+    parts = []
+    for item in scores:
+        if item.split == split:
+            base = measured_answer_of(item.voter.base[item.questions.column], item.questions).mean()
+            table = expected_and_reached(item.voter, rule, atlas, seed)
+            parts.append(table.assign(line=item.line, task=item.task, base_rate=float(base)))
     return pd.concat(parts, ignore_index=True)
 
 
-def covered(told: pd.DataFrame) -> pd.DataFrame:
-    """A row a line (and task, where the table has tasks): share of test perturbations inside their interval
-    (``covered``), its mean width, and the correlation of expected and reached score.
+def covered(table: pd.DataFrame) -> pd.DataFrame:
+    """Coverage of intervals, one row per line (and task, where the table has tasks).
+
+    Share of test perturbations inside their interval (``covered``), its mean width, the correlation of expected and
+    reached score and, for votes, the mean score reached and that of base rates alone.
     """
-    by = ["line", "task"] if "task" in told else ["line"]
+    by = ["line", "task"] if "task" in table else ["line"]
     rows = []
-    for key, part in told.groupby(by, sort=False):
+    for key, part in table.groupby(by, sort=False):
         inside = coverage(Expected(*part[["expected", "low", "high"]].to_numpy().T), part["reached"].to_numpy())
-        width = float((part["high"] - part["low"]).mean())
-        rows.append((*key, len(part), inside, width, float(part["expected"].corr(part["reached"]))))
-    return pd.DataFrame(rows, columns=[*by, "n", "covered", "width", "correlation"])
+        row = dict(zip(by, key, strict=True)) | {"n": len(part), "covered": inside}
+        row |= {"width": float((part["high"] - part["low"]).mean())}
+        row |= {"correlation": float(part["expected"].corr(part["reached"]))}
+        if "base_rate" in part:
+            row |= {"reached": float(part["reached"].mean()), "base_rate": float(part["base_rate"].iloc[0])}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def example_question(voter: Voter, atlas: Atlas) -> tuple[str, str]:
+    """A perturbation and a readout gene, picked by a rule that looks at no prediction.
+
+    Of the test questions with a measured change: the one that most of the perturbed gene's `STRONGEST` neighbours were
+    asked about too, the first by name of equals.
+    """
+    line = voter.data.view.line
+    questions = ask_all(atlas[line], "dir")
+    training = voter.data.line()
+    strongest = np.argsort(-np.round(voter.weight(questions.perturbations), 6), axis=1, kind="stable")[:, :STRONGEST]
+    count = training.measured[strongest].sum(axis=1)[questions.row, questions.column]
+    first = np.lexsort((questions.readout, questions.perturbation, -count))[0]
+    return str(questions.perturbation[first]), str(questions.readout[first])
+
+
+def _holm(p: pd.Series) -> pd.Series:
+    """Holm's correction of the p-values that there are; NaN stays."""
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = p.copy()
+    corrected[p.notna()] = multipletests(p.dropna(), method="holm")[1]
+    return corrected
+
+
+def _bin(k: int) -> str:
+    """The bin of `BINS` in words."""
+    if not k:
+        return "0"
+    return f"{BINS[k]}+" if k == len(BINS) - 1 else f"{BINS[k]}-{BINS[k + 1] - 1}"

@@ -1,13 +1,19 @@
 """The builder on a book of two small chapters: what runs again, what a failure and a kill leave behind."""
 
+import contextlib
 import hashlib
+import os
+import pty
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nbformat
@@ -66,7 +72,7 @@ def built(source, environment, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("built") / "book"
     shutil.copytree(source, root)
     result = build(root)
-    assert (result.executed, result.reused, result.rendered) == (["01_table", "02_figure"], [], True)
+    assert (result.executed, result.rendered) == (["01_table", "02_figure"], True)
     return root
 
 
@@ -83,7 +89,7 @@ def test_pages_show_the_outputs_and_a_second_build_does_nothing(book):
     assert 'alt="Bars of the deltas of three genes"' in figure
     before = {p: p.stat().st_mtime_ns for p in (book / "_build/html").rglob("*")}
     result = build(book)
-    assert (result.executed, result.reused, result.rendered) == ([], ["01_table", "02_figure"], False)
+    assert (result.executed, result.rendered) == ([], False)
     assert {p: p.stat().st_mtime_ns for p in (book / "_build/html").rglob("*")} == before
 
 
@@ -203,6 +209,96 @@ def test_a_failing_cell_is_shown_and_the_last_good_book_stays(book):
     assert any(output.get("ename") == "ValueError" for output in outputs)
     assert tree(book / "_build/html") == good
     assert not list((book / "_build").glob(".scratch-*"))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import sys; sys.exit()", r"01_table failed in cell In \[2\]:\n    import sys; sys.exit()"),
+        ("import os; os._exit(1)", "01_table failed in its kernel, which died"),
+    ],
+)
+def test_a_cell_that_ends_its_kernel_fails(book, code, message):
+    edit(book / "notebooks/01_table.ipynb", "import csv", f"{code}\nimport csv")
+    with pytest.raises(BuildError, match=message.replace("()", r"\(\)")):
+        build(book)
+    assert (book / "_build/failed/01_table.ipynb").is_file()
+
+
+def test_the_first_failure_stops_the_other_chapters(book):
+    edit(book / "notebooks/01_table.ipynb", "rows = ", "broken = True\nrows = ")
+    edit(book / "notebooks/02_figure.ipynb", "rows = ", "while True:\n    pass\nrows = ")
+    children = psutil.Process().children(recursive=True)
+    with pytest.raises(BuildError, match="01_table failed in cell"):
+        build(book, workers=2)
+    assert psutil.Process().children(recursive=True) == children
+    assert [page.name for page in (book / "_build/failed").iterdir()] == ["01_table.ipynb"]
+
+
+def test_an_executed_chapter_holds_no_times_and_is_the_same_file_each_run(book):
+    store = book / "_build"
+    runs = []
+    for _ in range(2):
+        shutil.rmtree(store)
+        runs.append(build(book, ["1"], {"limit": 1}))
+        page = runs[-1].pages["01_table"].read_text()
+        assert "papermill" not in page
+        assert "iopub" not in page
+        assert "limit = 1" in page
+        runs[-1] = page, tree(runs[-1].html)
+    assert runs[0] == runs[1]
+
+
+def test_a_terminal_shows_how_far_each_chapter_is(book):
+    """A pipe gets one line per chapter and no bar."""
+    shutil.rmtree(book / "_build/executed")
+    code = "import sys; from pathlib import Path; from kgpert_lib.book.build import build; build(Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(book)]
+    reader, writer = pty.openpty()
+    termios.tcsetwinsize(writer, (24, 80))
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer, text=True, check=True)
+    os.close(writer)
+    screen = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while part := os.read(reader, 10_000):
+            screen += part
+    os.close(reader)
+    assert re.search(rb"01_table: +\d+%.*/6 ", screen)
+    assert re.search(rb"02_figure: +\d+%.*/4 ", screen)
+    assert [re.sub(r" in \d+ s", "", line) for line in sorted(done.stdout.splitlines())] == [
+        "01_table: executed",
+        "02_figure: executed",
+        "The book is up to date.",
+    ]
+    shutil.rmtree(book / "_build/executed")
+    assert "%" not in subprocess.run(command, capture_output=True, text=True, check=True).stderr
+
+
+def test_a_host_that_cannot_be_reached_is_asked_once_for_all_chapters(book, monkeypatch, tmp_path):
+    for chapter in ("01_table", "02_figure"):
+        path = book / f"notebooks/{chapter}.ipynb"
+        content = nbformat.read(path, as_version=4)
+        content.cells[-1].metadata["tags"] = ["needs-data"]
+        nbformat.write(content, path)
+    asked = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self):
+            asked.append(self.path)
+            self.send_error(403)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.setenv("KGPERT_CACHE", str(tmp_path / "empty"))
+        result = build(book)
+        server.shutdown()
+    assert asked == ["raw.githubusercontent.com:443"]
+    assert "PerturbQA is not on this machine" in (result.html / "notebooks/02_figure.html").read_text()
 
 
 def test_a_warning_stops_the_build_and_the_last_good_book_stays(book):

@@ -5,6 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from kgpert_lib.book import cells
+from kgpert_lib.screens.perturbqa import LINES
 
 PARTS = {"real": "needs-data", "expression": "dense", "truth": "simulated"}
 TWO = {"atlas": "simulated,perturbqa", "lines": ["k562"]}
@@ -29,22 +30,13 @@ def notebook():
     return new_notebook(cells=cells)
 
 
-@pytest.fixture
-def no_data(tmp_path, monkeypatch):
-    """A mirror whose copies are wrong: the files can be neither used nor downloaded."""
-    for name in ("k562-de.csv", "k562-dir.csv"):
-        (tmp_path / "perturbqa").mkdir(exist_ok=True)
-        (tmp_path / "perturbqa" / name).write_text("not the file")
-    monkeypatch.setenv("KGPERT_MIRROR", str(tmp_path))
-
-
 def sources(notebook):
     return [cell.source for cell in notebook.cells]
 
 
-def test_one_box_per_section_stands_in_place_of_the_cells_that_need_data(notebook, no_data):
+def test_one_box_per_section_stands_in_place_of_the_cells_that_need_data(notebook):
     before = nbformat.from_dict(notebook)
-    bare = cells.runnable(notebook, TWO)
+    bare = cells.runnable(notebook, TWO, has_data=False)
     nbformat.validate(bare)
     boxed = [i for i, text in enumerate(sources(bare)) if "PerturbQA is not on this machine" in text]
     assert boxed == [2, 6], "the first below each heading"
@@ -55,25 +47,36 @@ def test_one_box_per_section_stands_in_place_of_the_cells_that_need_data(noteboo
     assert notebook == before
 
 
-def test_the_box_says_how_to_fetch_the_data(notebook, no_data):
+def test_the_box_says_how_to_fetch_the_data(notebook):
     space = {}
-    exec(sources(cells.runnable(notebook, TWO))[2].replace("\nHTML", "\nbox = HTML"), space)
+    exec(sources(cells.runnable(notebook, TWO, has_data=False))[2].replace("\nHTML", "\nbox = HTML"), space)
     assert "<code>kgpert fetch perturbqa</code>" in space["box"].data
 
 
-def test_with_another_atlas_nothing_stands_in_their_place(notebook, no_data):
-    bare = cells.runnable(notebook, {"atlas": "simulated", "lines": ["k562"]})
+def test_with_another_atlas_nothing_stands_in_their_place(notebook):
+    bare = cells.runnable(notebook, {"atlas": "simulated", "lines": ["k562"]}, has_data=False)
     assert [sources(bare)[i] for i in (2, 4, 6)] == ["None"] * 3
 
 
-def test_a_chapter_without_such_cells_is_used_as_it_is(no_data):
+def test_a_chapter_without_such_cells_is_used_as_it_is():
     plain = new_notebook(cells=[new_code_cell("1 + 1"), new_markdown_cell("needs-data")])
-    assert cells.runnable(plain, TWO) == plain
+    assert cells.runnable(plain, TWO, has_data=False) == plain
 
 
-@pytest.mark.needs_mirror
-def test_where_the_data_is_nothing_changes(notebook, mirror):
-    assert cells.runnable(notebook, TWO) == notebook
+def test_where_the_data_is_nothing_changes(notebook):
+    assert cells.runnable(notebook, TWO, has_data=True) == notebook
+
+
+@pytest.mark.parametrize(
+    ("parameters", "files"),
+    [
+        (TWO, ["k562-de.csv", "k562-dir.csv"]),
+        ({"atlas": "perturbqa"}, [f"{line}-{kind}.csv" for line in LINES for kind in ("de", "dir")]),
+        ({"atlas": "simulated"}, []),
+    ],
+)
+def test_a_chapter_needs_the_files_of_its_lines(notebook, parameters, files):
+    assert cells.data_files(notebook, parameters) == files
 
 
 @pytest.fixture
@@ -88,7 +91,6 @@ def three_parts():
     return new_notebook(cells=cells)
 
 
-@pytest.mark.needs_mirror
 @pytest.mark.parametrize(
     ("atlas", "parts"),
     [
@@ -98,8 +100,8 @@ def three_parts():
         ("perturbqa, /data/screen", ["real", "expression"]),
     ],
 )
-def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, atlas, parts, mirror):
-    run = cells.runnable(three_parts, {"atlas": atlas, "lines": ["k562"]})
+def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, atlas, parts):
+    run = cells.runnable(three_parts, {"atlas": atlas, "lines": ["k562"]}, has_data=True)
     sources = [cell.source for cell in run.cells if cell.cell_type == "code"]
     assert len(sources) == 7, "a cell that does not run keeps its place"
     assert sources[0] == "shared = 1"
@@ -110,8 +112,8 @@ def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, a
     assert len(page.cells) == 2 + 3 * len(parts)
 
 
-def test_a_box_keeps_the_text_of_its_section_and_the_other_parts(three_parts, no_data):
-    bare = cells.runnable(three_parts, TWO)
+def test_a_box_keeps_the_text_of_its_section_and_the_other_parts(three_parts):
+    bare = cells.runnable(three_parts, TWO, has_data=False)
     assert sum("kgpert fetch perturbqa" in source for source in sources(bare)) == 1
     assert "real = 1" not in sources(bare)
     assert "expression = 1" in sources(bare)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -9,28 +10,29 @@ import pytest
 @pytest.mark.needs_mirror
 def test_a_vote_is_scored_beside_published_figures(kgpert, mirror):
     code, out, _ = kgpert("vote", "--line", "k562", "--task", "dir", "--rule", "weighted", "--json")
-    told = json.loads(out)
+    output = json.loads(out)
     assert code == 0
-    assert (told["line"], told["task"], told["split"], told["kind"]) == ("k562", "dir", "strict", "real")
-    assert told["low"] < told["auroc"] < told["high"]
-    assert told["questions"] == 3119
-    assert told["gain_low"] > 0
-    assert sum(row["questions"] for row in told["stated_and_found"]) == 3119
-    assert 0.7 < told["trust"]["covered"] < 0.9
-    assert {"method": "SUMMER", "auroc": 0.64, "source": "PerturbQA results notebook"} in told["published"]
+    assert (output["line"], output["task"], output["split"], output["kind"]) == ("k562", "dir", "strict", "real")
+    assert output["low"] < output["auroc"] < output["high"]
+    assert output["questions"] == 3119
+    assert output["gain_low"] > 0
+    assert sum(row["questions"] for row in output["reliability"]) == 3119
+    assert 0.7 < output["trust"]["covered"] < 0.9
+    assert {"method": "SUMMER", "auroc": 0.64, "source": "PerturbQA results notebook"} in output["published"]
 
 
 @pytest.mark.needs_mirror
 def test_one_question_and_a_table_of_questions(kgpert, mirror, tmp_path):
     common = ("--line", "k562", "--rule", "weighted")
     code, out, _ = kgpert("ask", *common, "--perturb", "ints9", "--readout", "DDIT3", "--json")
-    told = json.loads(out)
+    output = json.loads(out)
     assert code == 0
-    assert (told["perturbation"], told["status"]) == ("INTS9", "test")
-    assert 0 <= told["p_right"] <= 1
-    assert all(0 <= ends["low"] <= ends["expected"] <= ends["high"] <= 1 for ends in told["trust"].values())
-    assert set(told["trust"]) == {"de", "dir"}
-    assert sum(row["gene"].startswith("INTS") for row in told["neighbours"]) >= 6
+    assert (output["perturbation"], output["status"]) == ("INTS9", "test")
+    assert 0 <= output["p_right"] <= 1
+    assert all(0 <= ends["low"] <= ends["expected"] <= ends["high"] <= 1 for ends in output["trust"].values())
+    assert set(output["trust"]) == {"de", "dir"}
+    assert all(row["measured"] is not None for row in output["neighbours"])
+    assert output["voting_lines"] == ["k562"]
 
     table = tmp_path / "pairs.csv"
     table.write_text("perturbation,readout\nINTS9,DDIT3\nNOWHERE,DDIT3\nRPL3\n")
@@ -39,8 +41,31 @@ def test_one_question_and_a_table_of_questions(kgpert, mirror, tmp_path):
     assert code == 0
     assert "1 answered, 2 broken" in " ".join(out.split())
     assert "NOWHERE" in err
-    assert [row["answer"] for row in rows] == [told["answer"], "", ""]
+    assert [row["answer"] for row in rows] == [output["answer"], "", ""]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["answers.csv", "pairs.csv"]
+
+
+@pytest.mark.needs_mirror
+def test_the_answer_is_a_sentence_that_says_what_decided_and_who_voted(kgpert, mirror):
+    code, out, _ = kgpert("ask", "--line", "K562", "--rule", "lines", "--perturb", "INTS9", "--readout", "DDIT3")
+    text = " ".join(out.split())
+    assert code == 0
+    assert "Knocking down INTS9 in k562 raises DDIT3 with probability" in text
+    for terms, most in re.findall(r"evidence: (.*?); most from ([a-z ]+)\.", text):
+        sizes = {name: abs(float(size)) for name, size in re.findall(r"([a-z ]+) ([+-]\d\.\d+)", terms)}
+        assert sizes[f" {most}" if f" {most}" in sizes else most] == max(sizes.values())
+    assert text.count("most from") == 2
+    assert "Voting lines: k562, " in text
+    assert "No neighbour of INTS9 measured DDIT3" in text or "Neighbours that measured DDIT3" in text
+
+
+@pytest.mark.needs_mirror
+def test_a_folder_cannot_take_the_answers(kgpert, mirror, tmp_path):
+    table = tmp_path / "pairs.csv"
+    table.write_text("perturbation,readout\nINTS9,DDIT3\n")
+    code, _, err = kgpert("ask", "--rule", "weighted", "--csv", table, "-o", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "it is a folder" in err
 
 
 @pytest.mark.parametrize(

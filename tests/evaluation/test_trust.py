@@ -8,11 +8,11 @@ from kgpert_lib.evaluation.trust import FEATURES, Trust, coverage, out_of_fold
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.load import load_atlas
-from tests.perturbqa.world import knowledge, screen
+from tests.perturbqa.world import affinity, screen
 
 
 def predictor(n=160):
-    return NeighbourPredictor(GraphNeighbourhood(knowledge(n).graphs))
+    return NeighbourPredictor(GraphNeighbourhood(affinity(n).graphs))
 
 
 def test_features_of_a_training_perturbation_do_not_read_its_own_row():
@@ -28,7 +28,7 @@ def test_features_of_a_training_perturbation_do_not_read_its_own_row():
 
 def test_a_lonely_gene_is_trusted_less_than_a_well_connected_one():
     atlas = screen(n=400, tests=100)
-    known = knowledge(400)
+    known = affinity(400)
     trust = Trust.fit(atlas.view("k562"), NeighbourPredictor(GraphNeighbourhood(known.graphs)))
     names = atlas["k562"].names("test")
     made = trust.expect([*names, "NOBODY"])
@@ -39,7 +39,7 @@ def test_a_lonely_gene_is_trusted_less_than_a_well_connected_one():
 
 def test_coverage_of_exchangeable_genes_is_nominal():
     atlas = screen(n=800, m=60, tests=400)
-    graphs = NeighbourPredictor(GraphNeighbourhood(knowledge(800).graphs))
+    graphs = NeighbourPredictor(GraphNeighbourhood(affinity(800).graphs))
     view, names = atlas.view("k562"), atlas["k562"].names("test")
     truth = atlas["k562"].delta[atlas["k562"].rows(names)]
     score = deltas.pearson_delta(graphs.predict(view, names).delta, truth)
@@ -80,7 +80,7 @@ def test_learnt_trust_is_kept_by_content(tmp_path, monkeypatch):
     stored.write_bytes(stored.read_bytes()[:100])
     np.testing.assert_array_equal(Trust.fit(view, predictor()).expect(names), first.expect(names))
     Trust.fit(view, predictor(), level=0.5)
-    Trust.fit(view, NeighbourPredictor(GraphNeighbourhood(knowledge().graphs, 3)))
+    Trust.fit(view, NeighbourPredictor(GraphNeighbourhood(affinity().graphs, 3)))
     other = screen(seed=1).view("k562")
     assert (Trust.fit(other, predictor()).coefficients != first.coefficients).any()
     assert len(list((tmp_path / "trust").glob("*.npz"))) == 4
@@ -88,7 +88,7 @@ def test_learnt_trust_is_kept_by_content(tmp_path, monkeypatch):
 
 def test_trust_of_a_filled_predictor_describes_what_it_predicts():
     atlas = screen()
-    near = GraphNeighbourhood(knowledge().graphs)
+    near = GraphNeighbourhood(affinity().graphs)
     filled = NeighbourPredictor(near, 1.0, "lowrank", rank=4)
     view, names = atlas.view("k562"), atlas["k562"].names("test")
     assert (Trust.fit(view, filled).expect(names).expected != Trust.fit(view, predictor()).expect(names).expected).any()

@@ -19,7 +19,7 @@ def reference(score, label, gene):
     return areas
 
 
-def asked(seed, q=400, genes=15, perturbations=40, levels=6):
+def questions(seed, q=400, genes=15, perturbations=40, levels=6):
     rng = np.random.default_rng(seed)
     pairs = rng.choice(genes * perturbations, q, replace=False)
     score = rng.integers(0, levels, q) / levels
@@ -29,14 +29,14 @@ def asked(seed, q=400, genes=15, perturbations=40, levels=6):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(2, 40))
 def test_equals_scikit_learn_gene_by_gene_also_with_ties(seed, levels, q):
-    score, label, gene, _ = asked(seed, q=q, genes=4, perturbations=20, levels=levels)
-    wanted = reference(score, label, gene)
-    if not wanted:
+    score, label, gene, _ = questions(seed, q=q, genes=4, perturbations=20, levels=levels)
+    expected = reference(score, label, gene)
+    if not expected:
         with pytest.raises(InputError, match="both labels"):
             auroc_per_gene(score, label, gene)
         return
     names, areas = auroc_per_gene(score, label, gene)
-    assert dict(zip(names, areas, strict=True)) == pytest.approx(wanted)
+    assert dict(zip(names, areas, strict=True)) == pytest.approx(expected)
 
 
 def test_a_gene_with_one_label_is_left_out_and_one_positive_is_enough():
@@ -46,20 +46,20 @@ def test_a_gene_with_one_label_is_left_out_and_one_positive_is_enough():
 
 
 def test_a_score_of_the_readout_gene_alone_is_one_half():
-    _, label, gene, _ = asked(1)
+    _, label, gene, _ = questions(1)
     assert mean_auroc(np.sqrt(gene), label, gene) == 0.5
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
 def test_a_shift_of_each_gene_and_a_rising_function_change_nothing(seed):
-    score, label, gene, _ = asked(seed)
+    score, label, gene, _ = questions(seed)
     assert mean_auroc(np.exp(3 * score) + 10.0 * gene, label, gene) == pytest.approx(mean_auroc(score, label, gene))
     assert mean_auroc(-score, label, gene) == pytest.approx(1 - mean_auroc(score, label, gene))
 
 
 def test_bootstrap_repeats_the_questions_of_drawn_perturbations():
-    score, label, gene, perturbation = asked(3, q=300)
+    score, label, gene, perturbation = questions(3, q=300)
     names = np.unique(perturbation)
     sampled = resampled(score, label, gene, perturbation, draws=7, seed=5)
     counts = np.random.default_rng(5).multinomial(len(names), np.full(len(names), 1 / len(names)), size=7)
@@ -71,7 +71,7 @@ def test_bootstrap_repeats_the_questions_of_drawn_perturbations():
 
 
 def test_interval_holds_the_mean_and_is_the_same_on_a_second_run():
-    score, label, gene, perturbation = asked(4)
+    score, label, gene, perturbation = questions(4)
     first = auroc(score + 0.3 * label, label, gene, perturbation)
     assert first == auroc(score + 0.3 * label, label, gene, perturbation)
     assert first.low < first.mean < first.high
@@ -79,7 +79,7 @@ def test_interval_holds_the_mean_and_is_the_same_on_a_second_run():
 
 
 def test_comparison_is_paired():
-    score, label, gene, perturbation = asked(5)
+    score, label, gene, perturbation = questions(5)
     better = score + 0.4 * label
     scores = {"union": score, "same": score, "better": better}
     table = compare(scores, label, gene, perturbation).set_index("rule")
@@ -93,12 +93,12 @@ def test_calibration_equals_scikit_learn():
     rng = np.random.default_rng(0)
     p = rng.random(2000)
     label = (rng.random(2000) < p**2).astype(int)
-    made = calibration(p, label)
-    found, stated = calibration_curve(label, p, n_bins=10)
-    np.testing.assert_allclose(made.table["found"], found)
-    np.testing.assert_allclose(made.table["stated"], stated)
-    assert made.brier == pytest.approx(brier_score_loss(label, p))
-    assert made.error == pytest.approx(np.abs(p - p**2).mean(), abs=0.03)
+    result = calibration(p, label)
+    measured, stated = calibration_curve(label, p, n_bins=10)
+    np.testing.assert_allclose(result.table["measured"], measured)
+    np.testing.assert_allclose(result.table["stated"], stated)
+    assert result.brier == pytest.approx(brier_score_loss(label, p))
+    assert result.error == pytest.approx(np.abs(p - p**2).mean(), abs=0.03)
 
 
 @pytest.mark.parametrize(

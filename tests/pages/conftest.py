@@ -12,7 +12,7 @@ from kgpert_lib.book.build import build
 from kgpert_lib.book.chapters import toc_pages
 
 ROOT = Path(__file__).parents[2]
-PAGES = [page.removesuffix(".ipynb") for page in toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))]
+PAGES = list(toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC = "/Applications/{0}.app/Contents/MacOS/{0}"
 WIDTHS = {"tablet": 1024, "screen": 1440}

@@ -9,9 +9,10 @@ from kgpert_lib.perturbqa import tuning
 from kgpert_lib.perturbqa.tasks import ask_all, labels, own_readout
 from kgpert_lib.perturbqa.voting import RULES, Choices, Scale, Voter, base_rate
 from kgpert_lib.screens.load import load_atlas
-from tests.perturbqa.world import knowledge, screen, with_deltas
+from tests.conftest import MIRROR
+from tests.perturbqa.world import affinity, screen, with_deltas
 
-CHOICES = Choices(signed=True, other=0.5, same=1.0, kin=True, joint=True, level=0.3, rank=4)
+CHOICES = Choices(signed=True, other=0.5, same=1.0, gene_affinity=True, joint=True, level=0.3, rank=4)
 
 
 def test_questions_are_the_tested_pairs_with_signed_labels():
@@ -37,36 +38,36 @@ def test_labels_name_what_is_no_call():
 
 
 def test_union_is_the_share_of_neighbours_shrunk_to_the_base_rate():
-    atlas, known = screen(), knowledge()
+    atlas, known = screen(), affinity()
     view = atlas.view("k562", "strict")
     voter = Voter.fit(view, "de", known)
     name = atlas["k562"].names("test")[0]
-    beside = {g for graph in known.graphs for g in list(graph.neighbours(name))} & set(view.target.perturbations)
-    assert 0 < len(beside) <= 20
-    answers = np.abs(view.target.delta[[view.target.index[g] for g in beside]])
-    answers[own_readout(np.array(list(beside)), view.target.genes)] = np.nan
+    neighbours = {g for graph in known.graphs for g in list(graph.neighbours(name))} & set(view.target.perturbations)
+    assert 0 < len(neighbours) <= 20
+    answers = np.abs(view.target.delta[[view.target.index[g] for g in neighbours]])
+    answers[own_readout(np.array(list(neighbours)), view.target.genes)] = np.nan
     count, positive = (~np.isnan(answers)).sum(axis=0), np.nansum(answers, axis=0)
-    wanted = (positive + voter.base) / (count + 1)
-    np.testing.assert_allclose(voter.probability("union", [name])[0], wanted, atol=1e-6)
+    expected = (positive + voter.base) / (count + 1)
+    np.testing.assert_allclose(voter.probability("union", [name])[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("task", ["de", "dir"])
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_beats_chance_and_answers_pairs_as_it_answers_matrices(task, rule):
     atlas = screen()
-    voter, asked = Voter.fit(atlas.view("k562", "strict"), task, knowledge(), CHOICES), ask_all(atlas["k562"], task)
-    whole = voter.evidence(rule, asked.perturbations)
+    voter, questions = Voter.fit(atlas.view("k562", "strict"), task, affinity(), CHOICES), ask_all(atlas["k562"], task)
+    whole = voter.evidence(rule, questions.perturbations)
     assert whole.shape == (40, 90)
-    np.testing.assert_allclose(voter.answer(rule, asked), whole[asked.row, asked.column], atol=1e-5)
-    assert mean_auroc(voter.answer(rule, asked), asked.label, asked.column) > 0.65
-    made = voter.answer(rule, asked, probability=True)
-    assert made.min() >= 0
-    assert made.max() <= 1
+    np.testing.assert_allclose(voter.answer(rule, questions), whole[questions.row, questions.column], atol=1e-5)
+    assert mean_auroc(voter.answer(rule, questions), questions.label, questions.column) > 0.65
+    values = voter.answer(rule, questions, probability=True)
+    assert values.min() >= 0
+    assert values.max() <= 1
 
 
 @pytest.mark.parametrize("task", ["de", "dir"])
 def test_test_deltas_change_no_answer(task):
-    atlas, known = screen(), knowledge()
+    atlas, known = screen(), affinity()
 
     def corrupt(line):
         hidden = np.isin(line.perturbations, atlas["k562"].names("test"))
@@ -78,8 +79,8 @@ def test_test_deltas_change_no_answer(task):
         np.testing.assert_array_equal(*(v.probability(rule, names) for v in voters))
 
 
-def test_per_line_lets_the_other_line_speak_for_the_same_gene_and_strict_does_not():
-    atlas, known = screen(), knowledge()
+def test_per_line_lets_the_other_line_vote_for_the_same_gene_and_strict_does_not():
+    atlas, known = screen(), affinity()
     name = next(n for n in atlas["k562"].names("test") if n in atlas["rpe1"].names("train"))
     lone = atlas["rpe1"].index[name]
 
@@ -90,15 +91,15 @@ def test_per_line_lets_the_other_line_speak_for_the_same_gene_and_strict_does_no
         return delta
 
     for split, moved in (("per-line", True), ("strict", False)):
-        made = [
+        values = [
             Voter.fit(a.view("k562", split), "de", known, CHOICES).evidence("lines", [name])
             for a in (atlas, with_deltas(atlas, flip))
         ]
-        assert bool(np.abs(made[0] - made[1]).max() > 1e-3) is moved
+        assert bool(np.abs(values[0] - values[1]).max() > 1e-3) is moved
 
 
 def test_the_perturbed_gene_as_its_own_readout_never_votes():
-    atlas, known = screen(), knowledge()
+    atlas, known = screen(), affinity()
 
     def shout(line):
         return np.where(own_readout(line.perturbations, line.genes), 1.0, line.delta)
@@ -110,17 +111,19 @@ def test_the_perturbed_gene_as_its_own_readout_never_votes():
 
 
 def test_a_gene_in_no_graph_gets_the_base_rate():
-    voter = Voter.fit(screen().view("k562"), "de", knowledge())
+    voter = Voter.fit(screen().view("k562"), "de", affinity())
     for rule in RULES:
         np.testing.assert_allclose(voter.probability(rule, ["NOBODY"])[0], voter.base, atol=1e-6)
 
 
 def test_a_scale_does_not_reorder_perturbations_within_a_readout_gene():
     atlas = screen()
-    asked = ask_all(atlas["k562"], "de")
+    questions = ask_all(atlas["k562"], "de")
     scaled = replace(CHOICES, scales={"smoothed": Scale(-0.3, 0.7, 4.0)})
-    voter = Voter.fit(atlas.view("k562", "strict"), "de", knowledge(), scaled)
-    areas = [mean_auroc(voter.answer("smoothed", asked, p), asked.label, asked.column) for p in (False, True)]
+    voter = Voter.fit(atlas.view("k562", "strict"), "de", affinity(), scaled)
+    areas = [
+        mean_auroc(voter.answer("smoothed", questions, p), questions.label, questions.column) for p in (False, True)
+    ]
     assert areas[0] == pytest.approx(areas[1], abs=1e-3)
 
 
@@ -131,27 +134,27 @@ def test_base_rate_is_shrunk_to_the_overall_share():
 
 def test_unknown_rule():
     with pytest.raises(InputError, match="Unknown rule 'guess'; choose from union, weighted"):
-        Voter.fit(screen().view("k562"), "de", knowledge()).evidence("guess", ["G001"])
+        Voter.fit(screen().view("k562"), "de", affinity()).evidence("guess", ["G001"])
 
 
 def test_choices_come_from_training_rows_and_are_the_same_again():
-    atlas, known = screen(n=120, m=60, tests=30), knowledge(120)
+    atlas, known = screen(n=120, m=60, tests=30), affinity(120)
 
     def corrupt(line):
         hidden = np.isin(line.perturbations, [*atlas["k562"].names("test"), *atlas["rpe1"].names("test")])
         return np.where(hidden[:, None], 0.0, line.delta)
 
-    made = []
+    values = []
     for source in (atlas, with_deltas(atlas, corrupt)):
         views = [tuning.tuning_view(source, line, "strict") for line in source.lines]
         folds = [fold for view in views for fold in tuning.make_folds(view, known, k=2)]
-        made.append(tuning.choose(folds, "de", "strict", 2))
-    assert made[0] == made[1]
-    assert set(made[0][0].scales) == set(RULES)
+        values.append(tuning.choose(folds, "de", "strict", 2))
+    assert values[0] == values[1]
+    assert set(values[0][0].scales) == set(RULES)
 
 
-def test_every_candidate_is_told_with_how_far_it_lies_behind():
-    atlas, known = screen(n=120, m=60, tests=30), knowledge(120)
+def test_every_candidate_is_listed_with_how_far_it_lies_behind():
+    atlas, known = screen(n=120, m=60, tests=30), affinity(120)
     folds = list(tuning.make_folds(atlas.view("k562", "strict"), known, k=3))
     chosen, table = tuning.choose(folds, "dir", "strict", 2)
     offered = tuning.stages("dir", "strict", 2)
@@ -163,8 +166,8 @@ def test_every_candidate_is_told_with_how_far_it_lies_behind():
         assert all(row["rule"] == rule for row in tried)
         last = not any(set(candidates[0]) & set(later[0]) for _, later in offered[stage + 1 :])
         assert not last or all(getattr(chosen, name) == best[name] for name in candidates[0])
-    asked = [(f.ground, f.questions["dir"]) for f in folds]
-    again = [mean_auroc(Voter(g, "dir", chosen).answer("mixed", q), q.label, q.column) for g, q in asked]
+    questions = [(f.data, f.questions["dir"]) for f in folds]
+    again = [mean_auroc(Voter(g, "dir", chosen).answer("mixed", q), q.label, q.column) for g, q in questions]
     assert np.mean(again) == pytest.approx(best["auroc"], abs=1e-3)
 
 
@@ -179,12 +182,12 @@ def test_committed_choices_are_read_and_a_missing_file_is_named(tmp_path):
     ("line", "task", "at_least"),
     [("k562", "de", 0.71), ("rpe1", "de", 0.68), ("k562", "dir", 0.83), ("rpe1", "dir", 0.75)],
 )
-def test_the_ladder_on_real_screens(line, task, at_least, real):
+def test_rules_on_real_screens(line, task, at_least, real):
     atlas, known = real
-    asked = ask_all(atlas[line], task)
+    questions = ask_all(atlas[line], task)
     voter = Voter.fit(atlas.view(line, "strict"), task, known, tuning.load("strict", task))
-    scores = {rule: voter.answer(rule, asked) for rule in RULES}
-    table = compare(scores, asked.label, asked.column, asked.perturbation, draws=200).set_index("rule")
+    scores = {rule: voter.answer(rule, questions) for rule in RULES}
+    table = compare(scores, questions.label, questions.column, questions.perturbation, draws=200).set_index("rule")
     assert table.loc["mixed", "auroc"] >= at_least
     assert (table.loc[["smoothed", "mixed"], "gain_low"] > 0).all()
 
@@ -193,5 +196,7 @@ def test_the_ladder_on_real_screens(line, task, at_least, real):
 def real():
     from kgpert_lib.graphs.affinity import Affinity
 
-    atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KGPERT_MIRROR", str(MIRROR))
+        atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
     return atlas, Affinity.load(atlas.perturbations())

@@ -1,4 +1,4 @@
-"""A small made-up screen of signed calls in two lines, and what knowledge says of its genes."""
+"""A small made-up screen of signed calls in two lines, and the affinity of its genes."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,25 +15,25 @@ def genes(n, prefix="G"):
     return np.array([f"{prefix}{i:03d}" for i in range(n)])
 
 
-def screen(seed=0, n=160, m=90, asked=0.35, tests=40, lines=("k562", "rpe1")):
+def screen(seed=0, n=160, m=90, tested=0.35, tests=40, lines=("k562", "rpe1")):
     rng = np.random.default_rng(seed)
     effect = rng.choice([-1.0, 0.0, 1.0], (MODULES, MODULES), p=[0.3, 0.4, 0.3])
     module, readout = np.arange(n) % MODULES, np.arange(m) % MODULES
-    made = {}
+    cells = {}
     for name in lines:
         delta = effect[module][:, readout]
         noisy = rng.random((n, m)) < 0.2
         delta = np.where(noisy, rng.choice([-1.0, 0.0, 1.0], (n, m)), delta)
-        delta[rng.random((n, m)) > asked] = np.nan
+        delta[rng.random((n, m)) > tested] = np.nan
         delta[:, 0] = 0
         delta[np.arange(20), np.arange(20)] = 1  # a knock-down changes its own gene
         split = np.array(["train"] * (n - tests) + ["test"] * tests)[rng.permutation(n)]
         names = np.concatenate([genes(20), genes(m - 20, "R")])
-        made[name] = CellLine(name, genes(n), names, delta.astype(np.float32), split)
-    return Atlas("toy", "simulated", made)
+        cells[name] = CellLine(name, genes(n), names, delta.astype(np.float32), split)
+    return Atlas("toy", "simulated", cells)
 
 
-def knowledge(n=160, seed=0):
+def affinity(n=160, seed=0):
     rng = np.random.default_rng(seed)
     terms = np.zeros((n, MODULES + 40))
     terms[np.arange(n), np.arange(n) % MODULES] = 1

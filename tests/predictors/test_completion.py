@@ -11,7 +11,7 @@ from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.completion import complete, factorise, folds, normalised, out_of_fold
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from tests import worlds
-from tests.perturbqa.world import knowledge, screen, with_deltas
+from tests.perturbqa.world import affinity, screen, with_deltas
 
 
 def low_rank(seed=0, n=60, m=50, seen=0.5):
@@ -66,7 +66,7 @@ def test_a_readout_gene_without_data_takes_its_neighbours_factor():
 
 def test_measured_deltas_stay_and_gaps_are_filled():
     view = screen().view("k562")
-    ties = knowledge().similarity(view.target.perturbations, view.target.perturbations)
+    ties = affinity().similarity(view.target.perturbations, view.target.perturbations)
     done = complete(view.target, normalised(ties))
     assert done.dense
     np.testing.assert_array_equal(done.delta[view.target.measured], view.target.delta[view.target.measured])
@@ -77,7 +77,7 @@ def test_measured_deltas_stay_and_gaps_are_filled():
 @given(st.integers(0, 119), st.integers(0, 10**6))
 def test_a_row_has_no_part_in_the_fold_that_holds_it(p, seed):
     line = screen().view("k562").target
-    ties = knowledge().similarity(line.perturbations, line.perturbations)
+    ties = affinity().similarity(line.perturbations, line.perturbations)
     delta = line.delta.copy()
     delta[p] = np.random.default_rng(seed).normal(size=delta.shape[1])
     name = line.perturbations[p]
@@ -102,7 +102,7 @@ def test_bad_settings_are_one_sentence(rank, ridge):
 
 
 def test_a_filled_predictor_averages_completed_deltas_and_reads_no_test_row():
-    atlas, graphs = screen(), knowledge().graphs
+    atlas, graphs = screen(), affinity().graphs
     near = GraphNeighbourhood(graphs)
     plain, filled = NeighbourPredictor(near, 1.0), NeighbourPredictor(near, 1.0, "lowrank", rank=4)
     view, names = atlas.view("k562"), atlas["k562"].names("test")

@@ -1,35 +1,52 @@
 """The tables and figures of the chapter on PerturbQA's questions, on a made-up screen."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kgpert_lib.metrics.auroc import auroc_per_gene
-from kgpert_lib.perturbqa.evaluate import climb, published
+from kgpert_lib.perturbqa.evaluate import evaluate_rules, published
+from kgpert_lib.perturbqa.tasks import ask_all
 from kgpert_lib.perturbqa.tuning import load
 from kgpert_lib.perturbqa.voting import Choices
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
+from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import perturbqa
 from kgpert_lib.studies import perturbqa_figures as figures
-from tests.perturbqa.world import knowledge, screen
+from tests.perturbqa.world import affinity, screen
+
+
+def with_graphs():
+    """The made-up atlas as a screen with the made-up affinity."""
+    known = affinity()
+    whole = Screen(screen(), known.graphs)
+    whole.__dict__["affinity"] = known
+    return whole
 
 
 @pytest.fixture(scope="module")
-def made():
-    atlas, known, choices = screen(), knowledge(), Choices(rank=4, joint=True, level=0.3)
+def scores():
+    atlas, known, choices = screen(), affinity(), Choices(rank=4, joint=True, level=0.3)
     both = {"de": choices, "dir": choices}
+    rules = ["weighted", "smoothed", "lines", "mixed"]
     return [
         item
         for line in atlas.lines
         for split in ("strict", "per-line")
-        for item in climb(atlas, line, split, known, ["weighted", "lines", "mixed"], choices=both, draws=50)
+        for item in evaluate_rules(atlas, line, split, known, rules, choices=both, draws=50)
     ]
 
 
-def test_a_step_is_the_mean_area_of_its_rule_and_its_gain_over_the_union(made):
-    table = perturbqa.steps(made, "strict")
+def texts(figure):
+    return [t.get_text() for t in figure.findobj(lambda a: hasattr(a, "get_text"))]
+
+
+def test_a_row_is_the_mean_area_of_its_rule_and_its_gain_over_the_union(scores):
+    table = perturbqa.rule_table(scores, "strict")
     assert set(table["line"]) == {"k562", "rpe1"}
-    assert len(table) == 2 * 2 * 4
-    first = made[0]
+    assert len(table) == 2 * 2 * 5
+    first = scores[0]
     areas = {
         rule: auroc_per_gene(p, first.questions.label, first.questions.column)[1].mean()
         for rule, p in first.probability.items()
@@ -43,86 +60,141 @@ def test_a_step_is_the_mean_area_of_its_rule_and_its_gain_over_the_union(made):
         assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
 
 
-def test_published_rows_keep_their_figures_beside_ours(made):
-    table = perturbqa.beside_published(made).set_index("method")
+def test_p_values_are_corrected_within_line_and_task(scores):
+    table = perturbqa.rule_table(scores, "strict")
+    raw = scores[0].table.set_index("rule")["p"].dropna().sort_values()
+    holm = table[(table["line"] == "k562") & (table["task"] == "de")].set_index("rule")["p_holm"]
+    assert np.isnan(holm["union"])
+    worst = 0.0
+    for k, (rule, p) in enumerate(raw.items()):  # Holm, by hand
+        worst = max(worst, min(1.0, p * (len(raw) - k)))
+        assert holm[rule] == pytest.approx(worst)
+
+
+def test_steps_are_differences_of_neighbouring_rules(scores):
+    rows = perturbqa.rule_table(scores, "strict").set_index(["line", "task", "rule"])["auroc"]
+    for _, step in perturbqa.steps(scores, "strict").iterrows():
+        before, after = step["from and to"].split(" to ")
+        difference = rows[step["line"], step["task"], after] - rows[step["line"], step["task"], before]
+        assert step["step"] == pytest.approx(difference)
+        assert step["step_low"] <= step["step"] <= step["step_high"]
+
+
+def test_published_rows_keep_their_figures_and_the_benchmarks_own_split_stands_beside_them(scores):
+    table = perturbqa.beside_published(scores).set_index("method")
     assert table.loc["SUMMER", "de k562"] == 0.62
     assert table.loc["SUMMER", "dir rpe1"] == 0.64
     assert np.isnan(table.loc["PBio-Agent", "de k562"])
-    assert list(table.index[-2:]) == ["union (strict)", "mixed (strict)"]
-    assert table.loc["mixed (strict)", "source"] == "this book"
+    assert list(table.index[-4:]) == ["union (per-line)", "mixed (per-line)", "union (strict)", "mixed (strict)"]
+    for split in ("per-line", "strict"):
+        ours = perturbqa.rule_table(scores, split).set_index(["line", "task", "rule"])["auroc"]
+        assert table.loc[f"mixed ({split})", "de k562"] == ours["k562", "de", "mixed"]
 
 
-def test_both_splits_stand_side_by_side(made):
-    table = perturbqa.splits_compared(made)
-    assert {"lines, strict", "lines, per-line", "weighted, strict", "weighted, per-line"} < set(table.columns)
-    assert len(table) == 4
+def test_both_splits_show_what_other_lines_add(scores):
+    table = perturbqa.splits_compared(scores)
+    assert len(table) == 8
+    assert set(table["split"]) == {"strict", "per-line"}
 
 
-def test_reliability_counts_every_question_once(made):
-    table = perturbqa.reliability(made)
-    for item in made:
+def test_reliability_counts_every_question_once(scores):
+    table = perturbqa.reliability(scores)
+    for item in scores:
         if item.split == "strict":
             part = table[(table["line"] == item.line) & (table["task"] == item.task)]
             assert part["questions"].sum() == len(item.questions)
-            share = (part["found"] * part["questions"]).sum() / part["questions"].sum()
+            share = (part["measured"] * part["questions"]).sum() / part["questions"].sum()
             assert share == pytest.approx(item.questions.label.mean())
 
 
-def test_brier_scores_are_those_of_the_stated_probabilities(made):
-    table = perturbqa.calibrated(made).set_index(["line", "task", "rule"])
-    item = made[0]
-    asked = item.voter.ground.answers("de", signed=False)
-    assert table.loc[("k562", "de", "mixed"), "trained"] == pytest.approx(asked[~np.isnan(asked)].mean())
+def test_brier_scores_stand_beside_those_of_base_rates(scores):
+    table = perturbqa.calibrated(scores).set_index(["line", "task", "rule"])
+    item = scores[0]
+    answers = item.voter.data.answers("de", signed=False)
+    assert table.loc[("k562", "de", "mixed"), "trained"] == pytest.approx(answers[~np.isnan(answers)].mean())
     assert table.loc[("k562", "de", "mixed"), "positive"] == pytest.approx(item.questions.label.mean())
-    expected = np.mean((item.probability["mixed"] - item.questions.label) ** 2)
-    assert table.loc[("k562", "de", "mixed"), "brier"] == pytest.approx(expected)
+    for rule, p in (("mixed", item.probability["mixed"]), ("base rate", item.voter.base[item.questions.column])):
+        assert table.loc[("k562", "de", rule), "brier"] == pytest.approx(np.mean((p - item.questions.label) ** 2))
 
 
-def test_bins_of_neighbours_split_the_questions(made):
-    table = perturbqa.by_neighbours(made, knowledge(), screen())
+def test_bins_of_neighbours_split_the_questions_and_few_genes_have_no_mean(scores):
+    table = perturbqa.by_neighbours(scores, with_graphs())
     for (line, task), part in table.groupby(["line", "task"]):
-        item = next(m for m in made if (m.line, m.task, m.split) == (line, task, "strict"))
+        item = next(m for m in scores if (m.line, m.task, m.split) == (line, task, "strict"))
         assert part["questions"].sum() == len(item.questions)
         assert part["perturbations"].sum() == len(np.unique(item.questions.row))
+    assert (table["genes"] < perturbqa.FEWEST_GENES).equals(table["auroc"].isna())
+    assert table["auroc"].notna().any()
 
 
-def test_trust_is_told_for_every_test_perturbation_and_its_cover_counted():
-    atlas = screen()
-    told = perturbqa.trusted(atlas, NeighbourPredictor(GraphNeighbourhood(knowledge().graphs)))
-    assert list(told.groupby("line", sort=False).size()) == [40, 40]
-    table = perturbqa.covered(told).set_index("line")
-    part = told[told["line"] == "k562"]
+def test_trust_is_expected_for_every_test_perturbation_and_its_cover_counted():
+    whole = with_graphs()
+    trust = perturbqa.trusted(whole, NeighbourPredictor(GraphNeighbourhood(whole.affinity.graphs)))
+    assert list(trust.groupby("line", sort=False).size()) == [40, 40]
+    table = perturbqa.covered(trust).set_index("line")
+    part = trust[trust["line"] == "k562"]
     inside = (part["reached"] >= part["low"]) & (part["reached"] <= part["high"])
     assert table.loc["k562", "covered"] == pytest.approx(inside.mean())
-    text = [t.get_text() for t in figures.trust(told, "toy (simulated)").findobj(lambda a: hasattr(a, "get_text"))]
+    text = texts(figures.trust(trust, "toy (simulated)"))
     assert "atlas: toy (simulated)" in text
     assert "K562 (n = 40)" in text
 
 
-def test_trust_in_votes_is_told_by_line_and_task(made):
-    told = perturbqa.trusted_votes(made, screen(), "weighted")
-    table = perturbqa.covered(told).set_index(["line", "task"])
+def test_trust_in_votes_stands_beside_what_base_rates_reach(scores):
+    trust = perturbqa.trusted_votes(scores, screen(), "weighted")
+    table = perturbqa.covered(trust).set_index(["line", "task"])
     assert len(table) == 4
-    part = told[(told["line"] == "rpe1") & (told["task"] == "dir")]
+    part = trust[(trust["line"] == "rpe1") & (trust["task"] == "dir")]
     assert table.loc[("rpe1", "dir"), "n"] == len(part) > 0
-    text = [t.get_text() for t in figures.trust(told, "toy", "p").findobj(lambda a: hasattr(a, "get_text"))]
+    item = next(m for m in scores if (m.line, m.task, m.split) == ("rpe1", "dir", "strict"))
+    base, label = item.voter.base[item.questions.column], item.questions.label
+    right = pd.Series(np.where(label == 1, base, 1 - base)).groupby(item.questions.perturbation)
+    expected = right.mean()[right.size() >= 10].mean()
+    assert table.loc[("rpe1", "dir"), "base_rate"] == pytest.approx(expected)
+    text = texts(figures.trust(trust, "toy", "p"))
     assert f"RPE1, does it rise? (n = {len(part)})" in text
+    assert "base rates alone" in text
 
 
-def test_what_was_chosen_is_the_best_of_its_stage_and_the_next_lies_behind():
-    table = perturbqa.chosen("strict")
+def test_settings_are_the_best_of_their_stage_and_the_next_lies_behind():
+    table = perturbqa.settings("strict")
     assert set(table["task"]) == {"de", "dir"}
     assert (table["behind"] >= 0).all()
     for task in ("de", "dir"):
-        settings = load("strict", task)
-        for said in ", ".join(table.loc[table["task"] == task, "chosen"]).split(", "):
-            name, value = said.split(" ")
-            assert float(value) == getattr(settings, name)
+        choices = load("strict", task)
+        for setting in ", ".join(table.loc[table["task"] == task, "settings"]).split(", "):
+            name, value = setting.split(" ")
+            assert float(value) == getattr(choices, name)
 
 
-def test_figures_name_the_atlas_and_the_questions(made):
-    steps, count = perturbqa.steps(made, "strict"), len(made[0].questions)
-    for figure in (figures.ladder(steps, published(), "toy"), figures.reliability(perturbqa.reliability(made), "toy")):
-        text = [t.get_text() for t in figure.findobj(lambda a: hasattr(a, "get_text"))]
-        assert "atlas: toy" in text
-        assert f"K562, does it change? (n = {count})" in text
+def test_sampling_counts_positives_negatives_and_silent_readouts():
+    delta = np.array([[1, -1, 0, 0], [0, np.nan, 0, 0], [1, 0, np.nan, 0]], np.float32)
+    line = CellLine(
+        "toy", np.array(["A", "B", "C"]), np.array(list("wxyz")), delta, np.array(["train", "train", "test"])
+    )
+    row = perturbqa.sampling(Atlas("toy", "real", {"toy": line})).iloc[0]
+    assert (row["perturbations"], row["most positives"], row["without a change"]) == (3, 2, 1)
+    assert row["negatives"] == "2 to 2"
+    assert row["negatives never positive"] == pytest.approx(5 / 7)
+    still = CellLine("toy", np.array(["A", "B"]), np.array(["w"]), np.array([[1], [0]]), np.array(["train", "test"]))
+    assert perturbqa.without_a_call(Atlas("toy", "real", {"toy": still})).iloc[0].tolist() == ["toy", 1, 1]
+
+
+def test_the_worked_question_has_an_answer_and_neighbours_that_measured_it(scores):
+    atlas, voter = screen(), scores[0].voter
+    gene, readout = perturbqa.example_question(voter, atlas)
+    cells = atlas["k562"]
+    assert gene in cells.names("test")
+    assert abs(cells.delta[cells.index[gene], list(cells.genes).index(readout)]) == 1
+    strongest = np.argsort(-voter.weight(np.array([gene]))[0])[: perturbqa.STRONGEST]
+    measured = ~np.isnan(voter.data.line().delta[strongest])
+    changes = ask_all(cells, "dir")
+    columns = changes.column[changes.perturbation == gene]
+    assert measured[:, list(cells.genes).index(readout)].sum() == measured[:, columns].sum(axis=0).max()
+
+
+def test_figures_name_the_atlas_and_the_questions(scores):
+    table, count = perturbqa.rule_table(scores, "strict"), len(scores[0].questions)
+    for figure in (figures.rules(table, published(), "toy"), figures.reliability(perturbqa.reliability(scores), "toy")):
+        assert "atlas: toy" in texts(figure)
+        assert f"K562, does it change? (n = {count})" in texts(figure)

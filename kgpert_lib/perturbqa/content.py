@@ -1,0 +1,50 @@
+"""The digest under which fitted votes are kept: training rows, the affinity's inputs and the code that fits.
+
+With the settings in the name of the file as well, a stored fit is either right or not there (`cache.cached_arrays`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from kgpert_lib.files import digest
+from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.screens.atlas import TrainingView
+
+FOLDER = "votes"
+_ROOM = Path(__file__).parent
+_CODE = (
+    *(_ROOM / name for name in ("tasks.py", "voting.py", "tuning.py", "trust.py", "content.py")),
+    *(_ROOM.parent / name for name in ("predictors/completion.py", "predictors/neighbours.py", "graphs/affinity.py")),
+    _ROOM.parent / "evaluation" / "trust.py",
+)
+
+
+def content_digest(view: TrainingView, affinity: Affinity) -> str:
+    """Digest of everything that votes are fitted on: training rows of every line, graphs, and the code."""
+    parts: list[str | bytes] = [_code(), view.line, view.split]
+    for name, line in view.lines.items():
+        parts += [name, *map(_bytes, (line.perturbations, line.genes, line.delta))]
+    parts += [_bytes(affinity.genes), *_sparse(affinity.annotations)]
+    for graph in (*affinity.walks, *affinity.graphs):
+        parts += [graph.name, _bytes(graph.symbols), *_sparse(graph.adjacency)]
+    return digest(*parts)
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    return digest(*_CODE)
+
+
+def _bytes(values: NDArray[Any]) -> bytes:
+    return f"{values.dtype} {values.shape}".encode() + np.ascontiguousarray(values).tobytes()
+
+
+def _sparse(matrix: sp.csr_matrix) -> list[bytes]:
+    return [_bytes(part) for part in (matrix.data, matrix.indices, matrix.indptr)]
