@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import pooch
-
 from kgpert_lib.errors import InputError
 
 _PACKAGED = Path(__file__).parent / "_data"
@@ -17,12 +15,18 @@ def cache_dir() -> Path:
     InputError for a user without a home folder, as in some containers.
     """
     try:
-        folder = Path(os.environ.get("KGPERT_CACHE") or pooch.os_cache("kgpert"))
+        folder = Path(os.environ.get("KGPERT_CACHE") or _user_cache_dir())
     except RuntimeError as error:
         raise InputError("This user has no home folder; set KGPERT_CACHE to a folder for downloads.") from error
     if folder.parts[:1] == ("~",):  # older releases of platformdirs hand the sign back
         raise InputError(f"{folder} needs a home folder, which this user lacks; set KGPERT_CACHE to another folder.")
     return folder
+
+
+def _user_cache_dir() -> Path:
+    import platformdirs  # only where KGPERT_CACHE is not set
+
+    return Path(platformdirs.user_cache_dir("kgpert"))
 
 
 def mirror_dir() -> Path | None:

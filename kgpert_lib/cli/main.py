@@ -6,6 +6,7 @@ Nothing slow is imported before the interrupt is watched.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from kgpert_lib import interrupts
@@ -37,7 +38,6 @@ def main() -> None:
 
 
 def _run() -> int:
-    import os
     import warnings
 
     from kgpert_lib.cli.commands import USAGE_ERROR, app
@@ -56,9 +56,19 @@ def _run() -> int:
     except ModuleNotFoundError as error:
         _complain(_which_extra(error))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:
+        if error.filename is not None:  # of a file, which `kgpert_lib.files` should have answered
+            raise
+        _drop_output()
+        _complain(f"The output could not be written ({error.strerror}); make room or write it elsewhere.")
     return 2
+
+
+def _drop_output() -> None:
+    """Send what standard output still holds to nowhere, so that closing it does not fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _which_extra(error: ModuleNotFoundError) -> str:

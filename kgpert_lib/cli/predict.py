@@ -51,7 +51,14 @@ def predict(
     ] = None,
     specific: Annotated[bool, typer.Option("--specific", help="Rank by prediction minus mean training delta.")] = False,
     trust: Annotated[bool, typer.Option(help="Say how good such predictions are (takes seconds).")] = True,
-    every: Annotated[bool, typer.Option("--all", help="Predict every gene in the graphs, into -o FILE.")] = False,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Predict every gene in the graphs, into -o FILE; the training mean and a completion of gaps then "
+            "hold its own measurement, its neighbourhood does not.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="A table (.csv, .csv.gz), or with --all a matrix (.h5ad, .npz)."),
@@ -61,7 +68,7 @@ def predict(
 ) -> None:
     """What knocking down genes would do: the neighbours, the readout genes that move, what was measured.
 
-    A measured gene is predicted without its own measurement.
+    A measured gene that is named is predicted without its own measurement.
     """
     _check_request(genes or [], line or [], every, output, top)
     from kgpert_lib.cli.predictors import build

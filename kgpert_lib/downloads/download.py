@@ -1,4 +1,4 @@
-"""One file over HTTP, resumed where it stopped: a pooch downloader with Range requests and retries."""
+"""One file over HTTP, resumed where it stopped: Range requests and retries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -46,7 +45,7 @@ class _SlowError(_TransientError):
 
 
 class ResumingDownloader:
-    """A downloader as pooch wants it, which goes on from the bytes that `output_file` already holds.
+    """Called with an address and a file, goes on from the bytes that `output_file` already holds.
 
     Parameters
     ----------
@@ -71,7 +70,7 @@ class ResumingDownloader:
         self._contact = False
         self._best = self._fruitless = 0
 
-    def __call__(self, url: str, output_file: str | Path, pooch: Any = None) -> None:
+    def __call__(self, url: str, output_file: str | Path) -> None:
         """Complete `output_file` from `url`; FetchError when that fails, with the bytes so far kept.
 
         Transient faults (a broken connection, a short body, 429, 5xx) are retried until `ATTEMPTS` attempts

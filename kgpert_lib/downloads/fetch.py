@@ -8,6 +8,7 @@ download a file, and the others find it done.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -17,7 +18,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
-from pooch import file_hash
 
 from kgpert_lib import paths
 from kgpert_lib.downloads.download import FetchError, ResumingDownloader, StorageError, UnreachableError
@@ -185,14 +185,19 @@ def _fault(entry: Entry, path: Path, remember: bool = True) -> str | None:
     if remember:
         actual = _digest(str(path), algorithm, stat.st_size, stat.st_mtime_ns, stat.st_ino)
     else:
-        actual = file_hash(str(path), algorithm)
+        actual = _hash(path, algorithm)
     return None if actual == digest else f"has {algorithm} {actual} instead of {digest}"
 
 
 @lru_cache(maxsize=256)
 def _digest(path: str, algorithm: str, size: int, mtime_ns: int, inode: int) -> str:
     """The file's hash; the size, date and inode are part of the key."""
-    return str(file_hash(path, algorithm))
+    return _hash(Path(path), algorithm)
+
+
+def _hash(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _expected(entry: Entry) -> str | None:
@@ -205,7 +210,7 @@ def _expected(entry: Entry) -> str | None:
 
 def _write_record(entry: Entry, path: Path) -> None:
     """Record the sha256 in the format of ``sha256sum``, and say so."""
-    digest, record = file_hash(str(path), "sha256"), _record_path(entry)
+    digest, record = _hash(path, "sha256"), _record_path(entry)
     write_text(record, f"{digest}  {entry.name}\n")
     _note(
         f"No checksum is published for {entry.name}: its sha256 {digest} is recorded in {record} and holds from now on."

@@ -33,8 +33,8 @@ class Explanation:
     fallback : True when there is no neighbour and the mean training delta stands in.
     score : Pearson delta, centred Pearson and number of measured genes; None for a gene not screened.
     expected : Pearson delta to expect from such a neighbourhood, with the `low` and `high` end of an interval that
-        holds the share `level` of genes (`trust.Trust`); None without a wish for it, and where the line has too few
-        training perturbations.
+        holds the share `level` of genes (`trust.Trust`); None where `explain` was called without `trust`, and
+        where the line has too few training perturbations.
     """
 
     gene: str
@@ -101,9 +101,9 @@ def explain(
     gene: str,
     predictor: Predictor,
     split: Split = "per-line",
-    trust: bool = False,
+    trust: bool = True,
 ) -> Explanation:
-    """Predict `gene` in `line` and say why, and with `trust` how good such predictions are.
+    """Predict `gene` in `line` and say why, and with `trust` how good such predictions are (seconds the first time).
 
     A training perturbation is left out of the training rows of every line before it is predicted, so
     that its own delta never speaks for it.

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -22,6 +23,19 @@ from tests import worlds
 from tests.cli import ROOT, TOY, WIDTH, everything, process
 
 # --- what cannot be used
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+@pytest.mark.parametrize("option", [(), ("--csv",), ("--json",)])
+def test_a_full_disk_behind_standard_output_is_one_sentence(option):
+    command = [sys.executable, "-m", "kgpert_lib", "graph", "neighbours", "INTS9", "--graph", "string", *option]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
+    assert done.returncode == 2
+    assert "could not be written (No space left on device)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]

@@ -107,8 +107,9 @@ def test_a_gene_is_known_from_the_graphs_or_from_the_screen():
         known_gene("XIST", [far], LINE)
 
 
-@pytest.mark.parametrize(("n", "told"), [(56, True), (54, False)])
-def test_trust_is_told_only_where_a_line_has_enough_training_perturbations(n, told):
+@pytest.mark.parametrize(("n", "enough"), [(56, True), (54, False)])
+def test_an_explanation_holds_trust_unless_a_line_has_too_few_training_perturbations(n, enough):
     screen = Atlas("toy", "simulated", {"k562": worlds.line(n=n, tests=5)})
-    found = explain(screen, "k562", screen["k562"].names("test")[0], PREDICTOR, trust=True)
-    assert (found.expected is not None) == told
+    gene = screen["k562"].names("test")[0]
+    assert (explain(screen, "k562", gene, PREDICTOR).expected is not None) == enough
+    assert explain(screen, "k562", gene, PREDICTOR, trust=False).expected is None

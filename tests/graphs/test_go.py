@@ -2,6 +2,9 @@
 
 import gzip
 import math
+import os
+import subprocess
+import sys
 
 import networkx as nx
 import numpy as np
@@ -15,6 +18,8 @@ from kgpert_lib import paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import go, load_graphs
 
+ROOT = paths.DATA.parent
+
 EDGES = pd.DataFrame(
     [("A", "R", "is_a"), ("B", "R", "is_a"), ("C", "A", "is_a"), ("C", "B", "part_of"), ("D", "C", "regulates")],
     columns=["child", "parent", "relation"],
@@ -26,6 +31,26 @@ QUARTER, HALF = math.log(4 / 3), math.log(2)
 @pytest.fixture(scope="module")
 def real():
     return go.annotate()
+
+
+TOP_FIVE = """
+from kgpert_lib.graphs import go
+graph = go.load()
+for gene in map(str, graph.symbols):
+    print(gene, *list(graph.neighbours(gene))[:5])
+"""
+
+
+def test_the_nearest_genes_do_not_depend_on_the_number_of_threads(tmp_path):
+    out = []
+    for threads in ("1", "2"):
+        keys = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        env = os.environ | dict.fromkeys(keys, threads) | {"KGPERT_CACHE": str(tmp_path / threads)}
+        env["PYTHONPATH"] = str(ROOT)
+        done = subprocess.run([sys.executable, "-c", TOP_FIVE], env=env, capture_output=True, text=True, check=True)
+        out.append(done.stdout.splitlines())
+    assert len(out[0]) > 10_000
+    assert out[0] == out[1]
 
 
 @pytest.fixture(scope="module")
