@@ -98,8 +98,8 @@ def ask(
     line: terminal.LineOption = "k562",
     perturb: Annotated[str | None, typer.Option(help="Gene that is knocked down.")] = None,
     readout: Annotated[str | None, typer.Option(help="Gene that is read out.")] = None,
-    questions: Annotated[Path | None, typer.Option("--csv", help="Table with columns perturbation, readout.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the answers to --csv go.")] = None,
+    questions: Annotated[Path | None, typer.Option("--table", help="CSV table with columns perturbation, readout.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the answers to --table go.")] = None,
     split: terminal.SplitOption = "strict",
     rule: RuleOption = "mixed",
     atlas: terminal.AtlasOption = "perturbqa",
@@ -114,7 +114,7 @@ def ask(
 
     single = perturb is not None and readout is not None
     if single == (questions is not None) or (questions is None) != (output is None):
-        raise InputError("Give --perturb and --readout, or --csv TABLE together with -o FILE.")
+        raise InputError("Give --perturb and --readout, or --table FILE together with -o FILE.")
     with terminal.working("Loading the screen") as say:
         screen = load_screen(atlas)
         line = terminal.spelt_in(screen.lines, line)

@@ -83,7 +83,7 @@ def resampled(
     base = below[first[up]]
     gene_up, start = np.unique(code[up], return_index=True)
     edge = below[np.searchsorted(code, gene_up, "left")], below[np.searchsorted(code, gene_up, "right")]
-    # Weighted ranks of a hundred samples at once: a library call per gene and sample would cost hundreds of times more.
+    # Ranks under the weights of a hundred samples at once; scipy and sklearn rank one gene and one sample per call.
     out = []
     for weight in _samples(len(names), draws, seed):
         down = np.zeros((int((~t).sum()) + 1, weight.shape[1]), np.float32)

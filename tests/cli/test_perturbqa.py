@@ -36,7 +36,7 @@ def test_one_question_and_a_table_of_questions(kgpert, mirror, tmp_path):
 
     table = tmp_path / "pairs.csv"
     table.write_text("perturbation,readout\nINTS9,DDIT3\nNOWHERE,DDIT3\nRPL3\n")
-    code, out, err = kgpert("ask", *common, "--csv", table, "-o", tmp_path / "answers.csv")
+    code, out, err = kgpert("ask", *common, "--table", table, "-o", tmp_path / "answers.csv")
     rows = list(csv.DictReader((tmp_path / "answers.csv").open()))
     assert code == 0
     assert "1 answered, 2 broken" in " ".join(out.split())
@@ -63,7 +63,7 @@ def test_the_answer_is_a_sentence_that_says_what_decided_and_who_voted(kgpert, m
 def test_a_folder_cannot_take_the_answers(kgpert, mirror, tmp_path):
     table = tmp_path / "pairs.csv"
     table.write_text("perturbation,readout\nINTS9,DDIT3\n")
-    code, _, err = kgpert("ask", "--rule", "weighted", "--csv", table, "-o", tmp_path)
+    code, _, err = kgpert("ask", "--rule", "weighted", "--table", table, "-o", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
     assert "it is a folder" in err
 
@@ -71,9 +71,9 @@ def test_a_folder_cannot_take_the_answers(kgpert, mirror, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--perturb", "INTS9"), "Give --perturb and --readout, or --csv TABLE together with -o FILE."),
-        (("--csv", "t.csv"), "Give --perturb and --readout, or --csv TABLE together with -o FILE."),
-        (("--perturb", "A", "--readout", "B", "--csv", "t.csv", "-o", "o.csv"), "Give --perturb and --readout"),
+        (("--perturb", "INTS9"), "Give --perturb and --readout, or --table FILE together with -o FILE."),
+        (("--table", "t.csv"), "Give --perturb and --readout, or --table FILE together with -o FILE."),
+        (("--perturb", "A", "--readout", "B", "--table", "t.csv", "-o", "o.csv"), "Give --perturb and --readout"),
     ],
 )
 def test_half_a_question_is_one_sentence(kgpert, arguments, sentence):

@@ -178,7 +178,7 @@ def test_false_edges_are_as_many_as_asked_for():
 
 
 def test_the_default_atlas_behaves_like_the_published_screens():
-    """Ranges around the paper's figures: SPEC section 6 and section 11, and the ceiling by the square-root rule."""
+    """Ranges around the paper's figures: paper, section 4 and appendix B, and the ceiling by the square-root rule."""
     simulation = simulating.simulate(lines=["k562"])
     line, view = simulation.atlas["k562"], simulation.atlas.view("k562")
     test = line.names("test")
