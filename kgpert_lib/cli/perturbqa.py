@@ -98,7 +98,9 @@ def ask(
     line: terminal.LineOption = "k562",
     perturb: Annotated[str | None, typer.Option(help="Gene that is knocked down.")] = None,
     readout: Annotated[str | None, typer.Option(help="Gene that is read out.")] = None,
-    questions: Annotated[Path | None, typer.Option("--table", help="CSV table with columns perturbation, readout.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option("--table", help="CSV table with columns perturbation, readout.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the answers to --table go.")] = None,
     split: terminal.SplitOption = "strict",
     rule: RuleOption = "mixed",
