@@ -271,7 +271,18 @@ def _files(folder: Path) -> list[Path]:
     return sorted(p for p in files if "__pycache__" not in p.parts)
 
 
-if __name__ == "__main__":  # `make store`
-    for name, executed in build(Path()).pages.items():
-        chapter = read_notebook(Path("notebooks", f"{name}.ipynb"))
-        nbformat.write(with_outputs(chapter, read_notebook(executed)), Path("notebooks", f"{name}.ipynb"))
+def store(root: Path) -> None:
+    """Keep the outputs of a run at the stored parameters in the notebooks themselves: `make store`.
+
+    InputError, and no notebook changed, where cells were left out of the run because their data could not be had.
+    """
+    pages = {root / "notebooks" / f"{name}.ipynb": read_notebook(page) for name, page in build(root).pages.items()}
+    for path, executed in pages.items():
+        if any(cells.BOX in str(cell.get("outputs", "")) for cell in executed.cells):
+            raise InputError(f"{path} would lose its outputs on real screens; run `kgpert fetch perturbqa` first.")
+    for path, executed in pages.items():
+        nbformat.write(with_outputs(read_notebook(path), executed), path)
+
+
+if __name__ == "__main__":
+    store(Path())

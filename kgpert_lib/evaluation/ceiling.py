@@ -78,17 +78,17 @@ def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
 
     Parameters
     ----------
-    halves : `split_half` of the line.
+    halves : `split_half` of the line, with the column ``shared`` besides: the same where controls are not split.
     observed : (n, m) deltas of the line over all cells.
 
     Returns
     -------
-    Columns ``line``, ``perturbation``, ``n_cells``, a column for each correction (mean over splits), ``truth``
-    (correlation of the noise-free with the observed delta) and ``replicate`` (correlation of two independent full
-    experiments).
+    Columns ``line``, ``perturbation``, ``n_cells``, a column for each correction (mean over splits), ``shared``
+    (uncorrected, controls not split), ``truth`` (correlation of the noise-free with the observed delta) and
+    ``replicate`` (correlation of two independent full experiments).
     """
     columns = {name: ceiling(halves, name)["ceiling"].to_numpy() for name in CORRECTIONS}
-    first = ceiling(halves, "none")
+    first = ceiling(halves.assign(r=halves["shared"]), "none")
     again = simulation.bulk(line, splits=0, replicate=1).deltas()[0]
     return pd.DataFrame(
         {
@@ -96,6 +96,7 @@ def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
             "perturbation": first["perturbation"],
             "n_cells": first["n_cells"],
             **columns,
+            "shared": first["ceiling"],
             "truth": pearson_delta(simulation.truth[line], observed),
             "replicate": pearson_delta(again, observed),
         }
@@ -148,3 +149,18 @@ def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2
                     rows.append((line, cells, target, name, error.mean(), low, high, rmse, len(group)))
     columns = ["line", "cells", "target", "correction", "bias", "low", "high", "rmse", "n"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def shared_control_inflation(measured: pd.DataFrame, draws: int = 2_000, seed: int = 0) -> pd.DataFrame:
+    """How much higher the uncorrected split-half correlation is when both halves use the same controls.
+
+    `measured` is `measure` of one or more lines. Columns ``line``, ``n``, ``inflation`` (mean over perturbations) with
+    ``inflation_low`` and ``inflation_high`` (95 % bootstrap interval).
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for line, part in measured.groupby("line", sort=False):
+        difference = (part["shared"] - part["none"]).to_numpy()
+        pick = rng.integers(len(difference), size=(draws, len(difference)))
+        rows.append((line, len(difference), difference.mean(), *percentile_interval(difference[pick].mean(axis=1))))
+    return pd.DataFrame(rows, columns=["line", "n", "inflation", "inflation_low", "inflation_high"])

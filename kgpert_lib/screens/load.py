@@ -82,7 +82,8 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
     for name in simulation.lines:
         bulk = simulation.bulk(name, splits=RANDOM_HALVES)
         cells[name] = bulk.cell_line(name, simulation.world.splits[name])
-        halves.append(split_half(bulk).assign(line=name))
+        shared = split_half(bulk, "shared")["r"]
+        halves.append(split_half(bulk).assign(line=name, shared=shared))
     table = pd.concat(halves, ignore_index=True)
     return Screen(simulation.as_atlas(cells), tuple(simulation.graphs), simulation, table)
 

@@ -13,7 +13,7 @@ controls of each batch are halved too, so that the two halves share no cell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -173,8 +173,14 @@ class Pseudobulk:
         mean, control = self._means(self._cells[0], self._count[0], self._controls[0], self._n_controls[0])
         return (mean - control).astype(np.float32), control.astype(np.float32)
 
-    def halves(self, split: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(n, m) deltas of the two halves of one split; each half has its own half of the controls."""
+    def halves(
+        self, split: int = 0, controls: Literal["split", "shared"] = "split"
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(n, m) deltas of the two halves of one split; each half has its own half of the controls.
+
+        ``controls="shared"`` takes all controls for both halves, which then correlate through the controls' own
+        noise; `evaluation.ceiling.shared_control_inflation` measures by how much.
+        """
         if not 0 <= split < self.splits:
             raise InputError(f"There is no split {split}; {self.splits} were accumulated.")
         layer = 1 + split
@@ -185,6 +191,8 @@ class Pseudobulk:
             if part == 1:
                 cells, count = self._cells[0] - cells, self._count[0] - count
                 sums, number = self._controls[0] - sums, self._n_controls[0] - number
+            if controls == "shared":
+                sums, number = self._controls[0], self._n_controls[0]
             mean, control = self._means(cells, count, sums, number)
             pair.append((mean - control).astype(np.float32))
         return pair[0], pair[1]

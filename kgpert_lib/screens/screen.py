@@ -91,8 +91,8 @@ class Screen:
     def halves(self) -> pd.DataFrame:
         """Split-half correlations, one row per line, perturbation and random split.
 
-        Columns ``line``, ``perturbation``, ``n_cells``, ``split`` and ``r``. A saved screen has one split.
-        InputError where a line has no half-sample deltas.
+        Columns ``line``, ``perturbation``, ``n_cells``, ``split``, ``r``, and on a simulation ``shared``, the same with
+        all controls in both halves. A saved screen has one split. InputError where a line has no half-sample deltas.
         """
         if self._halves is not None:
             return self._halves
@@ -100,14 +100,14 @@ class Screen:
         return pd.concat(tables, ignore_index=True)
 
 
-def split_half(bulk: Pseudobulk) -> pd.DataFrame:
+def split_half(bulk: Pseudobulk, controls: Literal["split", "shared"] = "split") -> pd.DataFrame:
     """Split-half correlation of every perturbation in every split that `bulk` accumulated.
 
     Columns ``perturbation``, ``n_cells``, ``split`` and ``r``, one row for each perturbation and split.
     """
     frames = []
     for split in range(bulk.splits):
-        r = pearson_delta(*bulk.halves(split))
+        r = pearson_delta(*bulk.halves(split, controls))
         names = {"perturbation": bulk.perturbations, "n_cells": bulk.n_cells, "split": split, "r": r}
         frames.append(pd.DataFrame(names))
     if not frames:

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from kgpert_lib.book import chapters, execution
-from kgpert_lib.book.build import build, chapter_digest, library_state
+from kgpert_lib.book.build import build, chapter_digest, library_state, store
 from kgpert_lib.book.execution import BuildError
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import locked
@@ -296,8 +296,14 @@ def test_a_host_that_cannot_be_reached_is_asked_once_for_all_chapters(book, monk
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.setenv("KGPERT_CACHE", str(tmp_path / "empty"))
         result = build(book)
+        stored = {path: path.read_bytes() for path in (book / "notebooks").glob("*.ipynb")}
+        with pytest.raises(
+            InputError, match=r"02_figure\.ipynb would lose its outputs on real screens; run `kgpert fetch"
+        ):
+            store(book)
         server.shutdown()
-    assert asked == ["raw.githubusercontent.com:443"]
+    assert {path: path.read_bytes() for path in stored} == stored
+    assert asked == ["raw.githubusercontent.com:443"] * 2  # once for each of the two builds
     assert "PerturbQA is not on this machine" in (result.html / "notebooks/02_figure.html").read_text()
 
 

@@ -11,6 +11,7 @@ from kgpert_lib.evaluation.ceiling import (
     ceiling,
     correct,
     measure,
+    shared_control_inflation,
 )
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.screens.atlas import CellLine
@@ -26,7 +27,8 @@ def simulation():
 @pytest.fixture(scope="module")
 def measured(simulation):
     bulk = simulation.bulk("k562", splits=10)
-    return measure(simulation, "k562", split_half(bulk), bulk.deltas()[0])
+    halves = split_half(bulk).assign(shared=split_half(bulk, "shared")["r"])
+    return measure(simulation, "k562", halves, bulk.deltas()[0])
 
 
 @pytest.mark.parametrize(
@@ -113,3 +115,9 @@ def test_mistakes_are_named(simulation):
     bare = CellLine("k562", np.array(["A"]), np.array(["x", "y"]), np.ones((1, 2)), np.array(["train"]))
     with pytest.raises(InputError, match="k562 has no half-sample deltas"):
         stored_split(bare)
+
+
+def test_shared_controls_inflate(measured):
+    row = shared_control_inflation(measured).iloc[0]
+    assert row["inflation_low"] > 0
+    assert row["inflation"] == pytest.approx((measured["shared"] - measured["none"]).mean())

@@ -161,3 +161,13 @@ def test_mistakes_are_named(screen):
         whole(counts, obs).halves(3)
     with pytest.raises(InputError, match="'b2' is not among"):
         Pseudobulk(GENES, ["AAAS"], ["b1"]).add(counts, obs)
+
+
+def test_shared_controls_leave_the_perturbed_halves_and_use_every_control(screen):
+    counts, obs = screen
+    bulk = whole(counts, obs)
+    a, b = bulk.halves(0, controls="shared")
+    count = assign_halves(obs, 1)[:, 0]
+    n = np.array([[(obs.perturbation[count == h] == p).sum() for p in bulk.perturbations] for h in (True, False)])
+    mean = (n[0][:, None] * a + n[1][:, None] * b) / n.sum(axis=0)[:, None]
+    np.testing.assert_allclose(mean, bulk.deltas()[0], atol=1e-5)
