@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.ratios import check, ratio
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.average import average
-from kgpert_lib.predictors.neighbours import neighbourhoods
+from kgpert_lib.predictors.neighbourhoods import neighbourhoods
 from kgpert_lib.screens.atlas import TrainingLine
 
 PERTURBATIONS, TRAINING, GENES, EDGES = 10_000, 2_000, 8_000, 300_000

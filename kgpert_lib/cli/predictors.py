@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kgpert_lib.cli import terminal
 
 if TYPE_CHECKING:
-    from kgpert_lib.predictors.neighbours import Cut
+    from kgpert_lib.predictors.neighbourhoods import Cut
     from kgpert_lib.predictors.predictions import Predictor
     from kgpert_lib.screens.screen import Screen
 

@@ -13,7 +13,7 @@ from kgpert_lib.evaluation.trust import FEWEST, Trust, describe
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.symbols import full_name, resolve
 from kgpert_lib.metrics import deltas
-from kgpert_lib.predictors.neighbours import Neighbour, measured_neighbours, neighbourhoods
+from kgpert_lib.predictors.neighbourhoods import Neighbour, measured_neighbours, neighbourhoods
 from kgpert_lib.predictors.predictions import Predictions, Predictor
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
 from kgpert_lib.types import Split

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kgpert_lib.predictors.neighbours import measured_neighbours
+from kgpert_lib.predictors.neighbourhoods import measured_neighbours
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingLine
 

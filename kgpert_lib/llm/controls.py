@@ -12,7 +12,8 @@ import numpy as np
 from kgpert_lib.files import digest
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.llm.proposals import Proposal, ProposalSource
-from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, from_sets
+from kgpert_lib.predictors.neighbourhoods import Neighbourhoods, from_sets
+from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.screens.atlas import TrainingView
 
 Pool = Literal["offered", "training"]

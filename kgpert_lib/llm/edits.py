@@ -9,7 +9,8 @@ from typing import ClassVar
 from kgpert_lib.llm import prompts
 from kgpert_lib.llm.proposals import ModelSets
 from kgpert_lib.llm.questions import Question, candidates, closest, go_terms, lengths, names_of
-from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource
+from kgpert_lib.predictors.neighbourhoods import Neighbourhoods
+from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.screens.atlas import TrainingView
 
 

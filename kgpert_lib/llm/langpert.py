@@ -9,7 +9,7 @@ from typing import ClassVar
 from kgpert_lib.llm import prompts
 from kgpert_lib.llm.proposals import ModelSets
 from kgpert_lib.llm.questions import Question, candidates, closest, go_terms, lengths, names_of, sample_genes
-from kgpert_lib.predictors.neighbours import Neighbourhoods, from_sets
+from kgpert_lib.predictors.neighbourhoods import Neighbourhoods, from_sets
 from kgpert_lib.screens.atlas import TrainingView
 
 UNKNOWN_OFFERED = 40  # candidates for a gene outside the graphs, picked by `sample_genes`

@@ -20,7 +20,8 @@ from kgpert_lib.llm.answers import Dropped, parse
 from kgpert_lib.llm.models import ModelSpec, find_model
 from kgpert_lib.llm.questions import Question, spellings
 from kgpert_lib.llm.record import Answer, Record, Request, request_key
-from kgpert_lib.predictors.neighbours import Neighbourhoods, NeighbourhoodSource, from_sets
+from kgpert_lib.predictors.neighbourhoods import Neighbourhoods, from_sets
+from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.screens.atlas import TrainingView
 
 

@@ -16,7 +16,8 @@ from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.proposals import ModelSets
 from kgpert_lib.llm.questions import sample_test_genes
 from kgpert_lib.llm.record import Record
-from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, Cut, GraphNeighbourhood, NeighbourhoodSource
+from kgpert_lib.predictors.neighbourhoods import Cut
+from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, GraphNeighbourhood, NeighbourhoodSource
 from kgpert_lib.screens.screen import Screen
 
 TASKS = ("langpert", "edits")

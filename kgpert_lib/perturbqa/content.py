@@ -18,11 +18,12 @@ from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.screens.atlas import TrainingView
 
 FOLDER = "votes"
-_ROOM = Path(__file__).parent
+_LIBRARY = Path(__file__).parents[1]
 _CODE = (
-    *(_ROOM / name for name in ("tasks.py", "voting.py", "tuning.py", "trust.py", "content.py")),
-    *(_ROOM.parent / name for name in ("predictors/completion.py", "predictors/neighbours.py", "graphs/affinity.py")),
-    _ROOM.parent / "evaluation" / "trust.py",
+    *(f"perturbqa/{name}.py" for name in ("tasks", "voting", "tuning", "trust", "content")),
+    *(f"predictors/{name}.py" for name in ("completion", "neighbourhoods", "neighbours")),
+    "graphs/affinity.py",
+    "evaluation/trust.py",
 )
 
 
@@ -39,7 +40,7 @@ def content_digest(view: TrainingView, affinity: Affinity) -> str:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    return digest(*_CODE)
+    return digest(*(_LIBRARY / name for name in _CODE))
 
 
 def _bytes(values: NDArray[Any]) -> bytes:

@@ -33,7 +33,7 @@ from kgpert_lib.graphs.affinity import Affinity, combine
 from kgpert_lib.perturbqa import content
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
 from kgpert_lib.predictors.completion import Factors, factorise, normalised
-from kgpert_lib.predictors.neighbours import neighbourhoods
+from kgpert_lib.predictors.neighbourhoods import neighbourhoods
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.types import FloatArray, NameArray
 

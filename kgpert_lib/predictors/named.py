@@ -9,13 +9,8 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import graph_names
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
-from kgpert_lib.predictors.neighbours import (
-    AffinityNeighbourhood,
-    Cut,
-    Fill,
-    GraphNeighbourhood,
-    NeighbourPredictor,
-)
+from kgpert_lib.predictors.neighbourhoods import Cut
+from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, Fill, GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens.screen import Screen
 

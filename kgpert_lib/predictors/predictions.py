@@ -21,7 +21,7 @@ from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray
 
 if TYPE_CHECKING:
-    from kgpert_lib.predictors.neighbours import Neighbourhoods
+    from kgpert_lib.predictors.neighbourhoods import Neighbourhoods
 
 
 @dataclass(frozen=True, eq=False)

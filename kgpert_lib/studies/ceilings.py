@@ -22,7 +22,8 @@ from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.metrics.gram import Gram
 from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
-from kgpert_lib.predictors.neighbours import Cut, GraphNeighbourhood, NeighbourPredictor
+from kgpert_lib.predictors.neighbourhoods import Cut
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens.atlas import CellLine
 from kgpert_lib.screens.load import SIMULATED, load_screens

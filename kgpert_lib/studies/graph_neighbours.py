@@ -22,10 +22,10 @@ from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.predictors.average import average
+from kgpert_lib.predictors.neighbourhoods import Neighbour
 from kgpert_lib.predictors.neighbours import (
     AffinityNeighbourhood,
     GraphNeighbourhood,
-    Neighbour,
     NeighbourhoodSource,
     NeighbourPredictor,
     leave_one_out,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.predictors.neighbours import Neighbour
+from kgpert_lib.predictors.neighbourhoods import Neighbour
 from kgpert_lib.studies.style import BLUE, GREEN, GREY, ORANGE, finished, line_name, panels
 
 CALLS = LinearSegmentedColormap.from_list("calls", [BLUE, "#cfcfcf", ORANGE])  # down, no change, up

@@ -9,13 +9,12 @@ from scipy import sparse as sp
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.average import average
+from kgpert_lib.predictors.neighbourhoods import measured_neighbours, neighbourhoods
 from kgpert_lib.predictors.neighbours import (
     AffinityNeighbourhood,
     GraphNeighbourhood,
     NeighbourPredictor,
     leave_one_out,
-    measured_neighbours,
-    neighbourhoods,
 )
 from tests import worlds
 
