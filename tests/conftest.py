@@ -71,10 +71,12 @@ def kgpert(monkeypatch, capsys):
     """Runs the command in this process: exit code, standard output, standard error."""
     from kgpert_lib.cli import main
 
+    handler = signal.getsignal(signal.SIGINT)
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["kgpert", *map(str, arguments)])
         with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
             main.main()
+        signal.signal(signal.SIGINT, handler)  # the command ignores Ctrl-C once it has ended
         printed = capsys.readouterr()
         return stop.value.code, printed.out, printed.err
 

@@ -25,7 +25,7 @@ def test_coverage_counts_nodes_and_test_genes_beside_a_training_gene():
     assert table["graph"].tolist() == ["toy", "far"] * 2
     row = table.iloc[0]
     line = ATLAS["k562"]
-    net = GRAPH.to_networkx()
+    net = worlds.to_networkx(GRAPH)
     joined = [p for p in line.names("test") if p in net and set(net[p]) & set(line.names("train"))]
     assert row["in graph"] == sum(p in net for p in line.perturbations)
     assert (row["edges"], row["perturbations"], row["test"]) == (net.number_of_edges(), 30, 6)
