@@ -72,6 +72,7 @@ def kgpert(monkeypatch, capsys):
     from kgpert_lib.cli import main
 
     handler = signal.getsignal(signal.SIGINT)
+
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["kgpert", *map(str, arguments)])
         with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
