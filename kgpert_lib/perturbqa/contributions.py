@@ -74,13 +74,13 @@ def _plain(voter: Voter, weight: FloatArray, signed: bool, column: int) -> Contr
 def _vote(voter: Voter, rule: Rule, names: np.ndarray, column: int) -> Contributions:
     """The rules ``weighted``, ``smoothed`` and ``lines``."""
     smooth, others = rule != "weighted", voter.voting_lines if rule == "lines" else []
-    only = np.array([column])
-    own, weight = voter.line_evidence(smooth, None, only), voter.weight(names)[0]
+    own, *elsewhere = voter.line_evidence(smooth, [None, *others], np.array([column]))
+    weight = voter.weight(names)[0]
     total, count = own.total[0] @ weight, own.count[0] @ weight
-    elsewhere = 0.0
-    for line in others:
-        there, weight_there = voter.line_evidence(smooth, line, only), voter.other_weight(names, line)[0]
-        elsewhere += there.total[0] @ weight_there
+    total_elsewhere = 0.0
+    for line, there in zip(others, elsewhere, strict=True):
+        weight_there = voter.other_weight(names, line)[0]
+        total_elsewhere += there.total[0] @ weight_there
         count += there.count[0] @ weight_there
     count += np.float32(voter.choices.prior)
     residual, measured = _column(voter, voter.choices.signed, column)
@@ -89,7 +89,7 @@ def _vote(voter: Voter, rule: Rule, names: np.ndarray, column: int) -> Contribut
     if smooth:
         parts["other readouts"] = float(total / count) - parts["vote"]
     if others:
-        parts["other lines"] = float(elsewhere / count)
+        parts["other lines"] = float(total_elsewhere / count)
     return Contributions(parts, share, residual)
 
 

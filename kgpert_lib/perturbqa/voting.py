@@ -40,7 +40,7 @@ from kgpert_lib.types import FloatArray, NameArray
 Rule = Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 AFFINITIES_HELD = 4  # lists of perturbations whose affinity to training perturbations is held at once
-FEW_READOUTS = 64  # up to so many readout genes are worked out alone; above, all of them, once
+SMOOTHED_AT_ONCE = 512  # readout genes whose similarity to all others is held at once
 UNION_PRIOR = 1.0  # weight of the base rate in the plain union, in neighbours
 PARTS = ("lines", "completion", "level")
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -195,21 +195,15 @@ class VotingData:
 
         return self._once(key, build)
 
-    def profiles(self, c: Choices, columns: NDArray[np.intp] | None = None) -> FloatArray:
-        """(k, m) similarity of the readout genes `columns` (None: all) to every readout gene; rows sum to 1.
+    def similar_readouts(self, c: Choices, columns: NDArray[np.intp]) -> FloatArray:
+        """(m, k) similarity of every readout gene to each of `columns`, 0 to itself; columns sum to 1.
 
         Cosine of their factors in calls and in signed calls, to a power, 0 where it is negative.
         """
-        if columns is None:
-            every = np.arange(len(self.genes))
-            return self._once(("profiles", _fit_settings(c), c.profile_power), lambda: self._similar(c, every))
-        return self._similar(c, columns)
-
-    def _similar(self, c: Choices, own: NDArray[np.intp]) -> FloatArray:
         unit = self._profile_vectors(c)
-        similar: FloatArray = np.maximum(unit[own] @ unit.T, 0) ** np.float32(c.profile_power)
-        similar[np.arange(len(own)), own] = 0
-        similar /= similar.sum(axis=1, keepdims=True) + np.float32(1e-6)
+        similar: FloatArray = np.maximum(unit @ unit[columns].T, 0) ** np.float32(c.profile_power)
+        similar[columns, np.arange(len(columns))] = 0
+        similar /= similar.sum(axis=0) + np.float32(1e-6)
         return similar
 
     def _profile_vectors(self, c: Choices) -> FloatArray:
@@ -253,7 +247,7 @@ class Voter:
         self.data, self.task, self.choices = data, task, choices
         self.genes = data.genes
         self.base = base_rate(data.answers(task, signed=False), choices.base_prior)
-        self._evidence: dict[tuple[bool, str | None], Evidence] = {}
+        self._evidence: dict[tuple[bool, tuple[str | None, ...]], tuple[NDArray[np.intp], list[Evidence]]] = {}
 
     @classmethod
     def fit(cls, view: TrainingView, task: Task, affinity: Affinity, choices: Choices | None = None) -> Voter:
@@ -315,26 +309,35 @@ class Voter:
         """The other lines that have any weight in ``lines``."""
         return self.data.other_lines if self.choices.other or self.choices.same else []
 
-    def line_evidence(self, smooth: bool, line: str | None, columns: NDArray[np.intp] | None = None) -> Evidence:
-        """The evidence of one line's training rows on the readout genes `columns` (None: all).
+    def line_evidence(self, smooth: bool, lines: Sequence[str | None], columns: NDArray[np.intp]) -> list[Evidence]:
+        """The evidence of each line's training rows on the readout genes `columns`; None is the voter's own line.
 
-        With `smooth` it is spread over similar readout genes.
+        With `smooth` it is spread over similar readout genes. What was last worked out is kept.
         """
-        if columns is None and (smooth, line) in self._evidence:
-            return self._evidence[smooth, line]
+        key = (smooth, tuple(lines))
+        held = self._evidence.get(key)
+        if held is None or not np.array_equal(held[0], columns):
+            held = self._evidence[key] = columns, self._line_evidence(smooth, lines, columns)
+        return held[1]
+
+    def _line_evidence(self, smooth: bool, lines: Sequence[str | None], columns: NDArray[np.intp]) -> list[Evidence]:
         c = self.choices
-        residual = self.data.residual(self.task, c.signed, c.base_prior, line)
-        seen = _ones(residual)
-        total, count = (part if columns is None else part[:, columns] for part in (residual, seen))
-        total, count = total.toarray(), count.toarray()
+        residuals = [self.data.residual(self.task, c.signed, c.base_prior, line) for line in lines]
+        # of each line: residuals and the number of them
+        sums = [(residual, _ones(residual)) for residual in residuals]
+        dense = [[part[:, columns].toarray() for part in pair] for pair in sums]
         if smooth and c.smoothing:
-            similar = self.data.profiles(c, columns).T * np.float32(c.smoothing)
-            total, count = total + residual @ similar, count + seen @ similar
-        by_gene = (np.ascontiguousarray(values.T) for values in (total, count))
-        evidence = Evidence(self.data.line(line).perturbations, *by_gene)
-        if columns is None:
-            self._evidence[smooth, line] = evidence
-        return evidence
+            for start in range(0, len(columns), SMOOTHED_AT_ONCE):
+                block = slice(start, start + SMOOTHED_AT_ONCE)
+                similar = self.data.similar_readouts(c, columns[block]) * np.float32(c.smoothing)
+                for pair, values in zip(sums, dense, strict=True):
+                    for part, value in zip(pair, values, strict=True):
+                        value[:, block] += part @ similar
+        names = [self.data.line(line).perturbations for line in lines]
+        return [
+            Evidence(name, *(np.ascontiguousarray(value.T) for value in values))
+            for name, values in zip(names, dense, strict=True)
+        ]
 
     def level(self, names: NameArray) -> FloatArray:
         """(n, 1) mean residual of a perturbation's neighbours over all readout genes: how much they change at all."""
@@ -401,14 +404,14 @@ EVIDENCE: Mapping[Rule, Callable[[Voter, NameArray, Pairs | None], FloatArray]] 
 
 def _vote(voter: Voter, names: NameArray, at: Pairs | None, smooth: bool, others: Sequence[str]) -> FloatArray:
     """Sum of weighted residuals over the sum of weights plus the prior, of the line itself and of `others`."""
-    columns = None
+    columns = np.arange(len(voter.genes))
     if at is not None:
-        unique, place = np.unique(at[1], return_inverse=True)
-        if len(unique) <= FEW_READOUTS:
-            columns, at = unique, (at[0], place)
-    total, count = _products(voter.weight(names), voter.line_evidence(smooth, None, columns), at)
-    for line in others:
-        more = _products(voter.other_weight(names, line), voter.line_evidence(smooth, line, columns), at)
+        columns, place = np.unique(at[1], return_inverse=True)
+        at = at[0], place
+    own, *elsewhere = voter.line_evidence(smooth, [None, *others], columns)
+    total, count = _products(voter.weight(names), own, at)
+    for line, evidence in zip(others, elsewhere, strict=True):
+        more = _products(voter.other_weight(names, line), evidence, at)
         total, count = total + more[0], count + more[1]
     return total / (count + np.float32(voter.choices.prior))
 

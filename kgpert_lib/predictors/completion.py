@@ -135,10 +135,9 @@ def _solve(
     """(n, r) ridge solutions of every row at once, given the other side's factors."""
     r = other.shape[1]
     i, j = np.triu_indices(r)
-    packed = mask @ (other[:, i] * other[:, j])
-    gram = np.empty((packed.shape[0], r, r), np.float32)
-    gram[:, i, j] = packed
-    gram[:, j, i] = packed
+    place = np.empty((r, r), np.intp)  # where the product of two factors stands among those of the upper triangle
+    place[i, j] = place[j, i] = np.arange(len(i))
+    gram = np.asarray(mask @ (other[:, i] * other[:, j]), dtype=np.float32)[:, place]
     gram[:, np.arange(r), np.arange(r)] += np.float32(ridge)
     right = values @ other
     if toward is not None:
