@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.metrics.stats import percentile_interval
 
 DRAWS_AT_ONCE = 100
 REFERENCE = "union"  # the rule that gains are over
@@ -105,8 +106,7 @@ def auroc(score: ArrayLike, label: ArrayLike, gene: ArrayLike, perturbation: Arr
     """
     _, areas = auroc_per_gene(score, label, gene)
     sample = _centred(resampled(score, label, gene, perturbation, draws), float(areas.mean()))
-    low, high = np.quantile(sample, [0.025, 0.975])
-    return Auroc(float(areas.mean()), float(low), float(high), len(areas), int(np.size(label)))
+    return Auroc(float(areas.mean()), *percentile_interval(sample), len(areas), int(np.size(label)))
 
 
 def compare(
@@ -132,30 +132,21 @@ def compare(
         for rule, s in scores.items()
     }
     rows = []
+    mean = {rule: float(area.mean()) for rule, area in areas.items()}
     before: str | None = None
     for rule, sample in samples.items():
         gain = sample - samples[REFERENCE]
-        step = np.full(2, np.nan) if before is None else np.quantile(sample - samples[before], [0.025, 0.975])
         other = min(float((gain <= 0).mean()), float((gain >= 0).mean()))
-        rows.append(
-            {
-                "rule": rule,
-                "auroc": float(areas[rule].mean()),
-                "low": float(np.quantile(sample, 0.025)),
-                "high": float(np.quantile(sample, 0.975)),
-                "gain": float(areas[rule].mean() - areas[REFERENCE].mean()),
-                "gain_low": float(np.quantile(gain, 0.025)),
-                "gain_high": float(np.quantile(gain, 0.975)),
-                "p": float("nan") if rule == REFERENCE else min(1.0, max(2 * other, 1 / draws)),
-                "step": float("nan") if before is None else float(areas[rule].mean() - areas[before].mean()),
-                "step_low": float(step[0]),
-                "step_high": float(step[1]),
-                "genes": len(areas[rule]),
-                "questions": int(np.size(label)),
-            }
-        )
+        p = np.nan if rule == REFERENCE else min(1.0, max(2 * other, 1 / draws))
+        step = [np.nan] * 3
+        if before is not None:
+            step = [mean[rule] - mean[before], *percentile_interval(sample - samples[before])]
+        gains = (mean[rule] - mean[REFERENCE], *percentile_interval(gain), p)
+        sizes = (len(areas[rule]), int(np.size(label)))
+        rows.append((rule, mean[rule], *percentile_interval(sample), *gains, *step, *sizes))
         before = rule
-    return pd.DataFrame(rows)
+    columns = ["rule", "auroc", "low", "high", "gain", "gain_low", "gain_high", "p"]
+    return pd.DataFrame(rows, columns=[*columns, "step", "step_low", "step_high", "genes", "questions"])
 
 
 class Calibration(NamedTuple):
