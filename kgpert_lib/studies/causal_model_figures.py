@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.simulated.causal import HierarchicalSCM, State
 from kgpert_lib.studies.causal_model import ALONE, MEETING, integrator
-from kgpert_lib.studies.style import BLUE, GREEN, GREY, ORANGE, finished, line_name, panels
+from kgpert_lib.studies.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    WHITE,
+    finished,
+    legend_below,
+    line_name,
+    panels,
+    typographic,
+)
 
 PURPLE = "#762a83"
 PROFILES = {
@@ -27,10 +38,10 @@ PROFILES = {
 }
 LEVEL_STYLE = {"complex": (BLUE, "o"), "pathway": (GREEN, "s"), "organelle": (ORANGE, "D"), "nowhere": (GREY, "^")}
 AXES = {
-    "own response": "$K_0$: own response of a gene",
-    "moonlighting": "mean number of further wholes\na part belongs to",
-    "redundancy": "share of genes with a substitute",
-    "partial knock-down": "largest share of a function\nthat remains",
+    "own response": "$K_0$: own response\nof a gene",
+    "moonlighting": "mean number of further\nwholes a part belongs to",
+    "redundancy": "share of genes\nwith a substitute",
+    "partial knock-down": "largest share of a\nfunction that remains",
 }
 PLURAL = {"gene": "genes", "complex": "complexes", "pathway": "pathways", "organelle": "organelles"}
 PILL = {"boxstyle": "round,pad=0.28", "linewidth": 1.1}
@@ -55,25 +66,27 @@ def knock_downs(scm: HierarchicalSCM, perturbations: Sequence[str]) -> Figure:
 def bound(table: pd.DataFrame) -> Figure:
     """Bound (across) against actual distance (up) of every pair; the line is where the two are equal.
 
-    `table` is `causal_model.bound_of_lines`. Darker cells hold more pairs, on a logarithmic scale.
+    `table` is `causal_model.bound_of_lines`. Darker cells hold more pairs, on one logarithmic scale for all panels.
     """
     figure, axes = panels(table, height=4.2)
     top = 1.14 * float(table["distance"].max())
     right = 1.03 * float(table["bound"].max())
+    scale = LogNorm(1)
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
         cells = axis.hexbin(
             part["bound"], part["distance"], gridsize=(46, 28), extent=(0, right, 0, top),
-            norm=LogNorm(1), cmap="Blues", mincnt=1, linewidths=0.1,
+            norm=scale, cmap="Blues", mincnt=1, linewidths=0.1,
         )  # fmt: skip
         axis.plot([0, top], [0, top], color=ORANGE, linewidth=1.8)
         axis.fill_between([0, top], [0, top], [top, top], color=ORANGE, alpha=0.10, linewidth=0)
         axis.annotate(
-            "above the bound", (0.45 * top, 0.97 * top), (0.2 * right, 0.95 * top), fontsize=9, color=ORANGE,
-            va="center", arrowprops={"arrowstyle": "->", "color": ORANGE},
+            "above the bound", (0.45 * top, 0.97 * top), (0.22 * right, 0.9 * top), fontsize=9, color=ORANGE,
+            va="center", bbox=WHITE, arrowprops={"arrowstyle": "->", "color": ORANGE},
         )  # fmt: skip
         axis.set(xlim=(0, right), ylim=(0, top))
         axis.set_title(f"{line_name(line)}: {int(part['over'].sum())} of {len(part):,} pairs above the line")
         axis.set_xlabel("bound: $\\sum_l K_l\\,|De_l(p)\\,\\triangle\\,De_l(q)|$")
+        scale.vmax = max(scale.vmax or 0, float(np.max(np.asarray(cells.get_array()))))
         figure.colorbar(cells, ax=axis, label="pairs" if axis is axes[-1] else "")
     axes[0].set_ylabel("distance of the expected responses")
     return finished(figure, table)
@@ -118,17 +131,16 @@ def cross_line_map(cross: pd.DataFrame, atlas: Atlas, deltas: str = "measured") 
     axis.set_yticks(range(len(genes)), genes, fontsize=8.5)
     axis.grid(False)
     for i, j in np.ndindex(values.shape):
-        number = f"{values[i, j]:.2f}".replace("0.", ".")
+        number = typographic(f"{values[i, j]:.2f}").replace("0.", ".")
         colour = "white" if values[i, j] > 0.55 else "black"
         axis.text(j, i, number, ha="center", va="center", fontsize=6.5, color=colour)
     names = np.array(list(submodule.values()))
     edges = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
     for start, stop in pairwise(edges):
-        axis.add_patch(
-            plt.Rectangle(
-                (start - 0.5, start - 0.5), stop - start, stop - start, fill=False, lw=2.2, ec="black", clip_on=False
-            )
-        )
+        side = stop - start
+        frame = plt.Rectangle((start - 0.5, start - 0.5), side, side, fill=False, lw=2.2, ec="black", clip_on=False)
+        frame.set_zorder(3)  # above the edge of the panel
+        axis.add_patch(frame)
         middle = (start + stop - 1) / 2
         axis.annotate(
             names[start], (len(genes) - 0.3, middle), va="center", fontsize=8.5, annotation_clip=False,
@@ -145,7 +157,7 @@ def assumptions(table: pd.DataFrame) -> Figure:
     """
     names = list(table["assumption"].unique())
     figure, axes = plt.subplots(
-        2, len(names), figsize=(3.1 * len(names), 5.4), sharey="row", sharex="col", height_ratios=(1.7, 1)
+        2, len(names), figsize=(2.3 * len(names), 5.2), sharey="row", sharex="col", height_ratios=(1.7, 1)
     )
     for (above, below), (assumption, part) in zip(axes.T, table.groupby("assumption", sort=False), strict=True):
         for level, (colour, marker) in LEVEL_STYLE.items():
@@ -154,11 +166,11 @@ def assumptions(table: pd.DataFrame) -> Figure:
             below.plot(rows["value"], rows["over"], marker=marker, color=colour, markersize=4)
         above.set_title(str(assumption))
         above.axhline(0, color=GREY, linewidth=0.8)
-        below.set_xlabel(AXES[str(assumption)])
+        below.set_xlabel(AXES[str(assumption)], fontsize=9)
         below.set_ylim(-0.06, 1.06)
-    axes[0, 0].set_ylabel("correlation of two profiles")
+    axes[0, 0].set_ylabel("correlation of two profiles,\nby where they meet")
     axes[1, 0].set_ylabel("share of pairs\nabove the bound")
-    axes[0, 0].legend(title="the pair meets in", loc="upper right", fontsize=8, title_fontsize=8)
+    legend_below(figure, axes[0, 0])
     return finished(figure, table)
 
 

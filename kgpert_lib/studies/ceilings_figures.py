@@ -8,14 +8,27 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from kgpert_lib.studies.graph_neighbours_figures import draw_gains
-from kgpert_lib.studies.style import BLUE, GREEN, GREY, LABELS, ORANGE, finished, line_name
+from kgpert_lib.studies.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LABELS,
+    ORANGE,
+    WHITE,
+    draw_gains,
+    finished,
+    legend_below,
+    line_name,
+    percent,
+    signed,
+)
 
+ACROSS = 2  # panels in a row of `_grid`
 PART_COLOURS = (BLUE, ORANGE, "#b2182b")
 TRAIT_LABELS = {
     "magnitude": "delta magnitude (rms)",
@@ -53,7 +66,7 @@ def gains_under_ceiling(gains: pd.DataFrame, room: pd.DataFrame) -> Figure:
         axis.axvspan(top["gap_low"], top["gap_high"], color=ORANGE, alpha=0.2, linewidth=0)
         axis.axvline(top["gap"], color=ORANGE, linewidth=1.5)
         draw_gains(axis, part)
-        axis.set_title(f"{title} (n = {part['n'].iloc[0]}), ceiling {top['gap']:+.3f}")
+        axis.set_title(f"{title} (n = {part['n'].iloc[0]}), ceiling {signed(top['gap'])}")
         axis.set_xlabel("gain over the training mean")
     return finished(figure, gains)
 
@@ -71,45 +84,47 @@ def gap_by_quantile(parts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
             rows = own[own["part"] == item["part"]]
             axis.bar(rows["quantile"], rows["gap"], width=1 / len(own), color=colour, linewidth=0)
             axis.annotate(
-                f"{item['part']}\n{item['share of shortfall']:.0%} of shortfall",
+                f"{item['part']}\n{percent(item['share of shortfall'])} of shortfall",
                 (rows["quantile"].mean(), rows["gap"].max()),
                 (-10 if item["part"].startswith("worst") else 0, 5),
                 textcoords="offset points",
                 ha="right" if item["part"].startswith("worst") else "center",
                 fontsize=8,
                 color=colour,
+                bbox=WHITE,
             )
         axis.margins(x=0)
         axis.set_ylim(parts["gap"].min() - 0.03, parts["gap"].max() + 0.16)
-        axis.xaxis.set_major_formatter(PercentFormatter(1))
+        axis.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         axis.set_title(f"{title} (n = {len(own)})")
         axis.set_xlabel("test genes, smallest gap to largest")
-    panels[0].axis.set_ylabel("ceiling minus Pearson delta")
+    _label_left(panels, "ceiling minus Pearson delta")
     return finished(figure, parts)
 
 
 def part_traits(parts: pd.DataFrame) -> Figure:
     """Magnitude, unlikeness to controls and neighbours of well and poorly predicted genes (Figures 4 ii and 11).
 
-    `parts` is `ceilings.parts` by error. Boxes: median and quartiles, whiskers to 1.5 times their distance.
+    `parts` is `ceilings.parts` by error. Boxes: median and quartiles, whiskers to 1.5 times their distance, of the
+    logarithms where the axis is logarithmic.
     """
     lines = list(parts.groupby(["atlas", "line"], sort=False))
-    labels = {"magnitude": "delta magnitude (rms)", "unlike": "1 - control-likeness", "n_neighbours": "neighbours"}
+    labels = {"magnitude": "delta magnitude (rms)", "unlike": "1 − control-likeness", "n_neighbours": "neighbours"}
+    names = list(parts["part"].cat.categories)
     figure, axes = plt.subplots(
         len(lines), len(labels), figsize=(9.2, 2.1 * len(lines) + 0.4), sharex="col", squeeze=False
     )
     for row, (_, own) in zip(axes, lines, strict=True):
         values = own.assign(unlike=1 - own["control_likeness"])
         for axis, (trait, label) in zip(row, labels.items(), strict=True):
-            style = {"palette": list(PART_COLOURS), "legend": False, "fliersize": 2, "log_scale": trait in LOG_TICKS}
-            sns.boxplot(values, x=trait, y="part", hue="part", ax=axis, **style)
-            axis.set(xlabel=label, ylabel="")
-            _log_ticks(axis, trait)
+            drawn = np.log10(values[trait]) if trait in LOG_TICKS else values[trait]
+            _boxes(axis, [drawn[values["part"] == name] for name in names], names)
+            if trait in LOG_TICKS:
+                axis.set_xticks(np.log10(LOG_TICKS[trait]), [f"{tick:g}" for tick in LOG_TICKS[trait]])
+            axis.set_xlabel(label)
             axis.label_outer()
             axis.tick_params(labelsize=9)
         row[0].set_title(f"{line_name(own['line'].iloc[0])} (n = {len(own)})", loc="left")
-    for axis in axes[:, 1:].flat:
-        axis.set_yticks([0, 1, 2], ["", "", ""])
     return finished(figure, parts)
 
 
@@ -123,15 +138,16 @@ def neighbour_correlations(pairs: pd.DataFrame) -> Figure:
     for axis, title, own in panels:
         near = own[own["neighbour"]]
         for label, rows, colour in (("all training genes", own, GREY), ("neighbours", near, BLUE)):
-            axis.hist(rows["pearson"], bins=bins, density=True, color=colour, alpha=0.45, linewidth=0)
-            axis.hist(rows["pearson"], bins=bins, density=True, color=colour, histtype="step", label=label)
+            axis.hist(
+                rows["pearson"], bins=bins, density=True, histtype="stepfilled", label=label,
+                facecolor=to_rgba(colour, 0.45), edgecolor=colour,
+            )  # fmt: skip
             best = rows.groupby("perturbation")["pearson"].max().mean()
             axis.axvline(best, color=colour, linestyle=":", linewidth=1.8)
-        axis.set_title(f"{title} ({own['perturbation'].nunique()} genes, {len(near)} neighbours)", fontsize=10)
+        axis.set_title(f"{title} ({own['perturbation'].nunique()} genes, {len(near):,} neighbours)", fontsize=10)
         axis.set_xlabel("Pearson between two deltas")
-    panels[0].axis.set_ylabel("density of pairs")
-    panels[0].axis.legend(loc="upper left")
-    panels[0].axis.set_ylim(top=1.25 * panels[0].axis.get_ylim()[1])
+    _label_left(panels, "density of pairs")
+    legend_below(figure, panels[0].axis)
     return finished(figure, pairs)
 
 
@@ -154,26 +170,26 @@ def score_correlations(table: pd.DataFrame) -> Figure:
         axis.set_yticks(np.arange(len(scores))[::-1], [SCORE_LABELS[s] for s in scores])
         axis.set(xlim=(-1, 1), ylim=(-0.6, len(scores) - 0.4), title=f"{title} (n = {own['n'].iloc[0]})")
         axis.set_xlabel("Spearman correlation over test genes")
-    figure.legend(*panels[0].axis.get_legend_handles_labels(), loc="lower right", ncols=2, bbox_to_anchor=(1, -0.01))
+    legend_below(figure, panels[0].axis)
     return finished(figure, table)
 
 
 def scores_against_trait(table: pd.DataFrame, trait: str, predictor: str, scores: Sequence[str]) -> Figure:
     """Every test gene's scores against a trait, one row per score, one column per line (Appendix B.2).
 
-    `table` is `ceilings.scores`; the magnitude is drawn on a logarithmic axis.
+    `table` is `ceilings.scores`; the magnitude is drawn on a logarithmic axis. A score has one range in all lines.
     """
     rows = table[table["predictor"] == predictor]
     lines = list(rows.groupby(["atlas", "line"], sort=False))
-    figure, axes = plt.subplots(
-        len(scores), len(lines), figsize=(2.4 * len(lines), 2 * len(scores) + 0.6), sharex="col", squeeze=False
-    )
+    size = (2.3 * len(lines), 2 * len(scores) + 0.6)
+    figure, axes = plt.subplots(len(scores), len(lines), figsize=size, sharex=True, sharey="row", squeeze=False)
     for row, score in zip(axes, scores, strict=True):
         for axis, (_, own) in zip(row, lines, strict=True):
             axis.plot(own[trait], own[score], "o", color=BLUE, markersize=2.5, alpha=0.6)
             if trait in LOG_TICKS:
                 axis.set_xscale("log")
-                _log_ticks(axis, trait)
+                axis.set_xticks(LOG_TICKS[trait], [f"{tick:g}" for tick in LOG_TICKS[trait]])
+                axis.minorticks_off()
             axis.tick_params(labelsize=8)
             axis.yaxis.set_major_locator(MaxNLocator(4))
         row[0].set_ylabel(SCORE_LABELS[score])
@@ -203,30 +219,38 @@ def correction_bias(calibration: pd.DataFrame) -> Figure:
                 x = np.arange(len(part))
                 axis.plot(x, part["bias"], "o-", color=colour, label=name, markersize=4)
                 axis.fill_between(x, part["low"], part["high"], color=colour, alpha=0.2, linewidth=0)
-            axis.set_xticks(x, part["cells"])
+            axis.set_xticks(x, part["cells"].str.replace("-", "–"))
             axis.set_title(f"{line_name(line)}, {TARGET_LABELS[target]}")
         row[0].set_ylabel("corrected minus target")
     for axis in axes[-1]:
         axis.set_xlabel("cells with the perturbation")
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="lower right", ncols=len(CORRECTION_COLOURS), bbox_to_anchor=(1, -0.01), fontsize=8.5)
+    legend_below(figure, axes[0, 0])
     return finished(figure, binned.assign(atlas="simulated"))
 
 
-def _log_ticks(axis: Axes, trait: str) -> None:
-    """Plain numbers on the logarithmic axis of a trait."""
-    if trait in LOG_TICKS:
-        axis.set_xticks(LOG_TICKS[trait], [f"{tick:g}" for tick in LOG_TICKS[trait]])
-        axis.minorticks_off()
+def _boxes(axis: Axes, values: Sequence[pd.Series], names: Sequence[str]) -> None:
+    """One horizontal box for each part of the genes, the first on top, in the colours of the parts."""
+    drawn = axis.boxplot(
+        values, tick_labels=names, orientation="horizontal", patch_artist=True, widths=0.75,
+        medianprops={"color": "black"}, flierprops={"markersize": 2},
+    )  # fmt: skip
+    for box, colour in zip(drawn["boxes"], PART_COLOURS, strict=True):
+        box.set_facecolor(colour)
+    axis.grid(visible=False, axis="y")
+    axis.invert_yaxis()
 
 
-def _grid(
-    table: pd.DataFrame, height: float, columns: int = 2, sharex: bool = False, sharey: bool = False
-) -> tuple[Figure, list[Panel]]:
-    """Panels of `height` inches, one for each line of each atlas, in rows of at most `columns`."""
+def _label_left(panels: Sequence[Panel], label: str) -> None:
+    """A vertical label for the first panel of each row."""
+    for panel in panels[::ACROSS]:
+        panel.axis.set_ylabel(label)
+
+
+def _grid(table: pd.DataFrame, height: float, sharex: bool = False, sharey: bool = False) -> tuple[Figure, list[Panel]]:
+    """Panels of `height` inches, one for each line of each atlas, in rows of at most `ACROSS`."""
     groups = list(table.groupby(["atlas", "line"], sort=False))
     several = table["atlas"].nunique() > 1
-    across = min(columns, len(groups))
+    across = min(ACROSS, len(groups))
     down = -(-len(groups) // across)
     figure, axes = plt.subplots(
         down, across, figsize=(4.6 * across, height * down), sharex=sharex, sharey=sharey, squeeze=False

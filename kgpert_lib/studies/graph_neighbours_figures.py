@@ -8,18 +8,31 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import StrMethodFormatter
 
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.neighbourhoods import Neighbour
-from kgpert_lib.studies.style import BLUE, GREEN, GREY, ORANGE, finished, line_name, panels
+from kgpert_lib.studies.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    WHITE,
+    draw_gains,
+    finished,
+    legend_below,
+    line_name,
+    noted,
+    one_range,
+    panels,
+    percent,
+    typographic,
+)
 
 CALLS = LinearSegmentedColormap.from_list("calls", [BLUE, "#cfcfcf", ORANGE])  # down, no change, up
-WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 
 
 def paired_gains(gains: pd.DataFrame) -> Figure:
@@ -32,23 +45,8 @@ def paired_gains(gains: pd.DataFrame) -> Figure:
         draw_gains(axis, part)
         axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]})")
         axis.set_xlabel("gain in Pearson delta, mean and 95 % interval")
-    _one_range(axes)
+    one_range(axes)
     return finished(figure, gains)
-
-
-def draw_gains(axis: Axes, part: pd.DataFrame) -> None:
-    """The rows of one line in `paired_gains`: a point, its interval and its number for each predictor."""
-    rows = np.arange(len(part))[::-1]
-    axis.axvline(0, color=GREY, linestyle="--", linewidth=1)
-    for row, item in zip(rows, part.to_dict("records"), strict=True):
-        colour = GREY if item["gain_low"] <= 0 <= item["gain_high"] else BLUE
-        axis.plot([item["gain_low"], item["gain_high"]], [row, row], color=colour, linewidth=2)
-        axis.plot(item["gain"], row, "o", color=colour, markersize=5)
-        text = f"{round(item['gain'], 3) + 0:+.3f}".replace("-", "−")
-        axis.annotate(text, (item["gain"], row), (0, 5), textcoords="offset points", ha="center", fontsize=8)
-    axis.set_yticks(rows, part["predictor"])
-    axis.set_ylim(-0.6, len(part) - 0.3)
-    axis.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def gain_by_neighbours(table: pd.DataFrame) -> Figure:
@@ -63,7 +61,8 @@ def gain_by_neighbours(table: pd.DataFrame) -> Figure:
         axis.axhline(0, color=GREY, linewidth=1)
         axis.errorbar(x, part["gain"], error, fmt="o", color=BLUE, capsize=3)
         labels = [
-            f"{b}\nn={n}\n{s:.0%}" for b, n, s in zip(part["neighbours"], part["n"], part["share of gain"], strict=True)
+            f"{bin}\nn = {n}\n{percent(share)}"
+            for bin, n, share in zip(part["neighbours"], part["n"], part["share of gain"], strict=True)
         ]
         axis.set_xticks(x, labels, fontsize=8.5)
         axis.set_title(line_name(line))
@@ -77,7 +76,7 @@ def matrix_of_calls(calls: pd.DataFrame, counts: pd.DataFrame, title: str) -> Fi
 
     `calls` is `graph_neighbours.sample_of_calls`, `counts` `graph_neighbours.coverage`; gaps are white.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.9), width_ratios=(2.4, 1))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.9), width_ratios=(2, 1))
     left.imshow(calls.to_numpy(), cmap=CALLS, vmin=-1, vmax=1, aspect="auto", interpolation="none")
     train = int((calls.index.get_level_values("split") == "train").sum())
     left.axhline(train - 0.5, color="black", linewidth=1.4)
@@ -89,12 +88,13 @@ def matrix_of_calls(calls: pd.DataFrame, counts: pd.DataFrame, title: str) -> Fi
     sizes = counts.drop_duplicates("line")
     rows = np.arange(len(sizes))[::-1]
     right.barh(rows, sizes["train"], color=GREY, height=0.55)
-    right.barh(rows, sizes["test"], left=sizes["train"], color=ORANGE, height=0.55)
+    right.barh(rows, sizes["test"], left=sizes["train"], color=GREEN, height=0.55)
     for row, item in zip(rows, sizes.to_dict("records"), strict=True):
         for x, name in ((item["train"] / 2, "train"), (item["train"] + item["test"] / 2, "test")):
-            right.text(x, row, f"{name}\n{item[name]}", ha="center", va="center", fontsize=8.5, color="white")
+            right.text(x, row, f"{name}\n{item[name]:,}", ha="center", va="center", fontsize=8.5, color="white")
     right.set_yticks(rows, [line_name(line) for line in sizes["line"]])
     right.set_xlabel("genes knocked down")
+    right.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     right.set_title("train and test")
     right.grid(False)
     return finished(figure, counts.assign(kind="real"))
@@ -127,27 +127,27 @@ def one_prediction(calls: pd.DataFrame, gene: str, line: str) -> Figure:
 def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
     """Mean Pearson delta by neighbourhood limit, one line per cut, one panel per cell line and prior.
 
-    `table` is `graph_neighbours.sweep`; `reference` the score of the training mean by line, drawn dashed.
+    `table` is `graph_neighbours.sweep`; `reference` the score of the training mean by line, drawn dashed. All panels
+    have one range.
     """
-    grid = sns.FacetGrid(
-        table.assign(limit=table["limit"].map(_limit)),
-        row="line",
-        col="prior",
-        hue="cut",
-        sharey="row",
-        height=2.5,
-        aspect=1.15,
-    )
-    grid.map_dataframe(_interval_line)
-    for line, row in zip(grid.row_names, grid.axes, strict=True):
-        for axis in row:
-            axis.axhline(reference[line], color=GREY, linestyle="--", linewidth=1)
-    n = table.groupby("line")["n"].first()
-    for axis, (line, prior) in zip(grid.axes.flat, product(grid.row_names, grid.col_names), strict=True):
-        axis.set_title(f"{line_name(line)} (n = {n[line]}), prior {prior:g}")
-    grid.set_axis_labels("largest neighbourhood", "Pearson delta")
-    grid.axes[0, 0].legend(title="cut", loc="lower right")
-    return finished(grid.figure, table)
+    lines, priors = table["line"].unique(), table["prior"].unique()
+    size = (3.0 * len(priors), 2.5 * len(lines))
+    figure, axes = plt.subplots(len(lines), len(priors), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axis, (line, prior) in zip(axes.flat, product(lines, priors), strict=True):
+        part = table[(table["line"] == line) & (table["prior"] == prior)]
+        for (cut, rows), colour in zip(part.groupby("cut", sort=False), (BLUE, ORANGE), strict=False):
+            x = np.arange(len(rows))
+            axis.plot(x, rows["pearson"], "o-", color=colour, label=f"cut {cut}", markersize=4)
+            axis.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.12, linewidth=0)
+            axis.set_xticks(x, rows["limit"].map(_limit))
+        axis.axhline(reference[line], color=GREY, linestyle="--", linewidth=1)
+        axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]}), prior {prior:g}")
+    for axis in axes[-1]:
+        axis.set_xlabel("largest neighbourhood")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("Pearson delta")
+    legend_below(figure, axes[0, 0])
+    return finished(figure, table)
 
 
 def cross_fitted(table: pd.DataFrame) -> Figure:
@@ -171,8 +171,8 @@ def cross_fitted(table: pd.DataFrame) -> Figure:
         axis.set_ylim(-0.6, len(groups) - 0.4)
         axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]})")
         axis.set_xlabel("gain in Pearson delta over the graphs' union")
-    _one_range(axes)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower right", ncols=2, bbox_to_anchor=(1, -0.01))
+    one_range(axes)
+    legend_below(figure, axes[0])
     return finished(figure, table)
 
 
@@ -203,13 +203,13 @@ def neighbourhood(gene: str, members: Sequence[Neighbour], graph: KnowledgeGraph
             fontsize=7.5,
         )
     axis.annotate(gene, (0, 0), (0, 9), textcoords="offset points", ha="center", fontsize=8.5, bbox=WHITE)
-    axis.set_title(title, fontsize=9.5)
+    axis.set_title(typographic(title), fontsize=9.5)
     axis.set(xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), aspect="equal")
     axis.set_axis_off()
 
 
 def neighbourhoods(
-    drawings: Sequence[tuple[str, Sequence[Neighbour], str]], graph: KnowledgeGraph, note: str
+    drawings: Sequence[tuple[str, Sequence[Neighbour], str]], graph: KnowledgeGraph, atlas: str, line: str
 ) -> Figure:
     """Several neighbourhoods side by side: gene, members and title each; blue STRING, orange GO, green both."""
     figure, axes = plt.subplots(-(-len(drawings) // 2), 2, figsize=(9, 4.3 * -(-len(drawings) // 2)), squeeze=False)
@@ -217,32 +217,14 @@ def neighbourhoods(
         axis.set_axis_off()
     for axis, (gene, members, title) in zip(axes.ravel(), drawings, strict=False):
         neighbourhood(gene, members, graph, title, axis)
-    figure.suptitle(note, fontsize=9, y=0.01, va="bottom")
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
-    plt.close(figure)
-    return figure
+    return noted(figure, f"{atlas}, {line_name(line)}")
 
 
 _ORACLE = {"add": "additions", "remove": "removals"}
 
 
-def _one_range(axes: Sequence[Axes]) -> None:
-    """The same horizontal range on every panel, so that equal gains look equal."""
-    ends = [axis.get_xlim() for axis in axes]
-    for axis in axes:
-        axis.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
-
-
 def _limit(value: float) -> str:
     return "none" if np.isnan(value) else str(int(value))
-
-
-def _interval_line(data: pd.DataFrame, color: str, label: str) -> None:
-    axis = plt.gca()
-    x = np.arange(len(data))
-    axis.plot(x, data["pearson"], "o-", color=color, label=label, markersize=4)
-    axis.fill_between(x, data["low"], data["high"], color=color, alpha=0.1, linewidth=0)
-    axis.set_xticks(x, data["limit"])
 
 
 def _edges_between(graph: KnowledgeGraph, names: Sequence[str]) -> list[tuple[str, str]]:

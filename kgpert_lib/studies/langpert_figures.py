@@ -6,9 +6,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kgpert_lib.studies.style import BLUE, GREEN, GREY, ORANGE, finished, line_name, panels
+from kgpert_lib.studies.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    WHITE,
+    draw_gains,
+    finished,
+    line_name,
+    one_range,
+    panels,
+    percent,
+)
 
-WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 FATE_COLOURS = {
     "used": GREEN,
     "a neighbour already": "#9ecae1",
@@ -36,7 +47,7 @@ def inside_graphs(table: pd.DataFrame) -> Figure:
                 axis.barh(row, share, color="white", edgecolor=ORANGE, hatch="///", height=0.6)
             else:
                 axis.barh(row, share, color=colour, height=0.6)
-            text = f"about {share:.0%}" if old else f"{share:.0%} of {n:,}"
+            text = f"about {percent(share)}" if old else f"{percent(share)} of {n:,}"
             axis.annotate(text, (share, row), (5, 0), textcoords="offset points", va="center", fontsize=9, bbox=WHITE)
         axis.set_yticks(rows, [f"{who}\n(published)" if who in published else who for who in part["who"]])
         axis.grid(visible=False, axis="y")
@@ -82,20 +93,11 @@ def paired_gains(tests: pd.DataFrame, atlas: str, kind: str) -> Figure:
 
     `tests` is `summaries.paired_tests`. Blue: the interval leaves out 0. All panels have one range.
     """
+    names = {"method_a": "predictor", "mean_difference": "gain", "low": "gain_low", "high": "gain_high"}
     figure, axes = panels(tests, height=0.42 * tests["method_a"].nunique() + 1.3)
-    margin = 0.05 * (tests["high"].max() - tests["low"].min())
     for axis, (line, part) in zip(axes, tests.groupby("line", sort=False), strict=True):
-        rows = np.arange(len(part))[::-1]
-        for row, gain, low, high in zip(rows, part["mean_difference"], part["low"], part["high"], strict=True):
-            colour = BLUE if low > 0 or high < 0 else GREY
-            axis.plot([low, high], [row, row], color=colour, linewidth=2)
-            axis.plot(gain, row, "o", color=colour, markersize=6)
-            text = f"{round(gain, 3) + 0:+.3f}".replace("-", "−")
-            axis.annotate(text, (gain, row), (0, 6), textcoords="offset points", ha="center", fontsize=8, bbox=WHITE)
-        axis.axvline(0, color=GREY, linestyle="--", linewidth=1)
-        axis.set_yticks(rows, part["method_a"])
-        axis.set_ylim(-0.6, len(part) - 0.3)
-        axis.set_xlim(tests["low"].min() - margin, tests["high"].max() + margin)
+        draw_gains(axis, part.rename(columns=names))
         axis.set_xlabel("gain in Pearson delta")
         axis.set_title(f"{line_name(line)} (n = {part['n_pairs'].iloc[0]})")
+    one_range(axes)
     return finished(figure, tests.assign(atlas=atlas, kind=kind))

@@ -10,43 +10,43 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kgpert_lib.studies.style import BLUE, GREY, ORANGE, line_name
+from kgpert_lib.studies.style import BLUE, GREY, ORANGE, legend_below, line_name, noted, number
 
 TASKS = {"de": "does it change?", "dir": "does it rise?"}
 PUBLISHED = ("SUMMER", "Retrieval, no LLM")
 
 
-def rules(table: pd.DataFrame, published: pd.DataFrame, note: str) -> Figure:
-    """AUROC of every rule with its interval, one panel per line and task; published methods as dashed lines.
+def rules(table: pd.DataFrame, own_split: pd.DataFrame, published: pd.DataFrame, atlas: str) -> Figure:
+    """AUROC of every rule with its interval, one panel per line and task.
 
-    `table` is `studies.perturbqa.rule_table`, `published` has method, task, line, auroc.
+    Orange is what the benchmark's own split gives: the mixed rule in a row of its own, published methods as lines.
+    `table` and `own_split` are `studies.perturbqa.rule_table` of two splits, `published` has method, task, line, auroc.
     """
-    figure, axes = _grid(table["line"].unique(), height=2.9)
-    for row, line in zip(axes, table["line"].unique(), strict=True):
-        for axis, task in zip(row, TASKS, strict=True):
-            part = table[(table["line"] == line) & (table["task"] == task)]
+    mixed = own_split[own_split["rule"] == "mixed"].assign(rule="mixed (per-line)")
+    rows = pd.concat([table.assign(colour=BLUE), mixed.assign(colour=ORANGE)])
+    figure, axes = _grid(table["line"].unique(), height=3.1)
+    for across, line in zip(axes, table["line"].unique(), strict=True):
+        for axis, task in zip(across, TASKS, strict=True):
+            part = rows[(rows["line"] == line) & (rows["task"] == task)]
             y = np.arange(len(part))[::-1]
-            error = [part["auroc"] - part["auroc_low"], part["auroc_high"] - part["auroc"]]
-            axis.errorbar(part["auroc"], y, xerr=error, fmt="o", color=BLUE, linewidth=2)
-            for height, value in zip(y, part["auroc"], strict=True):
-                axis.annotate(
-                    f"{value:.3f}", (value, height), (0, 6), textcoords="offset points", ha="center", fontsize=8
-                )
+            for height, item in zip(y, part.to_dict("records"), strict=True):
+                axis.plot([item["auroc_low"], item["auroc_high"]], [height] * 2, color=item["colour"], linewidth=2)
+                axis.plot(item["auroc"], height, "o", color=item["colour"], markersize=5)
+                number(axis, f"{item['auroc']:.3f}", item["auroc"], height)
             others = published[(published["line"] == line) & (published["task"] == task)]
             for method, style in zip(PUBLISHED, ("--", ":"), strict=True):
                 for value in others.loc[others["method"] == method, "auroc"]:
                     axis.axvline(value, color=ORANGE, linestyle=style, linewidth=1.2, label=f"{method} (published)")
             axis.set_yticks(y, part["rule"])
             axis.set_ylim(-0.6, len(part) - 0.2)
-            axis.set_title(f"{line_name(line)}, {TASKS[task]} (n = {part['questions'].iloc[0]})", fontsize=10)
+            axis.set_title(f"{line_name(line)}, {TASKS[task]} (n = {part['questions'].iloc[0]:,})", fontsize=10)
     for axis in axes[-1]:
         axis.set_xlabel("mean AUROC per readout gene, 95 % interval")
-    figure = _noted(figure, note)
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower right", ncols=2, fontsize=8)
-    return figure
+    legend_below(figure, axes[0][0])
+    return noted(figure, atlas)
 
 
-def reliability(table: pd.DataFrame, note: str) -> Figure:
+def reliability(table: pd.DataFrame, atlas: str) -> Figure:
     """Stated probability against measured share, one panel per line and task; the size of a point is its questions."""
     figure, axes = _grid(table["line"].unique(), height=3.1)
     for row, line in zip(axes, table["line"].unique(), strict=True):
@@ -57,14 +57,16 @@ def reliability(table: pd.DataFrame, note: str) -> Figure:
             axis.scatter(
                 part["stated"], part["measured"], s=8 + 120 * part["questions"] / part["questions"].max(), color=BLUE
             )
-            axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), ylabel="measured share")
-            axis.set_title(f"{line_name(line)}, {TASKS[task]} (n = {part['questions'].sum()})", fontsize=10)
+            axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+            axis.set_title(f"{line_name(line)}, {TASKS[task]} (n = {part['questions'].sum():,})", fontsize=10)
     for axis in axes[-1]:
         axis.set_xlabel("stated probability")
-    return _noted(figure, note)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("measured share")
+    return noted(figure, atlas)
 
 
-def trust(table: pd.DataFrame, note: str, score: str = "Pearson delta") -> Figure:
+def trust(table: pd.DataFrame, atlas: str, score: str = "Pearson delta") -> Figure:
     """Reached against expected score of test perturbations with their 80 % intervals, sorted by expectation.
 
     One panel per line, or one row of panels per line where `table` has tasks; a dashed line then marks what
@@ -89,17 +91,10 @@ def trust(table: pd.DataFrame, note: str, score: str = "Pearson delta") -> Figur
         axis.set_xlabel("test perturbations by expected score")
     for axis in axes[:, 0]:
         axis.set_ylabel(score)
-    axes[0][0].legend(loc="lower right", fontsize=8)
-    return _noted(figure, note)
+    legend_below(figure, axes[0][0])
+    return noted(figure, atlas)
 
 
 def _grid(lines: Sequence[str] | np.ndarray, height: float) -> tuple[Figure, np.ndarray]:
     # one range per task, so that equal gains look equal in every line
     return plt.subplots(len(lines), 2, figsize=(9.2, height * len(lines)), sharex="col", squeeze=False)
-
-
-def _noted(figure: Figure, note: str) -> Figure:
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
-    figure.text(0.005, 0.005, f"atlas: {note}", fontsize=8, color=GREY)
-    plt.close(figure)
-    return figure

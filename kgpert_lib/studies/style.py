@@ -6,6 +6,7 @@ perturbations.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -17,12 +18,15 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 LINE_NAMES = {"k562": "K562", "rpe1": "RPE1", "hepg2": "HepG2", "jurkat": "Jurkat"}
 LABELS = {"pearson": "Pearson delta", "centred_pearson": "centred Pearson delta", "retrieval": "retrieval"}
 DENSE = 1000  # a cloud of more points is a picture inside the SVG: its shapes would weigh megabytes
 RASTER_DPI = 200
 BLUE, ORANGE, GREY, GREEN = "#2166ac", "#d95f02", "#7f7f7f", "#1b7837"
+WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 0.8}  # ground of text that lines would strike
+FOOT = 0.16  # inches below the panels, for the line that names the atlas
 
 
 def style() -> None:
@@ -36,7 +40,8 @@ def style() -> None:
             "axes.titlesize": 11,
             "axes.labelsize": 10,
             "legend.fontsize": 9,
-            "legend.frameon": False,
+            "legend.edgecolor": "none",
+            "legend.framealpha": WHITE["alpha"],
             "svg.hashsalt": "kgpert",  # the same figure has the same bytes in every run
         }
     )
@@ -52,6 +57,21 @@ def line_name(line: object) -> str:
     return LINE_NAMES.get(str(line), str(line))
 
 
+def typographic(text: str) -> str:
+    """Numbers with the minus of the tick labels; a hyphen between letters or in a range stays."""
+    return re.sub(r"(?<![\w-])-(?=[\d.])", "−", text)
+
+
+def signed(value: float) -> str:
+    """A gain with its sign and three decimals, never a negative zero."""
+    return typographic(f"{round(value, 3) + 0:+.3f}")
+
+
+def percent(share: float) -> str:
+    """A share in per cent, spaced as in the text."""
+    return f"{share:.0%}".replace("%", " %")
+
+
 def panels(table: pd.DataFrame, height: float) -> tuple[Figure, Sequence[Axes]]:
     """One row of panels, one for each cell line of the table, `height` inches high."""
     lines = table["line"].unique()
@@ -59,21 +79,60 @@ def panels(table: pd.DataFrame, height: float) -> tuple[Figure, Sequence[Axes]]:
     return figure, list(axes[0])
 
 
+def draw_gains(axis: Axes, gains: pd.DataFrame) -> None:
+    """A row for each predictor: its gain as a point and a number, and the interval; grey where that holds 0.
+
+    `gains` has the columns predictor, gain, gain_low and gain_high.
+    """
+    rows = np.arange(len(gains))[::-1]
+    axis.axvline(0, color=GREY, linestyle="--", linewidth=1)
+    for row, item in zip(rows, gains.to_dict("records"), strict=True):
+        colour = GREY if item["gain_low"] <= 0 <= item["gain_high"] else BLUE
+        axis.plot([item["gain_low"], item["gain_high"]], [row, row], color=colour, linewidth=2)
+        axis.plot(item["gain"], row, "o", color=colour, markersize=5)
+        number(axis, signed(item["gain"]), item["gain"], row)
+    axis.set_yticks(rows, gains["predictor"])
+    axis.set_ylim(-0.6, len(gains) - 0.3)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def number(axis: Axes, text: str, x: float, y: float) -> None:
+    """Text centred above a point, on a ground that keeps lines out of it."""
+    axis.annotate(text, (x, y), (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=8, bbox=WHITE)
+
+
+def one_range(axes: Sequence[Axes]) -> None:
+    """The same horizontal range on every panel, so that equal gains look equal."""
+    ends = [axis.get_xlim() for axis in axes]
+    for axis in axes:
+        axis.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
+
+
 def finished(figure: Figure, table: pd.DataFrame) -> Figure:
-    """Add the line that names the atlas and close the figure for pyplot, so that a notebook shows it once."""
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    """`noted` with the atlas and its kind from the columns of the table."""
     atlas = ", ".join(table["atlas"].unique())
     kind = table["kind"].iloc[0] if "kind" in table else atlas
-    figure.text(0.005, 0.005, f"atlas: {atlas}" + (f" ({kind})" if kind != atlas else ""), fontsize=8, color=GREY)
-    return rasterise(figure)
+    return noted(figure, atlas + (f" ({kind})" if kind != atlas else ""))
 
 
-def rasterise(figure: Figure) -> Figure:
-    """Dense clouds and meshes become pictures inside the SVG, the rest stays shapes; closes the figure for pyplot."""
+def noted(figure: Figure, atlas: str) -> Figure:
+    """Add the line that names the atlas and close the figure for pyplot, so that a notebook shows it once.
+
+    Dense clouds and meshes become pictures inside the SVG, the rest stays shapes.
+    """
+    height = figure.get_figheight()
+    figure.tight_layout(rect=(0, FOOT / height, 1, 1))
+    figure.text(0.005, 0.06 / height, f"atlas: {atlas}", fontsize=8, color=GREY)
     for cloud in figure.findobj(PathCollection):
         cloud.set_rasterized(np.shape(cloud.get_offsets())[0] > DENSE)
     for mesh in figure.findobj(QuadMesh):
-        values = mesh.get_array()
-        mesh.set_rasterized(values is not None and values.size > DENSE)
+        mesh.set_rasterized(True)  # cells that are shapes show hairlines between them
     plt.close(figure)
     return figure
+
+
+def legend_below(figure: Figure, axis: Axes) -> None:
+    """The legend of one panel for the whole figure, in one row right of the line that names the atlas."""
+    handles, labels = axis.get_legend_handles_labels()
+    corner = (1, -0.04 / figure.get_figheight())
+    figure.legend(handles, labels, loc="lower right", ncols=len(labels), bbox_to_anchor=corner, fontsize=8.5)

@@ -51,7 +51,10 @@
       alt: e.alt.trim(),
       loaded: e.complete && e.naturalWidth > 0,
       ground: background(e),
+      width: Math.round(e.getBoundingClientRect().width),
+      scrolls: getComputedStyle(e.parentElement).overflowX === "auto" && e.parentElement.matches("a[href]"),
     })),
+    captions: [...article.querySelectorAll("figcaption, table caption")].map((e) => getComputedStyle(e).fontWeight),
     tables: [...article.querySelectorAll("table")].map((e) => {
       const box = e.closest(".output, .pst-scrollable-table-container") || e.parentElement;
       return {

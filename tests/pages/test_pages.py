@@ -53,7 +53,19 @@ def test_pictures_load_say_what_they_show_and_keep_a_light_ground_in_the_dark(vi
         assert picture["loaded"], picture
         assert len(picture["alt"]) > 10, picture
         assert "_images/" not in picture["alt"], picture
-        assert min(picture["ground"]) > 200, picture
+        assert min(picture["ground"]) == 255, picture
+
+
+@every_page
+def test_the_letters_of_a_figure_can_be_read_on_a_phone_and_the_rest_is_scrolled_to(visit, page):
+    for picture in visit(page, "phone, dark")["images"]:
+        assert picture["width"] > 600, picture
+        assert picture["scrolls"], picture
+
+
+@every_page
+def test_captions_are_as_heavy_as_the_text(visit, page):
+    assert set(visit(page, "desktop, light")["captions"]) <= {"400"}
 
 
 @every_page

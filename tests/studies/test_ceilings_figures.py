@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from kgpert_lib.evaluation import ceiling
 from kgpert_lib.studies import ceilings, graph_neighbours
 from kgpert_lib.studies import ceilings_figures as figures
+from kgpert_lib.studies.style import percent
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +51,24 @@ def test_every_test_gene_has_its_bar_and_every_part_its_share(scored):
     heights = sorted(bar.get_height() for bar in figure.axes[0].patches)
     np.testing.assert_allclose(heights, np.sort(parts.loc[parts["line"] == "k562", "gap"]))
     for share in shares["share of shortfall"]:
-        assert f"{share:.0%} of shortfall" in words(figure)
+        assert f"{percent(share)} of shortfall" in words(figure)
 
 
-def test_traits_have_a_row_a_line(scored):
-    figure = figures.part_traits(ceilings.parts(scored))
+def test_traits_have_a_row_a_line_and_a_box_a_part_with_the_best_on_top(scored):
+    parts = ceilings.parts(scored)
+    figure = figures.part_traits(parts)
+    own = parts[parts["line"] == "k562"]
+    magnitude, _, neighbours = figure.axes[:3]
+    for axis, values in ((magnitude, np.log10(own["magnitude"])), (neighbours, own["n_neighbours"])):
+        medians = [
+            line.get_xdata()[0] for line in axis.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
+        ]
+        assert set(values.groupby(own["part"], observed=True).median()) <= {float(x) for x in medians}
+    assert magnitude.yaxis_inverted()
     assert [title for title in titles(figure) if title] == ["K562 (n = 15)", "RPE1 (n = 15)", "HepG2 (n = 15)"]
     assert [axis.get_xlabel() for axis in figure.axes[-3:]] == [
         "delta magnitude (rms)",
-        "1 - control-likeness",
+        "1 − control-likeness",
         "neighbours",
     ]
 
@@ -83,6 +93,9 @@ def test_scores_against_a_trait_show_every_gene(scored):
     own = scored[(scored["line"] == "rpe1") & (scored["predictor"] == "union")]
     (points,) = figure.axes[1].lines
     np.testing.assert_allclose(points.get_xydata(), own[["magnitude", "pearson"]])
+    for row in (figure.axes[:3], figure.axes[3:]):  # one range per score, so that equal errors look equal
+        assert len({axis.get_ylim() for axis in row}) == 1
+    assert len({axis.get_xlim() for axis in figure.axes}) == 1
 
 
 def test_bias_has_a_row_of_panels_a_line_and_a_curve_a_correction(screens):

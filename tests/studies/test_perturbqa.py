@@ -194,7 +194,19 @@ def test_the_worked_question_has_an_answer_and_neighbours_that_measured_it(score
 
 
 def test_figures_name_the_atlas_and_the_questions(scores):
-    table, count = perturbqa.rule_table(scores, "strict"), len(scores[0].questions)
-    for figure in (figures.rules(table, published(), "toy"), figures.reliability(perturbqa.reliability(scores), "toy")):
+    table, own = perturbqa.rule_table(scores, "strict"), perturbqa.rule_table(scores, "per-line")
+    count, rules = len(scores[0].questions), figures.rules(table, own, published(), "toy")
+    for figure in (rules, figures.reliability(perturbqa.reliability(scores), "toy")):
         assert "atlas: toy" in texts(figure)
-        assert f"K562, does it change? (n = {count})" in texts(figure)
+        assert f"K562, does it change? (n = {count:,})" in texts(figure)
+
+
+def test_the_mixed_rule_on_the_benchmarks_own_split_stands_in_the_colour_of_the_published(scores):
+    table, own = perturbqa.rule_table(scores, "strict"), perturbqa.rule_table(scores, "per-line")
+    axis = figures.rules(table, own, published(), "toy").axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()][-2:] == ["mixed", "mixed (per-line)"]
+    points = [line for line in axis.lines if line.get_marker() == "o"]
+    expected = own.set_index(["line", "task", "rule"]).loc[("k562", "de", "mixed"), "auroc"]
+    assert points[-1].get_xdata()[0] == pytest.approx(expected)
+    lines = [line for line in axis.lines if "(published)" in str(line.get_label())]
+    assert {line.get_color() for line in lines} == {points[-1].get_color()} != {points[0].get_color()}

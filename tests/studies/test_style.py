@@ -39,3 +39,9 @@ def test_a_notebook_shows_svg_and_a_dense_cloud_as_a_picture_in_it(points, pictu
 def test_the_atlas_and_its_kind_are_named_once(kind, text):
     figure = style.finished(plt.subplots()[0], pd.DataFrame({"atlas": ["a"], "kind": [kind]}))
     assert [entry.get_text() for entry in figure.texts] == [text]
+
+
+def test_numbers_have_the_minus_of_the_ticks_and_no_negative_zero():
+    assert [style.signed(gain) for gain in (0.0612, -0.0049, -0.0001)] == ["+0.061", "−0.005", "+0.000"]
+    assert style.typographic("centred -0.44, per-line, 30-44") == "centred −0.44, per-line, 30-44"
+    assert style.percent(0.534) == "53 %"
