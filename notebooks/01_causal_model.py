@@ -15,11 +15,11 @@
 # ---
 
 # %% [markdown]
-# # Genes of one complex have similar knock-downs, if failure spreads upwards
+# # 1 · Causal model: which knock-downs should look alike
 #
 # ```{admonition} Key takeaways
 # :class: tip
-# - If failure spreads from parts to wholes, two knock-downs can differ only as far as they break different things: a bound that holds for every pair of genes in the simulated cell lines.
+# - If failure spreads from parts to wholes, two knock-downs can differ only as far as they break different things: a bound that holds for every pair of genes in the simulated cell lines while knock-downs are complete; with partial ones 63 of 179,700 pairs exceed it.
 # - The bound is loose; it says which genes must look alike, and nothing about how different the others are.
 # - Two knock-downs that meet in a complex or a pathway look more alike than two that meet in an organelle, and those more than two that meet nowhere; noise lowers every level and keeps the order of the means.
 # - Own responses, substitutes and membership in several complexes make the members of a complex less alike; partial knock-downs lower the correlation only where genes also respond in their own way.
@@ -69,18 +69,25 @@ pathways = {
     "splicing": ["U2 snRNP"],
     "translation": ["mitoribosome"],
 }
-organelles = {"nucleus": ["snRNA processing", "splicing"], "mitochondrion": ["translation"]}
+organelles = {
+    "nucleus": ["snRNA processing", "splicing"],
+    "mitochondrion": ["translation"],
+}
 
 # %%
 genes = [gene for parts in complexes.values() for gene in parts]
 cell = HierarchicalSCM.from_memberships(
-    genes, [complexes, pathways, organelles], readout=range(200), sensitivity=(0, 1, 0.6, 0.4), seed=seed
+    genes,
+    [complexes, pathways, organelles],
+    readout=range(200),
+    sensitivity=(0, 1, 0.6, 0.4),
+    seed=seed,
 )
 
 # %% [markdown]
 # **Claim.** A knock-down breaks its gene and everything above it, and nothing else.
 
-# %% mystnb={"figure": {"caption": "What fails (orange, ×) when INTS9 or INTS13 is knocked down; toy hierarchy, made up, nine genes. A line says that the right end needs the left one.", "name": "fig-knock-downs"}, "image": {"alt": "Two drawings of a hierarchy of nine genes, four complexes, three pathways and two organelles. Knocking down INTS9 breaks the cleavage module, snRNA processing and the nucleus; knocking down INTS13 breaks the enhancer module, snRNA processing and the nucleus."}}
+# %% mystnb={"figure": {"caption": "What fails (orange, \u00d7) when INTS9 or INTS13 is knocked down; toy hierarchy, made up, nine genes. A line says that the right end needs the left one.", "name": "fig-knock-downs"}, "image": {"alt": "Two drawings of a hierarchy of nine genes, four complexes, three pathways and two organelles. Knocking down INTS9 breaks the cleavage module, snRNA processing and the nucleus; knocking down INTS13 breaks the enhancer module, snRNA processing and the nucleus."}}
 figures.knock_downs(cell, ["INTS9", "INTS13"])
 
 # %% [markdown]
@@ -108,7 +115,9 @@ state = cell.do("INTS9").do("SF3B1")
 
 # %%
 others = studies.compare(cell, "INTS9", ["INTS4", "INTS13", "SF3B1", "MRPL4"])
-tables.shown(others, "INTS9 beside four other knock-downs, toy hierarchy, made up.")
+tables.shown(
+    others, "INTS9 beside four other knock-downs, toy hierarchy, made up."
+)
 
 # %% [markdown]
 # INTS4 breaks exactly what INTS9 breaks, so the two responses are the same; the later the others meet INTS9, the less they have in common with it.
@@ -116,12 +125,14 @@ tables.shown(others, "INTS9 beside four other knock-downs, toy hierarchy, made u
 # `HierarchicalSCM.sample` draws a random hierarchy of any size; its third gene, for example, breaks this:
 
 # %%
-larger = HierarchicalSCM.sample(seed=seed, sizes=(2_000, 400, 80, 10), readout=100)
+larger = HierarchicalSCM.sample(
+    seed=seed, sizes=(2_000, 400, 80, 10), readout=100
+)
 state = larger.do("G0003")
 {level: state.names(level) for level in larger.levels}
 
 # %% [markdown]
-# ## The bound holds for every pair, and is loose
+# ## The bound holds for complete knock-downs, and is loose
 #
 # Put the two states $\mathrm{do}(p)$ and $\mathrm{do}(q)$ into assumption 3.
 # By assumptions 1 and 2 they differ exactly where one of $p$ and $q$ breaks something that the other does not, so
@@ -138,7 +149,7 @@ state = larger.do("G0003")
 # - If single genes have no response of their own ($K_0 = 0$), genes that are members of one complex and of no other have *equal* responses. The paper says that their distributions are equal; that holds only under these two conditions.
 # - The lower the level at which two genes meet, the fewer terms remain in the sum.
 #
-# **Claim.** In the simulated cell lines no pair of knock-downs is further apart than the bound.
+# **Claim.** In the simulated cell lines no pair of complete knock-downs is further apart than the bound.
 #
 # The simulated atlas places real genes into real complexes, pathways and organelles, read from GO {cite:p}`ashburner2000`; what each component does to expression when it fails is drawn at random, partly shared between lines.
 # Here the constants $K_l$ are known exactly: the largest effect of any component of the level.
@@ -152,16 +163,17 @@ figures.bound(every_pair)
 
 # %% [markdown]
 # There is no interval because these are all pairs of one known world, not a sample.
+# Partial knock-downs do exceed the bound in a few pairs: in either line 63 of the 179,700 pairs lie above it once every gene has the penetrance that the simulation gives it ([command](methods-simulated)).
 
 # %% tags=["hide-input"]
 tables.shown(
     studies.tightness(every_pair),
-    "Bound and distance by the level at which two knock-downs first meet, simulated. `over`: pairs above the bound; `median share`: distance divided by bound.",
+    "Bound and distance by the level at which two knock-downs first meet, simulated, every knock-down complete. `over`: pairs above the bound; `median share`: distance divided by bound.",
 )
 
 # %% [markdown]
-# The bound is never broken and is never nearly reached, because the effects of different components point in different directions of expression space and the largest effect of a level stands in for all of them.
-# It is a promise about likeness, not an estimate of difference.
+# With complete knock-downs no pair exceeds the bound, and the median pair uses 12 to 21 % of it, because the effects of different components point in different directions of expression space and the largest effect of a level stands in for all of them.
+# The bound limits how different two responses can be; it does not estimate how different they are.
 
 # %% [markdown]
 # ## The earlier two knock-downs meet, the more alike they look
@@ -170,7 +182,7 @@ tables.shown(
 #
 # Three kinds of profile are compared:
 #
-# - *the model*: responses as the assumptions want them, $K_0 = 0$, no noise;
+# - *the model*: responses that follow from the assumptions, $K_0 = 0$, no noise;
 # - *simulated world, no noise*: expected values, where genes also respond in their own way, a quarter of them is buffered, and a knock-down takes out more or less of what lies above it;
 # - *simulated world, measured*: deltas from 30 to 200 cells a perturbation, as in a screen.
 
@@ -198,7 +210,7 @@ tables.shown(
 # Its submodules are known from biochemistry: a cleavage module, INTS4, INTS9 and INTS11 {cite:p}`albrecht2018`; a module of INTS10, INTS13 and INTS14, and a subcomplex of INTS5 and INTS8 {cite:p}`pfleiderer2021`, which recruits a phosphatase {cite:p}`huang2020`; and a core.
 # The simulated atlas contains them (`data/simulated/README.md` says how they were grouped).
 #
-# **Claim.** Where all assumptions hold, the submodules are the blocks of the map; in the measured deltas of the simulated lines they are faint, and found in some simulated worlds and not in others.
+# **Claim.** Where all assumptions hold, the submodules are the blocks of the map; in the measured deltas of the simulated lines they are weaker, and found in some simulated worlds and not in others.
 
 # %%
 crosses = studies.cross_line_profiles(world)
@@ -226,18 +238,24 @@ tables.shown(
 
 # %%
 subunits = studies.integrator(world.perturbations.tolist())
-tests = {name: studies.submodule_test(cross, subunits, seed=seed) for name, cross in crosses.items()}
+tests = {
+    name: studies.submodule_test(cross, subunits, seed=seed)
+    for name, cross in crosses.items()
+}
 power = studies.submodule_power(seeds, lines, size)
 {name: f"p = {p:.4f}" for name, p in tests.items()}
 
 # %% tags=["hide-input"]
-tables.shown(power, "P value of the submodules in measured deltas, one simulated world per seed.")
+tables.shown(
+    power,
+    "P value of the submodules in measured deltas, one simulated world per seed.",
+)
 
 # %% [markdown]
-# In the model and without noise the submodules separate better than in all but a few of the shuffles.
-# In measured deltas the test finds them at p < .05 in three of six worlds (.037, .045 and .028; the others .064, .11 and .25): it has power for about half of such screens, and one screen settles little.
-# The eye sees stripes instead: a subunit whose knock-down is strong agrees with all others, a buffered one (INTS14) with none.
-# The blocks that were reported for the real screens are clearer than these.
+# In the model and without noise no shuffle separates them as well; p = .0001 is the smallest value that 10,000 shuffles can give.
+# In measured deltas the test finds them at p < .05 in three of six worlds (.037, .045 and .028; the others .064, .11 and .25).
+# Six worlds are too few to say how often it would.
+# The map of measured deltas has stripes instead of blocks: a subunit whose knock-down is strong correlates with all others, a buffered one (INTS14) with none.
 #
 # The real figure needs expression deltas of full screens in two or more lines, which this book does not include.
 # PerturbQA cannot stand in: it records calls on a few tested genes, and two of its perturbations share hardly any.
@@ -259,8 +277,8 @@ tables.shown(power, "P value of the submodules in measured deltas, one simulated
 # - Across a causal edge one can intervene in between: supply the product that a broken pathway no longer makes, and the organelle recovers although the complex is still broken.
 # - Across a constitutive edge one cannot: no experiment removes INTS9 and keeps the module whole. There is no delay either, and no effect that could be mediated or blocked.
 #
-# The code is honest about it in one way: `do` accepts genes only, never complexes.
-# The bound does not care, since it uses no more than what fails together.
+# In the code, `do` accepts genes only, never complexes.
+# The bound holds for both kinds of edge, since it uses only what fails together.
 # But a reader who wants to use the hierarchy for rescue experiments, timing or mediation has to say first which edges are which.
 
 # %% [markdown]
@@ -291,23 +309,23 @@ tables.shown(
 # For partial knock-downs the bound of such pairs is 0, so that any difference is above it: the share below says no more than that.
 #
 # The simulated atlas has all four at once.
-# Its pairs with equal descendants, which the model says respond alike, show what that costs:
+# Its pairs with equal descendants, which respond alike in the model, show how far it moves them apart:
 
 # %% tags=["hide-input"]
 equal = studies.equal_descendants(world.scms[lines[0]], world.world.penetrance)
 tables.shown(
     equal,
-    "Pairs of genes with the same descendants from complexes up, simulated, K562, no noise. `over`: pairs above the bound of the row's own hierarchy.",
+    "Pairs of genes with the same descendants from complexes up, simulated, K562, no noise. `over`: pairs above the bound of the row's own hierarchy, which holds for complete knock-downs.",
 )
 
 # %% [markdown]
-# Where genes also respond in their own way, a partial knock-down changes the proportion of the two parts of a response, and the correlation of such pairs falls from .896 to .711.
+# Where genes also respond in their own way, a partial knock-down changes the proportion of the two parts of a response, and the correlation of such pairs falls from .896 to .711; 41 of the 731 pairs are then further apart than the bound allows for complete knock-downs.
 #
 # What it means for a prediction from neighbours:
 #
 # - no graph can remove the differences caused by own responses and moonlighting, because they belong to the gene and not to the group;
 # - genes with substitutes look like controls and are predicted badly by neighbours that do respond;
-# - a partial knock-down costs squared error even where it costs no correlation, one reason why the two kinds of score can rank the same predictions in opposite order.
+# - a partial knock-down raises the squared error even where it leaves the correlation as it is, one reason why the two kinds of score can rank the same predictions in opposite order.
 
 # %% [markdown]
 # ## What to take from this chapter

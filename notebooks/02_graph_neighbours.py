@@ -15,14 +15,14 @@
 # ---
 
 # %% [markdown]
-# # Graph neighbours beat the training mean on real calls
+# # 2 · Graph neighbours beat the training mean on real calls
 #
 # ```{admonition} Key takeaways
 # :class: tip
-# - Averaging the measured calls of a gene's neighbours in STRING and GO predicts its own knock-down better than the average over all knock-downs: by .096 [.077, .118] in Pearson delta in K562 (n = 267 genes) and by .058 [.045, .074] in RPE1 (n = 406).
-# - The union of the two graphs beats each of them alone, and graphs with shuffled gene names are worse than the mean: what counts is the knowledge, not the averaging.
+# - Averaging the measured calls of a gene's neighbours in STRING and GO predicts its own knock-down better than the average over all knock-downs ({term}`training mean`): by .096 [.077, .118] in {term}`Pearson delta` in K562 (n = 267 genes) and by .058 [.045, .074] in RPE1 (n = 406).
+# - The union of the two graphs beats each of them alone, and a graph with shuffled gene names is worse than the training mean: averaging a few effects alone does not gain.
 # - Most of the gain comes from genes with many measured neighbours: those with 11 or more are 39 % and 36 % of the genes and hold 77 % and 63 % of the gain.
-# - Editing neighbourhoods can add a few hundredths here, not more: a search that looks at the answer gains .30 and .23 on the readouts that it saw, and .04 and .03 on readouts that it did not see.
+# - Editing neighbourhoods can be shown to add a few hundredths here: a search that looks at the answer gains .30 and .23 on the readouts that it saw, and .04 and .03 on readouts that it did not see.
 # - Filling the gaps of the training deltas helps in K562 and costs .008 [.002, .017] in RPE1.
 # ```
 #
@@ -65,6 +65,7 @@ style()
 #
 # A delta here is a call: +1 (up), -1 (down) or 0 (tested, no change).
 # About 2 % of all pairs were tested; the rest are gaps.
+# Which pairs were tested depends on their answers: counting how many of a gene's neighbours were *asked* about a readout gene, without reading an answer, reaches an {term}`AUROC` of .616 in K562 and .592 in RPE1 in saying which readout genes change ([how PerturbQA was sampled](data-sampling)).
 # There are no magnitudes, no controls and no repeated experiments.
 
 # %% mystnb={"figure": {"caption": "Left: calls of 45 training and 15 test genes (rows) on 120 readout genes, drawn at random from K562, PerturbQA (real); orange up, blue down, grey tested without change, white not tested. Predictors see the rows above the black line only. Right: number of genes knocked down in the training and the test part of each line.", "name": "fig-matrix-of-calls"}, "image": {"alt": "Left a mostly white matrix with a few grey, orange and blue cells, cut by a line into training genes above and test genes below. Right two bars, one for each cell line, split into training and test genes."}} tags=["needs-data"]
@@ -88,14 +89,19 @@ tables.shown(
 #
 # ## The method on one gene
 #
-# The prediction for a gene is the mean over its neighbours that measured a readout, with the training mean counted as one more neighbour (the prior).
+# The prediction for a gene is the mean over its neighbours that measured a readout, with the training mean counted as one more neighbour (the prior, of {term}`prior strength` 1).
 # The gene below is the one of median gain among the test genes of the first line that have 6 to 12 neighbours: neither a success nor a failure.
 
 # %% mystnb={"figure": {"caption": "One prediction, PerturbQA (real), K562: the calls of the training neighbours (rows above), their mean with the prior, and what was measured for the gene itself (rows below), for the 24 of its tested readouts that most neighbours measured. Orange up, blue down, grey no change, white not tested; paler colours of the mean are values between.", "name": "fig-one-prediction"}, "image": {"alt": "A grid of coloured cells: one row for each training neighbour, mostly white, and below it the predicted and the measured row of the gene."}} tags=["needs-data"]
-names = ["mean", "linear", "shuffled", *(g.name for g in screen.graphs), "union", "weighted"]
-scores = evaluate_lines(screen.atlas, lines, [build(name, screen, options) for name in names], split)
+graphs = [graph.name for graph in screen.graphs]
+names = ["mean", "linear", "shuffled", *graphs, "union", "weighted"]
+predictors = [build(name, screen, options) for name in names]
+scores = evaluate_lines(screen.atlas, lines, predictors, split)
 gene = graph_neighbours.typical(scores, union.name, lines[0])
-figures.one_prediction(graph_neighbours.calls_of_neighbours(screen.atlas, lines[0], gene, union), gene, lines[0])
+calls = graph_neighbours.calls_of_neighbours(
+    screen.atlas, lines[0], gene, union
+)
+figures.one_prediction(calls, gene, lines[0])
 
 # %% [markdown] tags=["needs-data"]
 # ## Graph neighbours beat the mean of all training effects
@@ -105,7 +111,7 @@ figures.one_prediction(graph_neighbours.calls_of_neighbours(screen.atlas, lines[
 # Seven predictors see the same training genes:
 #
 # - `training mean`: the average effect of all training knock-downs, whatever the gene;
-# - `linear`: the baseline of {cite:t}`ahlmann2025`, 10 principal components, ridge 0.1, as published;
+# - `linear`: the baseline of {cite:t}`ahlmann2025`, 10 {term}`principal components <principal component>`, ridge 0.1, as published;
 # - one graph each, and their union, at most `limit` genes from each graph;
 # - `shuffled`: the union again, but with the names of the genes in the graph exchanged at random;
 # - `weighted`: no equal vote, but GO similarity squared plus the two-step walk on STRING (ours).
@@ -125,12 +131,13 @@ tables.shown(
 # %% [markdown] tags=["needs-data"]
 # The union is better than the training mean for 65 % of the genes and worse for 19 % in K562, 57 % and 26 % in RPE1; the rest are ties, mostly genes without a neighbour.
 # `linear` moves by less than .001 on average, although the test is significant: it is a little better for more genes than it is worse for.
-# Shuffled graphs, which average as many effects, lose: the gain is knowledge about the gene.
+# One shuffle of the names, after which as many effects are averaged, loses .033 [.018, .050] and .023 [.016, .032]: the gain does not come from averaging alone.
+# The shuffle gives a gene another gene's number of neighbours too, so it does not separate who the neighbours are from how many there are.
 #
 # The same test against the union says what a second graph adds:
 
 # %% tags=["needs-data", "hide-input"]
-single = scores[scores["predictor"].isin([union.name, *(g.name for g in screen.graphs)])]
+single = scores[scores["predictor"].isin([union.name, *graphs])]
 against_union = graph_neighbours.gains(single, reference=union.name, seed=seed)
 tables.shown(
     against_union,
@@ -147,11 +154,11 @@ tables.shown(
 
 # %% [markdown] tags=["needs-data"]
 # Genes without any neighbour get the training mean.
-# Centred Pearson takes the training mean off both sides, so that only what is specific to the gene counts: the mean itself scores 0.
-# In retrieval a prediction is ranked by how well it fits its own gene's measured delta among those of all test genes; 0.5 is chance.
+# {term}`Centred Pearson <centred Pearson>` takes the training mean off both sides, so that only what is specific to the gene counts: the mean itself scores 0.
+# In {term}`retrieval` a prediction is ranked by how well it fits its own gene's measured delta among those of all test genes; 0.5 is chance.
 #
 # Two limits of these numbers.
-# About 11 calls of a gene differ from 0, so that a Pearson correlation rests on few entries.
+# A test gene has 12 (K562) or 13 (RPE1) changed readout genes on average ([data](data-blind-spots)), so that a Pearson correlation rests on few entries.
 # And test genes of one complex are not independent: intervals that resample genes one by one are too short for a claim about new complexes.
 #
 # ### The weighted predictor was chosen on training genes
@@ -159,48 +166,67 @@ tables.shown(
 # Its two settings, how many of the most similar genes count and how much the STRING walk weighs against GO, are judged by leaving one training gene out at a time; test genes play no part.
 
 # %% tags=["needs-data", "hide-input"]
-choices = graph_neighbours.weight_choices(screen.atlas, screen.affinity, limits=[20, 50, 100], scales=[10, 30])
-wide = choices.pivot(index=["line", "n", "limit"], columns="scale", values="pearson").reset_index()
-heads = {"10": "walk times 10", "30": "walk times 30", "limit": "most similar genes"}
-tables.shown(wide, "Leave-one-out Pearson delta on training genes, PerturbQA (real), means.", digits=4, labels=heads)
+choices = graph_neighbours.weight_choices(
+    screen.atlas, screen.affinity, limits=[20, 50, 100], scales=[10, 30]
+)
+keys = ["line", "n", "limit"]
+wide = choices.pivot(index=keys, columns="scale", values="pearson")
+heads = {"10": "walk × 10", "30": "walk × 30", "limit": "most similar genes"}
+tables.shown(
+    wide,
+    "Leave-one-out Pearson delta on training genes, PerturbQA (real), means.",
+    digits=4,
+    labels=heads,
+)
 
 # %% [markdown] tags=["needs-data"]
 # The book uses 50 and 30; nearby settings score alike.
 #
 # ## Most of the gain comes from genes with many measured neighbours
 #
-# **Claim.** The gain grows with the number of measured neighbours, and genes with 11 or more hold most of it.
+# **Claim.** Genes with 11 or more measured neighbours, 39 % and 36 % of the genes, hold 77 % (K562) and 63 % (RPE1) of the gain.
 
-# %% mystnb={"figure": {"caption": "Mean gain in Pearson delta of the union over the training mean by number of training neighbours, PerturbQA (real). Bars are 95 % bootstrap intervals; below each group its number of test genes and its share of the line's whole gain.", "name": "fig-gain-by-neighbours"}, "image": {"alt": "Mean gain by number of training neighbours, one panel for each of K562 and RPE1. It is near zero up to five neighbours in K562, and largest from eleven on."}} tags=["needs-data"]
-by_neighbours = graph_neighbours.gain_by_neighbours(scores, union.name, seed=seed)
+# %% mystnb={"figure": {"caption": "Mean gain in Pearson delta of the union over the training mean by number of training neighbours, PerturbQA (real). Bars are 95 % bootstrap intervals; below each group its number of test genes and its share of the line's whole gain.", "name": "fig-gain-by-neighbours"}, "image": {"alt": "Mean gain by number of training neighbours, one panel for each of K562 and RPE1. Genes without a neighbour gain nothing; the two groups with 11 or more have the highest means in both lines."}} tags=["needs-data"]
+by_neighbours = graph_neighbours.gain_by_neighbours(
+    scores, union.name, seed=seed
+)
 figures.gain_by_neighbours(by_neighbours)
 
 # %% tags=["needs-data", "hide-input"]
 tables.shown(
-    by_neighbours, "The values of the figure, PerturbQA (real), with 95 % bootstrap intervals over test genes."
+    by_neighbours,
+    "The values of the figure, PerturbQA (real), with 95 % bootstrap intervals over test genes.",
 )
 
 # %% [markdown] tags=["needs-data"]
 # Genes without a neighbour get the training mean and gain exactly nothing.
 # In K562 the interval for 3 to 5 neighbours holds 0, in RPE1 that for 1 or 2; from 6 on it is above 0 in both.
 #
-# ## What editing a neighbourhood could add: a few hundredths
+# ## What editing a neighbourhood can be shown to add: a few hundredths
 #
 # **Claim.** Sets chosen on the answer look far better than the graphs' neighbourhoods, and nearly all of that is fit to the readouts that the choice saw.
 #
 # A search changes the union's neighbourhood gene by gene, up to `steps` additions or removals, each the one that raises the Pearson delta of this very gene most.
 # With about 90 tested readouts and more than a thousand candidates some sets fit by chance.
-# So the tested readouts of every gene are cut in two at random: the search sees one half, and its set is scored on both (`halves` draws).
+# So the tested readouts of every gene are cut in two at random: the search sees one half, and its set is scored on both (`halves` draws); such sets are {term}`cross-fitted`.
 # The same search runs on calls permuted within each gene, where there is nothing to learn.
 
 # %% mystnb={"figure": {"caption": "Gain in Pearson delta over the union for sets searched on half of a gene's tested readouts: on that half (orange) and on the other half (blue), for measured and for permuted calls, PerturbQA (real). Means over test genes with 95 % bootstrap intervals.", "name": "fig-cross-fitted"}, "image": {"alt": "Gains of additions and removals on measured and permuted calls, one panel for each of K562 and RPE1. On the half that was searched additions gain a lot, also on permuted calls; on the other half next to nothing."}} tags=["needs-data"]
-sets = graph_neighbours.cross_fitted_sets(screen.atlas, union, prior, steps, halves, split, seed)
+sets = graph_neighbours.cross_fitted_sets(
+    screen.atlas, union, prior, steps, halves, split, seed
+)
 keys = ["atlas", "kind", "line", "calls", "moves"]
-fitted = summaries.scores(sets, ["reached", "seen", "unseen"], by=keys, seed=seed)
+fitted = summaries.scores(
+    sets, ["reached", "seen", "unseen"], by=keys, seed=seed
+)
 figures.cross_fitted(fitted)
 
 # %% tags=["needs-data", "hide-input"]
-labels = {"reached": "Pearson delta, half searched", "seen": "gain, half searched", "unseen": "gain, other half"}
+labels = {
+    "reached": "Pearson delta, half searched",
+    "seen": "gain, half searched",
+    "unseen": "gain, other half",
+}
 tables.shown(
     fitted,
     "Sets searched on one half of the readouts and scored on both halves, PerturbQA (real), with 95 % bootstrap intervals over test genes.",
@@ -209,10 +235,11 @@ tables.shown(
 
 # %% [markdown] tags=["needs-data"]
 # On the half that it saw, the search gains .30 and .23 by additions; on the other half .04 and .03, with intervals above 0.
-# Removals gain nothing that carries over.
-# On permuted calls the search still climbs to .38 and .32, from about 0.
-# So some genes that no edge points to would help, but the room that can be shown on calls is a few hundredths, and a search on half of the readouts is not the best that could be done with all knowledge.
-# Whether dense deltas leave more room is a question for data with magnitudes.
+# Removals gain nothing on the other half.
+# On {term}`permuted <permutation>` calls additions gain even more on the half searched, .39 and .31, and reach .38 and .32.
+# So some genes that no edge points to would help, and the room that can be shown on calls is a few hundredths.
+# That is a lower bound: a search on half of the readouts is not the best that could be done with all knowledge.
+# How much room there is on complete deltas is a question for data with magnitudes.
 #
 # ## Size and cut of a neighbourhood matter little
 #
@@ -225,24 +252,36 @@ tables.shown(
 
 # %% mystnb={"figure": {"caption": "Mean Pearson delta of the union by the largest neighbourhood kept, the order of the cut and the prior, PerturbQA (real), test genes. Bands are 95 % bootstrap intervals, dashed lines the training mean; a prior of k counts the training mean as k neighbours.", "name": "fig-sensitivity"}, "image": {"alt": "Lines of mean Pearson delta against the size of the neighbourhood for two orders of the cut and three priors, in K562 and RPE1."}} tags=["needs-data"]
 swept = graph_neighbours.sweep(
-    screen.atlas, screen.graphs, [5, 10, 20, 40, None], ["before", "after"], [0.0, 1.0, 3.0], split, seed
+    screen.atlas,
+    screen.graphs,
+    [5, 10, 20, 40, None],
+    ["before", "after"],
+    [0.0, 1.0, 3.0],
+    split,
+    seed,
 )
-means = summary[summary["predictor"] == "training mean"].set_index("line")["pearson"]
+means = summary[summary["predictor"] == "training mean"].set_index("line")[
+    "pearson"
+]
 figures.sensitivity(swept, means.to_dict())
 
 # %% [markdown] tags=["needs-data"]
 # ## Filling the gaps helps in K562 and costs a little in RPE1
 #
 # Only two of a hundred pairs were tested, so most of a neighbour's delta is missing.
-# A low-rank model of the training deltas fills the gaps before they are averaged; no test delta enters ([Methods](methods-filled)).
-# Its settings here (rank 16, ridge 3, full pull towards the graph neighbours) were set by hand and not tuned.
+# A {term}`low-rank model` of the training deltas fills the gaps before they are averaged; no test delta enters ([Methods](methods-filled)).
+# Its number of rounds and $\rho$ are the best of those compared on training perturbations; its rank and $\kappa$ are defaults that were not tuned ([settings](methods-filled-settings)).
 # Beside the union stand the training genes most similar in GO, 5, 10 or 20 of them.
 
 # %% tags=["needs-data", "hide-input"]
 known = screen.perturbations()
 similarity = align(go.load(keep=None, among=known), known)[0]
-similar = {f"{k} most similar": GraphNeighbourhood([similarity], k, "after", seed) for k in (5, 10, 20)}
-completed = evaluate_lines(screen.atlas, lines, graph_neighbours.with_and_without_fill(union, similar, prior), split)
+similar = {
+    f"{k} most similar": GraphNeighbourhood([similarity], k, "after", seed)
+    for k in (5, 10, 20)
+}
+predictors = graph_neighbours.with_and_without_fill(union, similar, prior)
+completed = evaluate_lines(screen.atlas, lines, predictors, split)
 filled = graph_neighbours.gains(completed, reference=union.name, seed=seed)
 tables.shown(
     filled,
@@ -257,24 +296,40 @@ tables.shown(
 #
 # ## Four neighbourhoods
 #
-# The two best and the two worst predicted genes of the first line, by centred Pearson delta, among those with at least three neighbours and at least one call.
+# The two best and the two worst predicted genes of the first line, by centred Pearson delta, among those with at least three neighbours and at least one changed readout gene.
 # Four genes are examples, not a rule.
 
 # %% mystnb={"figure": {"caption": "Neighbourhoods of the two best (top) and two worst (bottom) predicted test genes, PerturbQA (real), K562. Black: the gene knocked down; blue: training neighbours from STRING, orange: from GO, green: from both; grey lines are STRING links.", "name": "fig-neighbourhoods"}, "image": {"alt": "Four drawings of a gene with its training neighbours on a circle, coloured by the graph that gave them."}} tags=["needs-data"]
+<<<<<<< HEAD
 extremes = graph_neighbours.extremes(scores, union.name, line=lines[0], at_least=3, top=2)
 panels = [graph_neighbours.panel(screen.atlas, lines[0], row, union, split) for row in extremes.itertuples()]
 figures.neighbourhoods(panels, screen.graphs[0], f"{screen.name} ({screen.kind})", lines[0])
+=======
+extremes = graph_neighbours.extremes(
+    scores, union.name, line=lines[0], at_least=3, top=2
+)
+panels = [
+    graph_neighbours.panel(screen.atlas, lines[0], row, union, split)
+    for row in extremes.itertuples()
+]
+figures.neighbourhoods(
+    panels,
+    screen.graphs[0],
+    f"atlas: {screen.name} ({screen.kind}), {lines[0]}",
+)
+>>>>>>> prose
 
 # %% tags=["needs-data", "hide-input"]
 tables.shown(extremes, "The four genes of the figure, PerturbQA (real).")
 
 # %% [markdown] tags=["needs-data"]
-# The best sit in complexes whose other members were knocked down too.
-# Among the worst, PTBP1 has the neighbours that a biologist would name, other RNA-binding HNRNPs, and is still predicted badly: a right neighbourhood is no promise.
+# MRPL27 is a subunit of the mitochondrial ribosome, and most of its 23 neighbours are other subunits.
+# VARS2 has enzymes of its own kind as neighbours, nine tRNA ligases; eight of them are joined to it by GO alone.
+# Among the worst, PTBP1 has the neighbours that a biologist would name, most of them other RNA-binding proteins, and is still predicted badly.
 
 # %% [markdown]
 # ## What to take from this chapter
 #
 # - A reader who asks what a knock-down would do gets a better answer from the neighbours than from all knock-downs together, above all for genes with many measured neighbours; `kgpert predict INTS9 --line k562` shows the neighbours and the answer.
-# - Two sources of knowledge are better than one.
-# - On these calls, editing the neighbourhoods can add a few hundredths; [the next chapter](02b_ceilings.ipynb) asks how far the graphs are from the best possible where that can be known.
+# - Here STRING and GO together beat either alone.
+# - On these calls, a few hundredths can be shown to be left for editing neighbourhoods; [the next chapter](02b_ceilings.ipynb) asks how far the graphs are from the best possible where that can be known.

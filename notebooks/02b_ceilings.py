@@ -15,12 +15,12 @@
 # ---
 
 # %% [markdown]
-# # How close graph neighbours come to the ceiling depends on the ceiling
+# # 2b · Ceilings: how close graph neighbours come depends on the correction
 #
 # ```{admonition} Key takeaways
 # :class: tip
-# - Of the corrections compared here only `noise-free` gives the score that a perfect predictor would get; `sqrt`, reconstructed from the paper's argument, is .12 too low for that, and .017 and .008 too high for the agreement of two experiments.
-# - Under `sqrt` the best 60 % of the genes are predicted about as well as the experiment repeats itself; under `noise-free` nearly every gene is below its ceiling, and the mean gap is .21 and .18.
+# - Of the corrections of the {term}`ceiling` compared here only `noise-free` gives the score that a perfect predictor would get; `sqrt`, reconstructed from the paper's argument, is .12 too low for that, and .017 and .008 too high for the agreement of two experiments.
+# - Under `sqrt` the 60 % of the genes with the smallest gaps lie on average at their ceiling or above it (mean gap .002 [-.010, .014] and -.024 [-.035, -.015]); they were ranked by that same gap. Under `noise-free` every gene is below its ceiling, and the mean gap is .21 and .18.
 # - The gap goes with the number of neighbours at least as much as with the size of the effect: in simulated K562 clearly more, in RPE1 more under `sqrt` and alike under `noise-free`.
 # - A score decides what looks hard: weak effects are predicted badly by Pearson delta and well by MSE and MAE.
 # ```
@@ -30,7 +30,7 @@
 # Two graphs see part of it: `complexes` joins genes of one complex, `pathways` genes of one pathway; both miss true edges and hold false ones.
 #
 # What follows from a simulation is what follows from the hierarchy and its noise; only [real calls](02_graph_neighbours.ipynb) show what is true of cells.
-# Its noise and effect sizes were chosen so that the training mean and the ceiling lie near published ones, so those two levels are settings, not findings.
+# Its noise and effect sizes were chosen so that the training mean and the ceiling lie near published ones, so those two levels are settings and no results.
 # All deltas are complete, so no prior is needed: the prediction is the plain mean over the neighbours.
 #
 # `atlas` is a comma list: a directory with a saved expression atlas may stand in it too, and then has a panel of its own.
@@ -117,12 +117,13 @@ tables.shown(
 
 # %% tags=["dense", "hide-input"]
 tables.shown(
-    summaries.scores(scores, seed=seed), "Mean scores with 95 % bootstrap intervals over test genes, simulated."
+    summaries.scores(scores, seed=seed),
+    "Mean scores with 95 % bootstrap intervals over test genes, simulated.",
 )
 
 # %% [markdown] tags=["dense"]
-# Shuffled names do worse than the training mean: a mean of few foreign deltas carries more noise than the mean of all.
-# In RPE1 the graph of complexes alone gains .004 [-.021, .026], which is no gain for certain.
+# Shuffled names do worse than the training mean: a mean of few deltas of other genes is noisier than the mean of all.
+# In RPE1 the graph of complexes alone gains .004 [-.021, .026]: its interval includes 0.
 
 # %% tags=["dense", "hide-input"]
 choices = ceilings.ceiling_choices(screens, scores)
@@ -139,7 +140,7 @@ tables.shown(
 #
 # ## Which genes make the gap
 #
-# **Claim.** Under `sqrt` the 40 % of the genes with the largest gaps make nearly all of the shortfall; under `noise-free` the other 60 % make a third of it.
+# **Claim.** Under `sqrt` the 40 % of the genes with the largest gaps make .85 (K562) and .94 (RPE1) of the {term}`shortfall`; under `noise-free` the other 60 % make .35 and .29 of it.
 
 # %% mystnb={"figure": {"caption": "Gap between the ceiling and the Pearson delta of the union, test genes sorted by it, simulated (the paper's Figure 4 i). One bar is one test gene; the ceiling is the one under `correction`; percentages are shares of the shortfall, the sum of all gaps above 0.", "name": "fig-gap-by-quantile"}, "image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, one panel for each of K562 and RPE1."}} tags=["dense"]
 shares = ceilings.gap_shares(scores, seed=seed)
@@ -148,7 +149,9 @@ figures.gap_by_quantile(ceilings.parts(scores), shares)
 # %% tags=["dense", "hide-input"]
 unbiased = ceilings.with_correction(screens, scores, "noise-free")
 both = {correction: scores, "noise-free": unbiased}
-table = ceilings.under_each(both, lambda rows: ceilings.gap_shares(rows, seed=seed))
+table = ceilings.under_each(
+    both, lambda rows: ceilings.gap_shares(rows, seed=seed)
+)
 tables.shown(
     table,
     "The gap by part of the genes, simulated, with 95 % bootstrap intervals over genes. `share of net gap`: genes above their ceiling count as negative.",
@@ -157,7 +160,8 @@ tables.shown(
 # %% [markdown] tags=["dense"]
 # The paper finds a very small gap for 60 % of the genes, about two thirds of the total in the next 30 % and the rest in the worst 10 %.
 # Here the 60–90 % hold .51 and .54 of the shortfall, and the worst 10 % a third or more.
-# Judged by what a perfect predictor would score, the best 60 % are not at their ceiling either: that most genes are predicted nearly as well as possible is a statement about a ceiling that is too low.
+# Judged by what a perfect predictor would score, the best 60 % are .125 [.111, .138] and .088 [.078, .097] below their ceiling.
+# In this simulation, then, most genes are predicted nearly as well as possible only under the reconstructed `sqrt`, which is too low.
 #
 # ### Effect size or neighbours?
 #
@@ -171,7 +175,7 @@ figures.part_traits(ranked)
 
 # %% [markdown] tags=["dense"]
 # But a weak effect has a low ceiling as well.
-# Ranked by the gap to the ceiling, the magnitude falls much less, in K562 within its intervals, while the neighbours there fall to a third:
+# Ranked by the gap to the ceiling, the {term}`magnitude` falls much less, in K562 within its intervals, while the neighbours there fall to a third:
 
 # %% tags=["dense", "hide-input"]
 tables.shown(
@@ -180,20 +184,22 @@ tables.shown(
 )
 
 # %% tags=["dense", "hide-input"]
-what = ceilings.under_each(both, lambda rows: ceilings.gap_correlations(rows, seed=seed))
+what = ceilings.under_each(
+    both, lambda rows: ceilings.gap_correlations(rows, seed=seed)
+)
 tables.shown(
     what,
-    "Spearman correlation of the gap with the magnitude of the effect and with the number of neighbours, and the difference of their absolute values (below 0: neighbours matter more), simulated, with 95 % bootstrap intervals over genes.",
+    "Spearman correlation of the gap with the magnitude of the effect and with the number of neighbours, and the difference of their absolute values (below 0: the number of neighbours correlates more strongly), simulated, with 95 % bootstrap intervals over genes.",
 )
 
 # %% [markdown] tags=["dense"]
 # So the sentence that the magnitude matters more does not hold for the gap here.
-# Under `sqrt` the number of neighbours goes with the gap more closely in both lines; under `noise-free` it does in K562, and in RPE1 the two cannot be told apart.
+# Under `sqrt` the number of neighbours goes with the gap more closely ({term}`Spearman correlation`) in both lines; under `noise-free` it does in K562, and in RPE1 the two cannot be told apart.
 # The simulation leaves weak genes with fewer edges, because it assumes that such genes are less studied; so here the two causes come together by construction.
 #
 # ## What looks hard depends on the score
 #
-# **Claim.** Genes with large effects are predicted better by Pearson delta and worse by MSE and MAE.
+# **Claim.** Genes with large effects are predicted better by Pearson delta and worse by {term}`MSE` and {term}`MAE`.
 
 # %% mystnb={"figure": {"caption": "Spearman correlation of three scores with delta magnitude and with control-likeness over test genes, simulated (the paper's Appendix B.2). Bars are 95 % bootstrap intervals over genes; a high Pearson delta is good, a high MSE or MAE is bad.", "name": "fig-score-correlations"}, "image": {"alt": "Spearman correlation of Pearson delta, MSE and MAE with delta magnitude and with control-likeness, with intervals, one panel for each of K562 and RPE1."}} tags=["dense"]
 correlations = ceilings.score_correlations(scores, seed=seed)
@@ -222,11 +228,11 @@ figures.neighbour_correlations(pairs)
 quality = ceilings.neighbour_quality(pairs, seed=seed)
 tables.shown(
     quality,
-    "Quality of the neighbours, simulated, means over test genes that have one. `top missed`: share of the ten most similar training genes that no edge points to; `poor neighbours`: share less similar than the average training gene; brackets are 95 % bootstrap intervals.",
+    "Quality of the neighbours, simulated, means over test genes that have one. `top missed`: share of the ten most similar training genes that no edge points to; `difference`: neighbours minus all; `poor neighbours`: share less similar than the average training gene; brackets are 95 % bootstrap intervals.",
 )
 
 # %% [markdown] tags=["dense"]
-# Similarity is measured with the noise of both deltas in it, so some of the best ten owe their place to chance.
+# Similarity is measured with the noise of both deltas in it, so some of the best ten are there by chance.
 #
 # ## Which of the paper's findings the simulation shows
 #
@@ -235,17 +241,17 @@ tables.shown(
 # %% tags=["dense", "hide-input"]
 tables.shown(
     findings.comparison(scores, pairs, seed=seed),
-    "Findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated, test genes.",
+    "Findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated, with 95 % bootstrap intervals where the tables above have them; n as there.",
 )
 
 # %% [markdown] tags=["dense"]
-# `agrees` counts lines: a gain or a correlation agrees when its 95 % interval lies on the paper's side of 0, a gap when it is at most .05 in size, a share when it is within .1 of the published one, the number of neighbours and their mean correlation by sign.
+# `agrees` counts lines: a gain or a correlation agrees when its 95 % interval lies on the paper's side of 0, as do the difference in mean correlation and the two shares of neighbours in the last rows; a gap when it is at most .05 in size, a share of the shortfall when it is within .1 of the published one, the number of neighbours by its sign.
 #
 # What is not reproduced:
 #
 # - The weakest single graph does not beat the training mean in RPE1, .004 [-.021, .026]; the paper shows every graph above it.
 # - The middle of the genes makes about half of the shortfall, not two thirds.
-# - Many of the best genes do not stop at the `sqrt` ceiling, they pass it. The paper's wording leaves open whether they do in real screens.
+# - Under `sqrt` 27 % and 39 % of the genes exceed their ceiling. The paper's wording leaves open whether any do in real screens.
 #
 # Agreement has its limits too: the share of genes with weak effects, and that graphs know them less, were put in.
 # That hierarchy, weak effects and incomplete graphs *suffice* for the pattern is what the table shows; that they cause it in real cells, it does not.
@@ -254,4 +260,4 @@ tables.shown(
 # ## What to take from this chapter
 #
 # - Before saying how far a method is from the best possible, say which ceiling: the correction moves it by more than the methods differ.
-# - The gap is about knowledge as well as about noise: genes with few neighbours are further from their ceiling.
+# - Genes with few neighbours are further from their ceiling: the gap depends on what the graphs know of a gene, and not on noise alone.

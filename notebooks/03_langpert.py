@@ -15,24 +15,24 @@
 # ---
 
 # %% [markdown]
-# # A small language model against graphs and gene names
+# # 3 · Language models: a small one against graphs and gene names
 #
 # ```{admonition} Key takeaways
 # :class: tip
-# - SmolLM2, a language model of 135 million parameters, copies mostly the head of a list that graphs drew up. Random picks from that list predict better in K562 (+.033 [.015, .053]) and as well in RPE1 (+.011 [−.004, .027]).
-# - Against random training genes the model's picks gain .024 [−.001, .049] in K562 and .021 [.007, .039] in RPE1 (p = .024 and .006 after Holm's correction): the list carries this gain, since random picks from it have it too.
+# - SmolLM2, a language model of 135 million parameters, copies mostly the first names of a list that graphs made. Random picks from that list predict better in K562 (+.033 [.015, .053]) and not distinguishably better in RPE1 (+.011 [−.004, .027]).
+# - Against random training genes the model's picks gain .024 [−.001, .049] in K562 and .021 [.007, .039] in RPE1 (p = .024 and .006 after {term}`Holm`'s correction): the gain comes from the list, since random picks from it have it too.
 # - Its edits of the graphs' neighbourhoods help in neither line; in K562 they cost .010 [.003, .021] (p = .27). Nearly half of the names in these answers are not genes.
-# - A rule that compares gene symbols letter by letter recovers about two thirds of what graphs gain over the training mean on real calls (.068 of .095 in K562, .050 of .075 in RPE1): gene symbols encode function.
+# - A rule that compares gene symbols letter by letter recovers about two thirds of what graphs gain over the {term}`training mean` on real calls (.068 of .095 in K562, .050 of .075 in RPE1): gene symbols encode function.
 # - A model has to beat this rule, random picks and the graphs before its answers show knowledge. A larger model is asked with one command, and stands here beside the same controls.
 # ```
 #
 # LangPert asks a language model which of the measured knock-downs resemble an unmeasured one, and averages their effects {cite:p}`martens2025`.
 # The formula is that of the [chapter on graph neighbours](02_graph_neighbours.ipynb); only the neighbours come from another place.
 # The paper compares the two and then combines them: a model edits the neighbourhood that graphs give {cite:p}`fawkes2026`.
-# This chapter builds both, with the controls that show what a model's knowledge is worth.
+# This chapter builds both, with controls that score without a model's knowledge.
 #
 # The answers come from SmolLM2, which runs on any laptop.
-# It writes fluent English and knows hardly any biology: **what it answers about genes tests the machinery and sets a floor**; it says nothing about language models in general.
+# It writes fluent English and knows hardly any biology: **what it answers about genes tests the code and gives a score to compare larger models with**; it says nothing about language models in general.
 # The paper asked Gemini 2.5 Pro and Claude Sonnet 4; with a key or a GPU, one command asks a larger model and shows it beside the small one (last section).
 # Every answer was recorded once and is read from `data/answers/`; nothing is asked when this page is built, and missing answers are counted.
 
@@ -65,14 +65,16 @@ record = open_record()
 # %% [markdown]
 # ## What is asked
 #
-# The questions are about `genes` test genes per line, selected by a rule that no result can bend: the smallest SHA-256 of seed and name.
+# The questions are about `genes` test genes per line, selected by a rule that depends on no result: the smallest SHA-256 of seed and name.
 # A question holds the gene, its full name, its most specific GO terms, the cell line and candidates among the training genes.
 # The screens have about 1,600 training genes, and a list of them does not fit the small model's context: it is offered those that STRING and GO put closest to the gene, in alphabetical order.
-# A larger model gets the whole list, room to think first, and up to 20 genes to name.
+# A larger model gets the whole list, may write a {term}`chain of thought` first, and names up to 20 genes.
 # No measured effect is in any prompt: a test reverses every delta and finds each prompt unchanged.
 
 # %% tags=["needs-data"]
-data = question_data(load_screen("perturbqa", lines, graph), genes, limit, cut, seed)
+data = question_data(
+    load_screen("perturbqa", lines, graph), genes, limit, cut, seed
+)
 recorded = langpert.read(data, models, record)
 HTML(langpert.prompt(data, "edits", models[0], record, lines[0], 2))
 
@@ -84,14 +86,20 @@ HTML(langpert.prompt(data, "edits", models[0], record, lines[0], 2))
 # %% [markdown]
 # ## What the small model answers
 #
-# **Claim.** The small model keeps to the form and copies gene names from the list, with inventions in between; asked for two lists at once, half its names are not genes (49 % in K562, 46 % in RPE1).
+# **Claim.** The small model keeps to the form and copies gene names from the list and invents others; asked for two lists at once, half its names are not genes (49 % in K562, 46 % in RPE1).
 
 # %% tags=["needs-data", "hide-input"]
 caption = (
-    "The first answers of SmolLM2 to LangPert's question, K562, word for word. 'counts' is what is left after names "
+    "The first answers of SmolLM2 to LangPert's question, PerturbQA (real), K562, word for word. 'counts' is what is left after names "
     "are resolved, and repetitions, the gene itself, invented names and genes without a training knock-down are dropped."
 )
-HTML(langpert.quotations(recorded["langpert", models[0]].in_line(lines[0]), most=8, caption=caption))
+HTML(
+    langpert.quotations(
+        recorded["langpert", models[0]].in_line(lines[0]),
+        most=8,
+        caption=caption,
+    )
+)
 
 # %% tags=["needs-data", "hide-input"]
 caption = (
@@ -107,23 +115,32 @@ figures.fates(langpert.fates(recorded), data.screen.name, data.screen.kind)
 # %% [markdown]
 # ## Proposals inside the graphs
 #
-# **Claim.** The model's genes lie inside the graphs somewhat less often than the genes that it was offered (64 % against 68 % in K562, 57 % against 64 % in RPE1).
+# **Claim.** In RPE1 the model's genes lie inside the graphs less often than the genes that it was offered (57 % against 64 %, −.067 [−.114, −.022]); in K562 the interval of the difference includes 0 (64 % against 68 %, −.039 [−.084, .005]).
 #
 # The paper reports that about half of Gemini's genes and a third of Claude's lie inside the union of its four graphs, and that predicting from those alone loses nothing noticeable.
-# A model that picks from a list which graphs have drawn up starts high, so the grey bar is the share among all genes that it was offered: what picking blindly gives.
+# A model that picks at random from a list which graphs made already scores high, so the grey bar is the share among all genes that it was offered: what random picks give.
 
 # %% mystnb={"figure": {"caption": "Share of LangPert's genes that an edge of STRING or GO joins to the gene asked about, PerturbQA (real); n is the number of genes. Hatched: published figures for two large models, with the paper's four graphs and the whole training set to pick from; they are not comparable in detail.", "name": "fig-langpert-inside"}, "image": {"alt": "Bars of the share of genes inside the union of the graphs, in K562 and RPE1: about two thirds of the genes offered, somewhat fewer of the small model's, and the published shares of about 50 % for Gemini 2.5 Pro and 30 % for Claude Sonnet 4."}} tags=["needs-data", "hide-input"]
 figures.inside_graphs(langpert.inside_graphs(data, recorded))
 
+# %% tags=["needs-data", "hide-input"]
+caption = (
+    "Share of the model's genes that an edge joins to the gene asked about, beside the share among the genes that it "
+    "was offered, PerturbQA (real); n is the number of genes asked about, which the 95 % bootstrap interval draws."
+)
+tables.shown(
+    langpert.inside_against_offered(data, recorded, seed=seed), caption
+)
+
 # %% [markdown]
 # ## LangPert against graph neighbours and against names
 #
-# **Claim.** With the small model LangPert stays at the training mean; random picks from the same list score at least as high, random training genes lower; graphs gain clearly, and the name rule about two thirds as much.
+# **Claim.** With the small model LangPert cannot be told from the training mean (−.005 [−.029, .018] and .007 [−.005, .022]); random picks from the same list gain .028 [.012, .044] and .019 [.006, .036], graphs .095 [.063, .136] and .075 [.050, .112], and the name rule .068 [.040, .099] and .050 [.027, .088].
 #
 # - `training mean` and `string+go` are those of the chapter on graph neighbours, here on the same 100 genes;
 # - `name prefix` knows no biology: it averages the training genes whose symbols begin with the same letters, so MRPL27 gets every MRPL gene;
 # - `inside graphs` keeps only those of the model's genes that an edge confirms;
-# - `first offered genes` and `random offered genes` take as many genes as the model did, from the head of the same list or at random; `random training genes` draws them from all training genes. Random rows are means over `draws` draws.
+# - `first offered genes` and `random offered genes` take as many genes as the model did, from the beginning of the same list or at random; `random training genes` draws them from all training genes. Random rows are means over `draws` draws.
 
 # %% tags=["needs-data"]
 scores = langpert.langpert_scores(data, recorded, prior, draws)
@@ -152,14 +169,19 @@ caption = (
     "tests as in the table before. A negative difference is a gain of LangPert."
 )
 rows = scores[scores["predictor"].str.contains("LangPert|genes|string")]
-tables.shown(summaries.paired_tests(rows, reference=f"LangPert ({models[0]})", seed=seed), caption)
+tables.shown(
+    summaries.paired_tests(
+        rows, reference=f"LangPert ({models[0]})", seed=seed
+    ),
+    caption,
+)
 
 # %% [markdown]
-# What it means: candidates from the graphs' wider neighbourhood carry information whoever draws from them.
+# What it means: candidates from the graphs' wider neighbourhood predict better than training genes at large, whoever picks from them.
 # Compared with random training genes the model gains .024 [−.001, .049] in K562 (p = .024) and .021 [.007, .039] in RPE1 (p = .006), and random picks from the offered list score higher still (.533 and .610 against .500 and .599): the gain comes from the list.
-# The model's own choice adds none. In K562 it loses to random picks, since the head of an alphabetical list is a poor sample of it.
+# The model's own choice adds nothing that shows here: in K562 it scores below random picks, and in neither line differently from the first names of the alphabetical list.
 # Keeping only the picks that an edge confirms does not lower the score, as the paper found for large models; the differences are +.008 [.001, .017] in K562 (p = .1) and +.012 [.006, .020] in RPE1 (p = .003).
-# The strong row is `name prefix`.
+# After the graphs, `name prefix` gains most.
 # Symbols were given to genes by function, so gene symbols encode function, and a model that answers MRPL3, MRPL9 and MRPL11 for MRPL27 may have read no more than the name.
 
 # %% [markdown]
@@ -185,29 +207,33 @@ caption = (
 tables.shown(edit_gains, caption)
 
 # %% [markdown]
-# What it means: an editor without knowledge gains nothing.
+# What it means: the small model's edits gain nothing.
 # In K562 the interval of the loss excludes 0 ([−.021, −.003]) while the signed-rank test does not reject (p = .27): a few genes lose much and most lose nothing.
 # Random edits of the same size change the score by −.006 to +.001.
-# Adding every gene of the same name family changes the graphs' score by +.007 [−.005, .022] in K562 and −.005 [−.012, .000] in RPE1: the graphs hold most of what names tell.
+# Adding every gene of the same name family changes the graphs' score by +.007 [−.005, .022] in K562 and −.005 [−.012, .000] in RPE1: beside the graphs, names add nothing that shows here.
 
 # %% [markdown]
 # ## The same on simulated lines, where all effects are measured
 #
-# **Claim.** On a simulated line the simulation's own graphs gain (+.094 [.067, .117]), the small model's picks fall behind the training mean (−.046 [−.071, −.022]) as random picks do, and its edits leave the graphs where they were (.578 against .576).
+# **Claim.** On a simulated line the simulation's own graphs gain (+.094 [.067, .117]), the small model's picks fall behind the training mean (−.046 [−.071, −.022]) as random picks do, and its edits do not change the graphs' score measurably (+.003 [−.003, .018], p = .54).
 #
 # The simulated K562 line has real gene names, and its hierarchy comes from real complexes and pathways; its numbers are simulated ([chapter 1](01_causal_model.ipynb)).
 # Its two graphs are the simulation's own, incomplete and partly false, and every readout gene is measured, so the prior is 0: the paper's plain mean.
 
 # %% tags=["hide-input"]
-simulated = question_data(load_screen("simulated", lines[:1]), genes, limit, cut, seed)
+simulated = question_data(
+    load_screen("simulated", lines[:1]), genes, limit, cut, seed
+)
 answers = langpert.read(simulated, models, record)
-tables.shown(langpert.counts(answers), "How the answers turned out, simulated K562, 100 test genes.", digits=1)
+tables.shown(
+    langpert.counts(answers),
+    "How the answers turned out, simulated K562, 100 test genes.",
+    digits=1,
+)
 
 # %% tags=["hide-input"]
 simulated_scores = langpert.langpert_scores(simulated, answers, None, draws)
-caption = (
-    "LangPert, its controls and the graphs on held-out genes, simulated K562, with 95 % bootstrap intervals over genes."
-)
+caption = "LangPert, its controls and the graphs on held-out genes, simulated K562, with 95 % bootstrap intervals over genes."
 tables.shown(summaries.scores(simulated_scores, seed=seed), caption)
 
 # %% tags=["hide-input"]
@@ -215,16 +241,33 @@ caption = (
     "Gain in Pearson delta over the training mean, simulated K562, paired over the same genes; two-sided Wilcoxon "
     "signed-rank tests, Holm-corrected."
 )
-tables.shown(summaries.paired_tests(simulated_scores, reference="training mean", seed=seed), caption)
+tables.shown(
+    summaries.paired_tests(
+        simulated_scores, reference="training mean", seed=seed
+    ),
+    caption,
+)
 
 # %% tags=["hide-input"]
 simulated_edits = langpert.edit_scores(simulated, answers, None, draws)
 caption = "Edited neighbourhoods on held-out genes, simulated K562, with 95 % bootstrap intervals over genes."
 tables.shown(summaries.scores(simulated_edits, seed=seed), caption)
 
+# %% tags=["hide-input"]
+caption = (
+    "Edits compared with the graphs' own neighbourhoods, Pearson delta, simulated K562, paired over the same genes; "
+    "two-sided Wilcoxon signed-rank tests, Holm-corrected."
+)
+tables.shown(
+    summaries.paired_tests(
+        simulated_edits, reference="complexes+pathways", seed=seed
+    ),
+    caption,
+)
+
 # %% [markdown]
-# What it means: with every readout gene measured and no prior, a mean over three or four genes carries their noise and their private effects, so that a set has to be well chosen to beat the mean of all.
-# Centred Pearson delta shows that picks from the offered list carry information (.217 [.162, .272]); random picks from the same list carry about as much (.195 [.149, .239]).
+# What it means: with every readout gene measured and no prior, a mean over three or four genes contains their noise and their own effects, so that a set has to be well chosen to beat the mean of all.
+# {term}`Centred Pearson <centred Pearson>` delta shows that picks from the offered list say something about the gene (.217 [.162, .272]); random picks from the same list say about as much (.195 [.149, .239]).
 # The name rule gains less here than on real calls (+.016 [−.014, .043]), though its centred score is about the same.
 
 # %% [markdown]

@@ -10,7 +10,8 @@ from kgpert_lib.book import cells, compare
 from kgpert_lib.downloads.fetch import available
 from kgpert_lib.screens import perturbqa
 
-FILES = [name for line in ("k562", "rpe1") for name in perturbqa.files(line)]  # what the stored outputs used
+LINES = ("k562", "rpe1")  # what the stored outputs used
+FILES = [name for line in LINES for name in perturbqa.files(line)]
 LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
@@ -32,11 +33,17 @@ def pytest_collection_modifyitems(config, items):
         item.sanitize = Text  # nbval compares what this returns
     for notebook in {item.parent for item in items_of_cells}:
         notebook.skip_compare = (*notebook.skip_compare, "image/svg+xml")
-    without_data = [item for item in items_of_cells if cells.needs_data(item.cell)]
+    without_data = [
+        item for item in items_of_cells if cells.needs_data(item.cell)
+    ]
     if without_data and not all(available(name) for name in FILES):
-        counts = {"cells": len(without_data), "notebooks": len({item.path for item in without_data})}
+        counts = {
+            "cells": len(without_data),
+            "notebooks": len({item.path for item in without_data}),
+        }
         config.stash[LEFT_OUT] = counts
-        if hasattr(config, "workeroutput"):  # a worker of pytest-xdist tells the process that prints the summary
+        # A worker of pytest-xdist tells the process that prints the summary.
+        if hasattr(config, "workeroutput"):
             config.workeroutput["left_out"] = counts
         config.hook.pytest_deselected(items=without_data)
         items[:] = [item for item in items if item not in without_data]

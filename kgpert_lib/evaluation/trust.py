@@ -201,11 +201,6 @@ def neighbourhood_features(view: TrainingView, predictor: Predictor) -> Callable
     return lambda names: describe(view, predictor.predict(view, names))
 
 
-def coverage(expected: Expected, score: NDArray[np.floating]) -> float:
-    """Share of reached scores inside their intervals."""
-    return float(np.mean((score >= expected.low) & (score <= expected.high)))
-
-
 def _ends(coefficients: NDArray[np.float64], x: NDArray[np.floating]) -> NDArray[np.float64]:
     """(k, n) values of k linear functions, the constant being the last coefficient."""
     return coefficients[:, :-1] @ x.T + coefficients[:, -1:]

@@ -1,4 +1,4 @@
-"""Studies of the hierarchical model: how tight its bound is, what it promises about similarity, where it breaks.
+"""Studies of the hierarchical model: how tight its bound is, what follows about similarity, where its assumptions fail.
 
 Each function returns a tidy data frame. Pairs of perturbations share genes and so are not independent: intervals of
 a mean over pairs resample the genes, and a pair counts as often as both of its genes were drawn.

@@ -315,10 +315,10 @@ def neighbour_correlations(
 def neighbour_quality(pairs: pd.DataFrame, top: int = 10, seed: int = 0) -> pd.DataFrame:
     """Are neighbours better than other training genes, which good ones do they miss, how many are poor?
 
-    `pairs` is `neighbour_correlations`; test genes without a neighbour are left out. Means over test genes: atlas,
-    kind, line, n, ``all`` and ``neighbours`` (mean correlation), ``best of all``, ``best neighbour``, ``top missed``
-    (share of the `top` most similar training genes that are no neighbours) and ``poor neighbours`` (share of
-    neighbours less similar than the average training gene), the last two with intervals.
+    `pairs` is `neighbour_correlations`; test genes without a neighbour are left out. Means over test genes with
+    intervals: atlas, kind, line, n, ``all`` and ``neighbours`` (mean correlation), ``difference`` (neighbours minus
+    all), ``best of all``, ``best neighbour``, ``top missed`` (share of the `top` most similar training genes that are
+    no neighbours) and ``poor neighbours`` (share of neighbours less similar than the average training gene).
     """
     rows = []
     for head, line in pairs.groupby(HEAD, sort=False):
@@ -329,13 +329,12 @@ def neighbour_quality(pairs: pd.DataFrame, top: int = 10, seed: int = 0) -> pd.D
                 continue
             missed = 1 - own.loc[own["place"] < top, "neighbour"].mean()
             mean = own["pearson"].mean()
-            genes.append((mean, near.mean(), own["pearson"].max(), near.max(), missed, (near < mean).mean()))
-        values = np.array(genes)
-        intervals = [stats.bootstrap_mean(values[:, k], seed=seed) for k in (4, 5)]
-        rows.append((*head, len(values), *values[:, :4].mean(axis=0), *intervals[0], *intervals[1]))
-    names = ["all", "neighbours", "best of all", "best neighbour"]
-    names += [f"{value}{end}" for value in ("top missed", "poor neighbours") for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=[*HEAD, "n", *names])
+            means = mean, near.mean(), near.mean() - mean, own["pearson"].max(), near.max()
+            genes.append((*means, missed, (near < mean).mean()))
+        intervals = [m for values in zip(*genes, strict=True) for m in stats.bootstrap_mean(values, seed=seed)]
+        rows.append((*head, len(genes), *intervals))
+    values = ["all", "neighbours", "difference", "best of all", "best neighbour", "top missed", "poor neighbours"]
+    return pd.DataFrame(rows, columns=[*HEAD, "n", *(f"{v}{end}" for v in values for end in ("", "_low", "_high"))])
 
 
 def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:

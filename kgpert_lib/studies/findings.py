@@ -10,7 +10,6 @@ import pandas as pd
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.stats import Interval
 from kgpert_lib.studies.ceilings import (
-    HEAD,
     PARTS,
     UNION,
     gap_shares,
@@ -22,6 +21,7 @@ from kgpert_lib.studies.ceilings import (
 NEAR = 0.05  # a mean gap to the ceiling up to this is very small
 TOLERANCE = 0.1  # a share this near to the published one agrees with it
 MEAN = "training mean"
+QUALITY = ("difference", "top missed", "poor neighbours")
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class LineStudies:
     """The studies of one line that findings are read from; `gap` and `shares` are by part, as in `PARTS`."""
 
     scores: pd.DataFrame
-    gap: Mapping[str, float]
+    gap: Mapping[str, Interval]
     shares: Mapping[str, float]
     neighbours: Mapping[str, float]
-    quality: Mapping[str, float]
+    quality: Mapping[str, Interval]
     correlations: Mapping[tuple[str, str], Interval]
 
     def gain(self, predictor: str) -> Interval:
@@ -49,18 +49,17 @@ class LineStudies:
         """Mean number of neighbours of the best 60 % minus that of the worst 10 %."""
         return self.neighbours[PARTS[0]] - self.neighbours[PARTS[2]]
 
-    def neighbours_better(self) -> float:
-        """Mean correlation of a gene with its neighbours minus that with all training genes."""
-        return self.quality["neighbours"] - self.quality["all"]
-
 
 @dataclass(frozen=True)
 class Finding:
-    """One statement of the paper: what is measured, what the paper says, and whether a line agrees."""
+    """One statement of the paper: what is measured, what the paper says, and whether a line agrees.
+
+    A `value` without an interval is a plain number.
+    """
 
     measured: str
     paper: str
-    value: Callable[[LineStudies], float]
+    value: Callable[[LineStudies], Interval | float]
     agrees: Callable[[LineStudies], bool]
 
 
@@ -71,27 +70,27 @@ def _correlation(score: str, trait: str, sign: int, paper: str) -> Finding:
 
     name = {"pearson": "Pearson delta", "mse": "MSE", "mae": "MAE"}[score]
     text = f"{name} against {trait.replace('_', '-')}, Spearman"
-    return Finding(text, paper, lambda line: line.correlations[score, trait].mean, agrees)
+    return Finding(text, paper, lambda line: line.correlations[score, trait], agrees)
 
 
 FINDINGS = (
     Finding(
         "gain of the union over the training mean",
         "above",
-        lambda line: line.gain(UNION).mean,
+        lambda line: line.gain(UNION),
         lambda line: line.gain(UNION).low > 0,
     ),
     Finding(
         "gain of the weakest single graph",
         "above",
-        lambda line: line.weakest_graph().mean,
+        LineStudies.weakest_graph,
         lambda line: line.weakest_graph().low > 0,
     ),
     Finding(
         "gap to the ceiling, best 60 % of genes",
         "very small",
         lambda line: line.gap[PARTS[0]],
-        lambda line: abs(line.gap[PARTS[0]]) <= NEAR,
+        lambda line: abs(line.gap[PARTS[0]].mean) <= NEAR,
     ),
     Finding(
         "share of the shortfall, 60–90 %",
@@ -118,20 +117,20 @@ FINDINGS = (
     Finding(
         "correlation with neighbours minus that with all",
         "neighbours are better on average",
-        LineStudies.neighbours_better,
-        lambda line: line.neighbours_better() > 0,
+        lambda line: line.quality["difference"],
+        lambda line: line.quality["difference"].low > 0,
     ),
     Finding(
         "ten most similar genes: no neighbours, share",
         "best genes are missed",
         lambda line: line.quality["top missed"],
-        lambda line: line.quality["top missed_low"] > 0,
+        lambda line: line.quality["top missed"].low > 0,
     ),
     Finding(
         "neighbours less similar than average, share",
         "some neighbours are poor",
         lambda line: line.quality["poor neighbours"],
-        lambda line: line.quality["poor neighbours_low"] > 0,
+        lambda line: line.quality["poor neighbours"].low > 0,
     ),
 )
 
@@ -140,16 +139,21 @@ def comparison(table: pd.DataFrame, pairs: pd.DataFrame, seed: int = 0) -> pd.Da
     """Every finding of Section 4 and Appendix B.2 beside what the lines show: one row per atlas and finding.
 
     `table` is `ceilings.scores`, `pairs` `ceilings.neighbour_correlations`. Columns: atlas, measured,
-    paper, one column a line, and ``agrees`` (``2 of 2`` lines). A gain or a correlation agrees when its 95 % interval
-    lies on the paper's side of 0, the best genes' gap when it is at most `NEAR`, a share when it is within
-    `TOLERANCE` of the published one.
+    paper, one column a line with ``_low`` and ``_high`` (NaN where there is no interval), and ``agrees`` (``2 of 2``
+    lines). A gain, a correlation or a share of neighbours agrees when its 95 % interval lies on the paper's side of 0,
+    the best genes' gap when it is at most `NEAR`, a share of the shortfall when it is within `TOLERANCE` of the
+    published one, a number of neighbours by its sign.
     """
     studies = _by_line(table, pairs, seed)
     rows = []
     for atlas in dict.fromkeys(key[0] for key in studies):
         lines = {line: own for (name, line), own in studies.items() if name == atlas}
         for finding in FINDINGS:
-            values = {line: finding.value(own) for line, own in lines.items()}
+            values: dict[str, float] = {}
+            for line, own in lines.items():
+                value = finding.value(own)
+                ends = value if isinstance(value, Interval) else (value, float("nan"), float("nan"))
+                values |= dict(zip((line, f"{line}_low", f"{line}_high"), ends, strict=True))
             count = sum(bool(finding.agrees(own)) for own in lines.values())
             agrees = f"{count} of {len(lines)}"
             rows.append(
@@ -167,16 +171,17 @@ def _by_line(table: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> dict[tuple[
     for (atlas, line), scores in table.groupby(key, sort=False):
         head = (str(atlas), str(line))
         share, trait, rho = (group.get_group(head) for group in (shares, traits, correlations))
-        intervals = rho[["spearman", "spearman_low", "spearman_high"]].to_numpy()
         studies[head] = LineStudies(
             scores,
-            dict(zip(share["part"], share["gap"], strict=True)),
+            dict(zip(share["part"], _intervals(share, "gap"), strict=True)),
             dict(zip(share["part"], share["share of shortfall"], strict=True)),
             dict(zip(trait["part"], trait["n_neighbours"], strict=True)),
-            {str(k): float(v) for k, v in quality.get_group(head).iloc[0].drop(HEAD).items()},
-            {
-                pair: Interval(*row)
-                for pair, row in zip(zip(rho["score"], rho["trait"], strict=True), intervals, strict=True)
-            },
+            {value: _intervals(quality.get_group(head), value)[0] for value in QUALITY},
+            dict(zip(zip(rho["score"], rho["trait"], strict=True), _intervals(rho, "spearman"), strict=True)),
         )
     return studies
+
+
+def _intervals(table: pd.DataFrame, value: str) -> list[Interval]:
+    """A column and its ends, row by row."""
+    return [Interval(*row) for row in table[[value, f"{value}_low", f"{value}_high"]].to_numpy()]

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import product
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate
@@ -15,6 +17,7 @@ from kgpert_lib.llm.controls import FirstOffered, InsideGraphs, NamePrefix, Pool
 from kgpert_lib.llm.proposals import Proposal, RecordedSets
 from kgpert_lib.llm.question_data import TASKS, QuestionData
 from kgpert_lib.llm.record import Record
+from kgpert_lib.metrics import stats
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import NeighbourhoodSource, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
@@ -28,6 +31,7 @@ PUBLISHED_SCORES = (
 )
 """Pearson delta and its standard error in K562, RPE1, HepG2 and Jurkat, from the paper's Table 1."""
 
+DRAWS = 10_000
 KINDS = {
     "duplicate": "named before",
     "unknown": "no human gene",
@@ -78,7 +82,7 @@ def counts(recorded: RecordedByTask) -> pd.DataFrame:
         )
         rows.append((*key, *row))
     heads = ["asked", "missing", "unreadable", "cut off", "proposed", "used", "genes each", "nothing left"]
-    return pd.DataFrame(rows, columns=["line", "task", "model", *heads])
+    return _line_by_line(pd.DataFrame(rows, columns=["line", "task", "model", *heads]))
 
 
 def fates(recorded: RecordedByTask) -> pd.DataFrame:
@@ -102,22 +106,36 @@ def inside_graphs(data: QuestionData, recorded: RecordedByTask) -> pd.DataFrame:
     among the offered genes would reach; the published shares close it (another line-up of graphs and genes).
     """
     rows: list[tuple[str, str, int, float, bool]] = []
-    for line, genes in data.genes.items():
-        edges = {gene: union_edges(data.screen.graphs, gene) for gene in genes}
-        models = {
-            model: items
-            for (name, task, model), items in _by_line(recorded).items()
-            if (name, task) == (line, "langpert")
-        }
-        offered = next(iter(models.values()), [])
-        sets = {"genes offered": [(p.gene, p.offered) for p in offered]}
-        sets |= {model: [(p.gene, p.added) for p in items] for model, items in models.items()}
-        for who, members in sets.items():
-            hits = [other in edges[gene] for gene, others in members for other in others]
-            rows.append((line, who, len(hits), sum(hits) / len(hits) if hits else float("nan"), False))
+    counted = _inside(data, recorded)
+    for line in data.genes:
+        sets = {model: hits for (name, model), hits in counted.items() if name == line}
+        parts = [("genes offered", hits[:, :2]) for hits in [*sets.values()][:1]]
+        for who, hits in [*parts, *((model, hits[:, 2:]) for model, hits in sets.items())]:
+            inside, n = hits.sum(axis=0)
+            rows.append((line, who, int(n), inside / n if n else float("nan"), False))
         rows += [(line, who, 0, share, True) for who, share in PUBLISHED.items()]
     table = pd.DataFrame(rows, columns=["line", "who", "n", "share", "published"])
     return table.assign(atlas=data.screen.name, kind=data.screen.kind)
+
+
+def inside_against_offered(data: QuestionData, recorded: RecordedByTask, seed: int = 0) -> pd.DataFrame:
+    """Do a model's genes lie inside the graphs as often as the genes that it was offered?
+
+    One row per line and model: atlas, kind, line, model, n (genes asked about), ``inside`` and ``offered`` (shares as
+    in `inside_graphs`), and ``difference`` with its 95 % percentile bootstrap interval over the genes asked about.
+    """
+    rows = []
+    for (line, model), hits in _inside(data, recorded).items():
+        whole = np.arange(len(hits))[None]
+        pick = np.concatenate([whole, np.random.default_rng(seed).integers(len(hits), size=(DRAWS, len(hits)))])
+        counts_drawn = hits[pick].sum(axis=1).T
+        with np.errstate(invalid="ignore"):  # no gene at all: the share is NaN
+            offered, inside = counts_drawn[0] / counts_drawn[1], counts_drawn[2] / counts_drawn[3]
+        difference = inside - offered
+        interval = stats.percentile_interval(difference[1:])
+        rows.append((line, model, len(hits), inside[0], offered[0], difference[0], *interval))
+    names = ["line", "model", "n", "inside", "offered", "difference", "difference_low", "difference_high"]
+    return pd.DataFrame(rows, columns=names).assign(atlas=data.screen.name, kind=data.screen.kind)
 
 
 def langpert_scores(
@@ -171,7 +189,7 @@ def quotations(items: Sequence[Proposal], most: int = 6, caption: str = "") -> s
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     heads = "<thead><tr><th>gene</th><th>answer</th><th>counts</th></tr></thead>"
-    return f"<table>{title}{heads}<tbody>{rows}</tbody></table>"
+    return f'<table class="dataframe scores">{title}{heads}<tbody>{rows}</tbody></table>'
 
 
 def _evaluated(
@@ -203,9 +221,28 @@ def _answered(sets: RecordedSets, scores: pd.DataFrame) -> pd.DataFrame:
 
 def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One table, line by line, predictors in order of appearance."""
-    table = pd.concat(parts, ignore_index=True)
-    lines = {line: k for k, line in enumerate(dict.fromkeys(table["line"]))}
-    return table.sort_values("line", key=lambda s: s.map(lines), kind="stable").reset_index(drop=True)
+    return _line_by_line(pd.concat(parts, ignore_index=True))
+
+
+def _line_by_line(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows sorted by line, lines and the rows of a line in order of appearance."""
+    return table.sort_values(
+        "line", key=lambda s: pd.Series(pd.factorize(s)[0], s.index), kind="stable", ignore_index=True
+    )
+
+
+def _inside(data: QuestionData, recorded: RecordedByTask) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """By line and model, (n, 4) counts for each gene asked about: offered genes inside the graphs, offered, used
+    genes inside the graphs, used."""
+    counted = {}
+    for (line, task, model), items in _by_line(recorded).items():
+        if task == "langpert" and line in data.genes:
+            rows = []
+            for p in items:
+                edges = union_edges(data.screen.graphs, p.gene)
+                rows.append([n for genes in (p.offered, p.added) for n in (sum(g in edges for g in genes), len(genes))])
+            counted[line, model] = np.array(rows, np.float64)
+    return counted
 
 
 def _by_line(recorded: RecordedByTask) -> dict[tuple[str, str, str], list[Proposal]]:

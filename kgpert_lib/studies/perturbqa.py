@@ -8,9 +8,9 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from kgpert_lib.evaluation.trust import Expected, Trust, coverage
-from kgpert_lib.metrics import deltas
-from kgpert_lib.metrics.auroc import auroc_per_gene, calibration
+from kgpert_lib.evaluation.trust import Trust
+from kgpert_lib.metrics import deltas, stats
+from kgpert_lib.metrics.auroc import auroc, calibration
 from kgpert_lib.perturbqa import tuning
 from kgpert_lib.perturbqa.evaluate import RuleScores, evaluate_rules, published
 from kgpert_lib.perturbqa.tasks import Task, ask_all
@@ -25,6 +25,26 @@ TASKS = {"de": "differential expression", "dir": "direction"}
 BINS = (0, 1, 6, 21)
 FEWEST_GENES = 20  # readout genes, below which a mean AUROC is left blank
 STRONGEST = 10  # neighbours that the worked question looks at
+DRAWS = 2_000
+SETTINGS = {
+    "power": "power of GO similarity",
+    "string": "weight of STRING",
+    "prior": "prior strength",
+    "base_prior": "prior of base rates",
+    "signed": "unchanged pairs vote one half",
+    "pull": "power of GO similarity",
+    "gene_affinity": "graph neighbours of readout genes",
+    "rank": "rank",
+    "ridge": "ridge penalty",
+    "profile_power": "power of profile similarity",
+    "smoothing": "weight of similar readout genes",
+    "other": "weight of other lines",
+    "same": "weight of the same gene there",
+    "joint": "all lines completed together",
+    "mix": "weight of completion",
+    "level": "weight of the overall share",
+}
+"""The fields of `voting.Choices` in words."""
 
 
 def score_rules(screen: Screen, splits: Sequence[Split], seed: int = 0) -> list[RuleScores]:
@@ -106,7 +126,7 @@ def settings(split: Split) -> pd.DataFrame:
             names = [c for c in stage.columns if c not in tuning.FIGURES and stage[c].notna().all()]
             is_best = np.all([stage[c] == getattr(choices, c) for c in names], axis=0)
             best, others = stage[is_best].iloc[0], stage[~is_best]
-            text = ", ".join(f"{name} {best[name]:g}" for name in names)
+            text = ", ".join(f"{SETTINGS[name]}: {_setting(best[name])}" for name in names)
             second = others.sort_values("behind").iloc[0]
             rows.append((task, best["rule"], text, len(stage), best["auroc"], second["behind"], second["error"]))
     return pd.DataFrame(rows, columns=["task", "rule", "settings", "candidates", "auroc", "behind", "error"])
@@ -115,7 +135,8 @@ def settings(split: Split) -> pd.DataFrame:
 def beside_published(scores: Sequence[RuleScores]) -> pd.DataFrame:
     """Published mean AUROCs and ours, one row per method, one column per task and line; NaN: nothing published.
 
-    Ours are the plain union and the mixture, on the benchmark's own split (``per-line``) and under ``strict``.
+    Ours are the plain union and the mixture, on the benchmark's own split (``per-line``) and under ``strict``; their
+    intervals are in columns ``_low`` and ``_high``.
     """
     lines = list(dict.fromkeys(item.line for item in scores))
     others = published()
@@ -126,11 +147,12 @@ def beside_published(scores: Sequence[RuleScores]) -> pd.DataFrame:
         ours = rule_table(scores, split)
         ours = ours[ours["rule"].isin(["union", "mixed"])].assign(source="this book")
         ours = ours.assign(method=[f"{name} ({split})" for name in ours["rule"]])
-        parts.append(ours[["method", "task", "line", "auroc", "source"]])
+        parts.append(ours[["method", "task", "line", "auroc", "auroc_low", "auroc_high", "source"]])
     both = pd.concat(parts, ignore_index=True)
-    wide = both.pivot(index=["method", "source"], columns=["task", "line"], values="auroc")
-    wide = wide[[(task, line) for task in TASKS for line in lines]]
-    wide.columns = pd.Index([" ".join(key) for key in wide.columns])
+    ends = {"auroc": "", "auroc_low": "_low", "auroc_high": "_high"}
+    wide = both.pivot(index=["method", "source"], columns=["task", "line"], values=list(ends))
+    columns = [(value, task, line) for task in TASKS for line in lines for value in ends]
+    wide = wide[columns].set_axis([f"{task} {line}{ends[value]}" for value, task, line in columns], axis=1)
     order = dict.fromkeys(zip(both["method"], both["source"], strict=True))
     return wide.loc[list(order)].reset_index()
 
@@ -168,8 +190,9 @@ def calibrated(scores: Sequence[RuleScores], split: Split = "strict") -> pd.Data
 def by_neighbours(scores: Sequence[RuleScores], screen: Screen) -> pd.DataFrame:
     """AUROC of the mixture among questions whose perturbation has few or many training neighbours (strict split).
 
-    One row per line, task and bin of the number of neighbours in the union of the graphs. ``genes`` counts the readout
-    genes with both answers in the bin; the mean is blank below `FEWEST_GENES` of them.
+    One row per line, task and bin of the number of neighbours in the union of the graphs: the mean AUROC with its
+    interval (`metrics.auroc.auroc`). ``genes`` counts the readout genes with both answers in the bin; the mean is blank
+    below `FEWEST_GENES` of them.
     """
     rows = []
     for item in scores:
@@ -182,11 +205,11 @@ def by_neighbours(scores: Sequence[RuleScores], screen: Screen) -> pd.DataFrame:
             here = which == k
             label, gene = questions.label[here], questions.column[here]
             genes = int(pd.Series(label).groupby(gene).nunique().eq(2).sum())
-            score = item.probability["mixed"][here]
-            area = float(auroc_per_gene(score, label, gene)[1].mean()) if genes >= FEWEST_GENES else np.nan
-            n = len(np.unique(questions.row[here]))
-            rows.append((item.line, item.task, _bin(int(k)), n, int(here.sum()), genes, area))
-    return pd.DataFrame(rows, columns=["line", "task", "neighbours", "perturbations", "questions", "genes", "auroc"])
+            score, row = item.probability["mixed"][here], questions.row[here]
+            area = auroc(score, label, gene, row)[:3] if genes >= FEWEST_GENES else (np.nan,) * 3
+            rows.append((item.line, item.task, _bin(int(k)), len(np.unique(row)), int(here.sum()), genes, *area))
+    head = ["line", "task", "neighbours", "perturbations", "questions", "genes"]
+    return pd.DataFrame(rows, columns=[*head, "auroc", "auroc_low", "auroc_high"])
 
 
 def trusted(screen: Screen, predictor: NeighbourPredictor, seed: int = 0) -> pd.DataFrame:
@@ -201,15 +224,6 @@ def trusted(screen: Screen, predictor: NeighbourPredictor, seed: int = 0) -> pd.
         table = Trust.fit(view, predictor, seed=seed).against(pd.Series(reached, index=names))
         parts.append(table.assign(line=line.name, atlas=screen.name, kind=screen.kind))
     return pd.concat(parts, ignore_index=True)
-
-
-def without_a_call(atlas: Atlas) -> pd.DataFrame:
-    """Test perturbations whose measured calls are all 0, so that their Pearson delta is set to 0; one row per line."""
-    rows = []
-    for line in atlas.lines.values():
-        calls = line.delta[line.split == "test"]
-        rows.append((line.name, len(calls), int((np.nansum(np.abs(calls), axis=1) == 0).sum())))
-    return pd.DataFrame(rows, columns=["line", "perturbations", "without a call"])
 
 
 def trusted_votes(
@@ -228,21 +242,27 @@ def trusted_votes(
     return pd.concat(parts, ignore_index=True)
 
 
-def covered(table: pd.DataFrame) -> pd.DataFrame:
+def covered(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Coverage of intervals, one row per line (and task, where the table has tasks).
 
     Share of test perturbations inside their interval (``covered``), its mean width, the correlation of expected and
-    reached score and, for votes, the mean score reached and that of base rates alone.
+    reached score and, for votes, the mean score reached and that of base rates alone. Share, correlation and mean
+    score have intervals over perturbations.
     """
     by = ["line", "task"] if "task" in table else ["line"]
     rows = []
     for key, part in table.groupby(by, sort=False):
-        inside = coverage(Expected(*part[["expected", "low", "high"]].to_numpy().T), part["reached"].to_numpy())
-        row = dict(zip(by, key, strict=True)) | {"n": len(part), "covered": inside}
+        expected, reached = part["expected"].to_numpy(), part["reached"].to_numpy()
+        inside = (reached >= part["low"]) & (reached <= part["high"])
+        pick = np.random.default_rng(seed).integers(len(part), size=(DRAWS, len(part)))
+        drawn = stats.percentile_interval(deltas.pearson_delta(expected[pick], reached[pick]))
+        row = dict(zip(by, key, strict=True)) | {"n": len(part)}
+        row |= _with_ends("covered", stats.bootstrap_mean(inside, seed=seed))
         row |= {"width": float((part["high"] - part["low"]).mean())}
-        row |= {"correlation": float(part["expected"].corr(part["reached"]))}
+        row |= _with_ends("correlation", (np.corrcoef(expected, reached)[0, 1], *drawn))
         if "base_rate" in part:
-            row |= {"reached": float(part["reached"].mean()), "base_rate": float(part["base_rate"].iloc[0])}
+            row |= _with_ends("reached", stats.bootstrap_mean(reached, seed=seed))
+            row |= {"base_rate": float(part["base_rate"].iloc[0])}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -262,6 +282,10 @@ def example_question(voter: Voter, atlas: Atlas) -> tuple[str, str]:
     return str(questions.perturbation[first]), str(questions.readout[first])
 
 
+def _with_ends(name: str, interval: tuple[float, float, float]) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
+
+
 def _holm(p: pd.Series) -> pd.Series:
     """Holm's correction of the p-values that there are; NaN stays."""
     from statsmodels.stats.multitest import multipletests
@@ -269,6 +293,10 @@ def _holm(p: pd.Series) -> pd.Series:
     corrected = p.copy()
     corrected[p.notna()] = multipletests(p.dropna(), method="holm")[1]
     return corrected
+
+
+def _setting(value: float | bool) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else f"{value:g}"
 
 
 def _bin(k: int) -> str:

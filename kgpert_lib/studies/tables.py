@@ -47,6 +47,7 @@ HEADS: Mapping[str, str] = {
     "n_neighbours": "neighbours",
     "n_genes": "readout genes",
     "control_likeness": "control-likeness",
+    "spearman": "Spearman correlation",
 }
 WORDS: Mapping[str, str] = {**LINE_NAMES, "auroc": "AUROC", "de": "DE", "mse": "MSE", "mae": "MAE", "go": "GO"}
 CELLS: Mapping[str, Mapping[str, str]] = {
@@ -147,10 +148,10 @@ def shown(table: pd.DataFrame, caption: str = "", digits: int = 3, labels: Mappi
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with `digits` decimals, a true minus sign and no minus before zero; blank for NaN."""
+    """A number with `digits` decimals, commas between thousands, a true minus sign, none before 0; blank for NaN."""
     if pd.isna(value):
         return ""
-    text = f"{value:,.{digits}f}" if abs(value) >= 10_000 else f"{value:.{digits}f}"
+    text = f"{value:,.{digits}f}"
     return text.replace("-", MINUS if float(text.replace(",", "")) else "")
 
 

@@ -321,6 +321,11 @@ def test_shares_and_fates_add_up(record):
     expected = np.mean([TRAIN[0] in union_edges([GRAPH], g) for g in TEST])
     assert inside.loc["m", "share"] == pytest.approx(expected)
     assert inside[inside["published"]].index.tolist() == ["Gemini 2.5 Pro", "Claude Sonnet 4"]
+    row = studies.inside_against_offered(data, by_task).iloc[0]
+    assert (row["model"], row["n"]) == ("m", len(TEST))
+    assert row["inside"] == pytest.approx(expected)
+    assert row["difference"] == pytest.approx(expected - inside.loc["genes offered", "share"])
+    assert row["difference_low"] <= row["difference"] <= row["difference_high"]
 
 
 def test_a_gene_that_was_not_read_is_named():

@@ -84,11 +84,11 @@ def test_a_gain_takes_its_bounds_and_names_the_common_reference():
 
 def test_whole_numbers_have_no_decimals_and_means_of_counts_one():
     frame = pd.DataFrame(
-        {"cells": [54.0, 71.0], "n_neighbours": [10.078, 3.0], "share": [1.0, 0.0], "ok": [True, False]}
+        {"cells": [54.0, 3119.0], "n_neighbours": [10.078, 3.0], "share": [1.0, 0.0], "ok": [True, False]}
     )
     assert tables.shown(frame).body.to_numpy().tolist() == [
         ["54", "10.1", "1.000", "yes"],
-        ["71", "3.0", "0.000", "no"],
+        ["3,119", "3.0", "0.000", "no"],
     ]
 
 
