@@ -300,11 +300,6 @@ tables.shown(
 # Four genes are examples, not a rule.
 
 # %% mystnb={"figure": {"caption": "Neighbourhoods of the two best (top) and two worst (bottom) predicted test genes, PerturbQA (real), K562. Black: the gene knocked down; blue: training neighbours from STRING, orange: from GO, green: from both; grey lines are STRING links.", "name": "fig-neighbourhoods"}, "image": {"alt": "Four drawings of a gene with its training neighbours on a circle, coloured by the graph that gave them."}} tags=["needs-data"]
-<<<<<<< HEAD
-extremes = graph_neighbours.extremes(scores, union.name, line=lines[0], at_least=3, top=2)
-panels = [graph_neighbours.panel(screen.atlas, lines[0], row, union, split) for row in extremes.itertuples()]
-figures.neighbourhoods(panels, screen.graphs[0], f"{screen.name} ({screen.kind})", lines[0])
-=======
 extremes = graph_neighbours.extremes(
     scores, union.name, line=lines[0], at_least=3, top=2
 )
@@ -315,9 +310,9 @@ panels = [
 figures.neighbourhoods(
     panels,
     screen.graphs[0],
-    f"atlas: {screen.name} ({screen.kind}), {lines[0]}",
+    f"{screen.name} ({screen.kind})",
+    lines[0],
 )
->>>>>>> prose
 
 # %% tags=["needs-data", "hide-input"]
 tables.shown(extremes, "The four genes of the figure, PerturbQA (real).")
