@@ -17,8 +17,9 @@ def book(
     root: Annotated[Path, typer.Option(help="Folder of the book.")] = Path(),
 ) -> None:
     """Execute the chapters and render the book; only what changed runs again."""
-    from kgpert_lib.book.build import build
-    from kgpert_lib.book.chapters import parse_settings
+    with terminal.working("Loading"):
+        from kgpert_lib.book.build import build
+        from kgpert_lib.book.chapters import parse_settings
 
     built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers)
     terminal.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)

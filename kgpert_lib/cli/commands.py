@@ -18,11 +18,16 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
     predict.predict: [
         "kgpert predict INTS9",
         "kgpert predict INTS9 --line rpe1 --csv",
+        "kgpert predict ENSG00000104299 --predictor weighted --specific",
         "kgpert predict --all -o predictions.h5ad",
+        "kgpert predict --all --line all --top 50 -o strongest.csv.gz",
     ],
     evaluate.evaluate: ["kgpert evaluate --line k562", "kgpert evaluate --graph string --graph mine.csv --csv"],
-    perturbqa.vote: ["kgpert vote --line rpe1 --task de"],
-    perturbqa.ask: ["kgpert ask --line k562 --perturb INTS9 --readout DDIT3"],
+    perturbqa.vote: ["kgpert vote --line rpe1 --task dir", "kgpert vote --line all --csv"],
+    perturbqa.ask: [
+        "kgpert ask --line k562 --perturb INTS9 --readout PFDN5",
+        "kgpert ask --table questions.csv -o answers.csv",
+    ],
     models.serve: ["kgpert serve --port 8080"],
     models.record: ["kgpert record --model smollm2 --serve"],
     simulate.simulate: ["kgpert simulate -o screen --size tiny"],
@@ -30,8 +35,12 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
 }
 
 
-def _examples(lines: list[str]) -> str:
-    return "\n\n".join(["Examples:" if len(lines) > 1 else "Example:", *lines])
+NOTES = {predict.predict: terminal.PREDICTOR_LIST, evaluate.evaluate: terminal.PREDICTOR_LIST}
+
+
+def _epilog(lines: list[str], note: str = "") -> str:
+    head = "Examples:" if len(lines) > 1 else "Example:"
+    return "\n\n".join([*([note] if note else []), head, *lines])
 
 
 def _typer(text: str, **options: Any) -> typer.Typer:
@@ -62,11 +71,10 @@ def _common(
     pass
 
 
-_graph_app = _typer("Look at the knowledge graphs.")
-_graph_app.command(epilog=_examples(["kgpert graph neighbours RPL3", "kgpert graph neighbours RPL3 --graph mine.csv"]))(
-    graph.neighbours
-)
-_graph_app.command("neighbors", hidden=True)(graph.neighbours)
+_graph_app = _typer("Look at the knowledge graphs.", epilog=_epilog(["kgpert graph neighbours RPL3"]))
+for _name, _text in (("neighbours", None), ("neighbors", "The same as neighbours.")):
+    _lines = [f"kgpert graph {_name} RPL3", f"kgpert graph {_name} INTS9 RPL3 --graph string+mine.csv"]
+    _graph_app.command(_name, help=_text, epilog=_epilog(_lines))(graph.neighbours)
 app.add_typer(_graph_app, name="graph")
 for _command, _lines in COMMANDS.items():
-    app.command(epilog=_examples(_lines))(_command)
+    app.command(epilog=_epilog(_lines, NOTES.get(_command, "")))(_command)

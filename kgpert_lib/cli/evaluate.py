@@ -21,20 +21,29 @@ def evaluate(
     graph: Annotated[
         list[str] | None,
         typer.Option(
-            help="Graphs to predict from, joined by +; may be repeated. Default: each graph of the screen and all."
+            metavar="<graph>",
+            help="Graphs to predict from, joined by +; may be repeated. Default: each graph of the screen and all.",
         ),
     ] = None,
     predictor: Annotated[
         list[str] | None,
-        typer.Option(help=f"{terminal.PREDICTOR_HELP} May be repeated.", autocompletion=terminal.complete_predictor),
+        typer.Option(
+            metavar="<name>",
+            help=f"{terminal.PREDICTOR_HELP} May be repeated.",
+            autocompletion=terminal.complete_predictor,
+        ),
     ] = None,
     limit: terminal.LimitOption = 20,
     cut: terminal.CutOption = "before",
     prior: terminal.PriorOption = None,
-    split: terminal.SplitOption = "per-line",
+    split: terminal.SplitOption = terminal.DEFAULT_SPLIT,
     seed: terminal.SeedOption = 0,
-    reference: Annotated[Literal["test", "all"], typer.Option(help="Perturbations that retrieval ranks.")] = "test",
-    outside: Annotated[list[str] | None, typer.Option(help="LINE=FILE with predictions made elsewhere.")] = None,
+    reference: Annotated[
+        Literal["test", "all"], typer.Option(help="Perturbations that retrieval ranks: test, or all of the line.")
+    ] = "test",
+    outside: Annotated[
+        list[str] | None, typer.Option(metavar="<file>", help="LINE=FILE with predictions made elsewhere.")
+    ] = None,
     as_json: terminal.JsonOption = False,
     as_csv: terminal.CsvOption = False,
 ) -> None:
@@ -43,12 +52,12 @@ def evaluate(
     The mean training delta and the linear baseline are always scored beside them.
     """
     files = _by_line(outside or [])
-    from kgpert_lib.cli.predictors import build
-    from kgpert_lib.evaluation import summaries
-    from kgpert_lib.evaluation.evaluate import evaluate_lines
-    from kgpert_lib.screens.load import load_screen
-
     with terminal.working("Loading") as say:
+        from kgpert_lib.cli.predictors import build
+        from kgpert_lib.evaluation import summaries
+        from kgpert_lib.evaluation.evaluate import evaluate_lines
+        from kgpert_lib.screens.load import load_screen
+
         screen = load_screen(atlas, terminal.selected(line), seed=seed)
         names = [*(graph or ()), *(predictor or ())] or [*(g.name for g in screen.graphs), "union"]
         models = [
@@ -66,7 +75,7 @@ def evaluate(
     elif as_csv:
         terminal.print_csv(scores)
     else:
-        terminal.out.print(f"Atlas {screen.name} ({screen.kind}), {split} split; means with 95 % bootstrap intervals.")
+        terminal.out.print(f"Atlas {screen.atlas.label}, {split} split; means with 95 % bootstrap intervals.")
         for name, part in summary.groupby("line", sort=False):
             terminal.print_table(_score_rows(part), f"{name}: {part['n'].iloc[0]} test perturbations")
         terminal.out.print(

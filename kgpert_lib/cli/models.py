@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +22,12 @@ def serve(
     threads: Annotated[int | None, typer.Option(help="All cores by default; fewer on a busy machine.")] = None,
 ) -> None:
     """Serve a model on this machine until Ctrl-C; it can answer when its address is printed."""
-    from kgpert_lib.llm import local
+    with ExitStack() as stack:
+        with terminal.working("Starting the server"):
+            from kgpert_lib.llm import local
 
-    with local.serve(model, context=context, parallel=parallel, port=port, threads=threads) as server:
+            serving = local.serve(model, context=context, parallel=parallel, port=port, threads=threads)
+            server = stack.enter_context(serving)
         terminal.out.print(
             f"{server.model} answers at {server.base_url} ({parallel} requests at once, "
             f"{context} tokens each). Ctrl-C ends it.",
@@ -35,8 +38,10 @@ def serve(
 
 
 def record(
-    task: Annotated[list[str] | None, typer.Option(help="langpert or edits; may be repeated. Default: both.")] = None,
-    line: Annotated[list[str] | None, typer.Option(help="Cell line; may be repeated. Default: k562 and rpe1.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(metavar="<task>", help="langpert or edits; may be repeated. Default: both.")
+    ] = None,
+    line: Annotated[list[str] | None, terminal.lines_option("k562 and rpe1")] = None,
     atlas: terminal.AtlasOption = "perturbqa",
     genes: Annotated[int, typer.Option(min=1, help="Test genes per line.")] = 100,
     model: Annotated[str, typer.Option(help="A name in models.toml.")] = "smollm2",
@@ -55,12 +60,13 @@ def record(
     ] = None,
 ) -> None:
     """Ask a model for related genes and edits, record every answer, and export them for the book."""
-    from kgpert_lib.llm import record as answers
-    from kgpert_lib.llm.client import ask
-    from kgpert_lib.llm.local import serve as serving
-    from kgpert_lib.llm.models import find_model
-    from kgpert_lib.llm.question_data import TASKS, question_data
-    from kgpert_lib.screens.load import ATLASES, load_screen
+    with terminal.working("Loading"):
+        from kgpert_lib.llm import record as answers
+        from kgpert_lib.llm.client import ask
+        from kgpert_lib.llm.local import serve as serving
+        from kgpert_lib.llm.models import find_model
+        from kgpert_lib.llm.question_data import TASKS, question_data
+        from kgpert_lib.screens.load import ATLASES, load_screen
 
     spec = find_model(model, models)
     if served and base_url:
@@ -71,11 +77,13 @@ def record(
     if base_url:
         spec = spec.at(base_url)
     folder = output or _source_folder()
-    lines = line or list(BOOK_LINES)
+    names = line or list(BOOK_LINES)
     # Spellings depend on all lines loaded: with those of the book, the questions are those of the book.
-    with_book = list(dict.fromkeys([*BOOK_LINES, *lines]))
-    screen = load_screen(atlas, with_book if atlas in ATLASES else lines, graph)
-    data = question_data(screen, genes, limit, seed=seed)
+    loaded = terminal.selected([*BOOK_LINES, *names] if atlas in ATLASES else names)
+    with terminal.working("Loading"):
+        screen = load_screen(atlas, loaded, graph)
+        lines = [screen[name].name for name in terminal.selected_in(screen.lines, names)]
+        data = question_data(screen, genes, limit, seed=seed)
     with (
         answers.local_record() as local,
         serving(context=spec.context, threads=threads) if served else nullcontext() as server,
@@ -87,7 +95,8 @@ def record(
         spec = spec.at(server.base_url) if server else spec
         for name in lines:
             for kind in task or TASKS:
-                requests = data.sets(kind, spec, local).requests(screen.view(name), data.genes[name])
+                with terminal.working(f"Writing the questions for {name}"):
+                    requests = data.sets(kind, spec, local).requests(screen.view(name), data.genes[name])
                 run = ask(requests, spec, local, budget=budget, fresh=fresh)
                 path = folder / f"{screen.name}-{name}-{kind}-{model}.jsonl.gz"
                 count = answers.add_to_export(run.answers, path)

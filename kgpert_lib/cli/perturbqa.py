@@ -18,59 +18,85 @@ if TYPE_CHECKING:
 
 TaskOption = Annotated[Literal["de", "dir"], typer.Option(help="de: does it change? dir: does it rise?")]
 RuleOption = Annotated[
-    Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"], typer.Option(help="Voting rule.")
+    Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"],
+    typer.Option(metavar="<rule>", help="Voting rule: union, weighted, smoothed, lines, completion or mixed."),
 ]
 VERBS = {"up": "raises", "down": "lowers"}
+CALLS = {1: "rises", -1: "falls", 0: "does not change"}
+HEADS = {"share_changes": "share, change", "share_rises": "share, rise", "measured": "call"}
 
 
 def vote(
-    line: terminal.LineOption = "k562",
+    line: terminal.K562Option = None,
     task: TaskOption = "de",
-    split: terminal.SplitOption = "strict",
+    split: terminal.SplitOption = terminal.DEFAULT_SPLIT,
     rule: RuleOption = "mixed",
     atlas: terminal.AtlasOption = "perturbqa",
     as_json: terminal.JsonOption = False,
+    as_csv: terminal.CsvOption = False,
 ) -> None:
-    """Score a voting rule on a line's test questions: mean AUROC per readout gene, beside published figures."""
+    """Score a voting rule on a line's test questions: mean AUROC per readout gene, beside published figures.
+
+    Every line of the atlas may vote, whichever is scored; CSV has one row for each line that is scored.
+    """
+    with terminal.working("Loading the screen") as say:
+        import pandas as pd
+
+        from kgpert_lib.perturbqa.ask import voting_lines
+        from kgpert_lib.perturbqa.evaluate import evaluate_rules, published
+        from kgpert_lib.screens.load import load_screen
+
+        screen = load_screen(atlas)
+        results = []
+        for name in [screen[name].name for name in terminal.selected_in(screen.lines, line or ["k562"])]:
+            say(f"Fitting the votes in {name}")
+            scores = evaluate_rules(screen.atlas, name, split, screen.affinity, [rule], [task])[0]
+            say(f"Learning how far to trust the votes in {name}")
+            head = {"atlas": screen.name, "kind": screen.kind, "line": name, "task": task, "split": split, "rule": rule}
+            lines = voting_lines([scores.voter], rule)
+            results.append({**head, "voting_lines": lines, **_figures(scores, rule, screen)})
+    others = published()
+    others = others[others["task"] == task]
+    for result in results:
+        result["published"] = others[others["line"] == result["line"]].drop(columns=["task", "line"]).to_dict("records")
+    if as_json:
+        terminal.print_json(results[0] if len(results) == 1 else results)
+    elif as_csv:
+        rows = pd.json_normalize([{**result, "voting_lines": "+".join(result["voting_lines"])} for result in results])
+        terminal.print_csv(
+            rows.drop(columns=["reliability", "published"]).rename(columns=lambda c: c.replace(".", "_"))
+        )
+    else:
+        for number, result in enumerate(results):
+            if number:
+                terminal.out.print()
+            _print_vote(result, screen.atlas.label)
+
+
+def _print_vote(result: dict[str, Any], atlas: str) -> None:
+    """The figures of one line in sentences, and its tables."""
     import pandas as pd
 
-    from kgpert_lib.perturbqa.ask import voting_lines
-    from kgpert_lib.perturbqa.evaluate import evaluate_rules, published
-    from kgpert_lib.screens.load import load_screen
-
-    with terminal.working("Loading the screen") as say:
-        screen = load_screen(atlas)
-        line = terminal.spelt_in(screen.lines, line)
-        say("Fitting the votes")
-        scores = evaluate_rules(screen.atlas, line, split, screen.affinity, [rule], [task])[0]
-        say("Learning how far to trust them")
-        figures = _figures(scores, rule, screen)
-    lines = voting_lines([scores.voter], rule)
-    others = published()
-    others = others[(others["task"] == task) & (others["line"] == line)].drop(columns=["task", "line"])
-    if as_json:
-        head = {"atlas": screen.name, "kind": screen.kind, "line": line, "task": task, "split": split, "rule": rule}
-        terminal.print_json({**head, "voting_lines": lines, **figures, "published": others.to_dict("records")})
-        return
     terminal.out.print(
-        f"{rule} on {line}, task {task}, {split} split, atlas {screen.name} ({screen.kind}); "
-        f"voting lines: {', '.join(lines)}:\n"
-        f"auroc {figures['auroc']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}], mean over {figures['genes']} "
-        f"readout genes, {figures['questions']} questions;\n"
-        f"gain over the plain union {figures['gain']:+.3f} "
-        f"[{figures['gain_low']:+.3f}, {figures['gain_high']:+.3f}] (95 % bootstrap over perturbations);\n"
-        f"probabilities: Brier score {figures['brier']:.3f} (base rates alone {figures['brier_base_rate']:.3f}), "
-        f"off by {figures['calibration_error']:.3f} on average; "
-        f"{figures['masked']} questions about the perturbed gene itself were masked."
+        f"{result['rule']} on {result['line']}, task {result['task']}, {result['split']} split, atlas {atlas}; "
+        f"voting lines: {', '.join(result['voting_lines'])}.\n"
+        f"auroc {result['auroc']:.3f} [{result['low']:.3f}, {result['high']:.3f}], mean over {result['genes']} "
+        f"readout genes, {result['questions']} questions;\n"
+        f"gain over the plain union {result['gain']:+.3f} "
+        f"[{result['gain_low']:+.3f}, {result['gain_high']:+.3f}] (95 % bootstrap over perturbations);\n"
+        f"probabilities: Brier score {result['brier']:.3f} (base rates alone {result['brier_base_rate']:.3f}), "
+        f"off by {result['calibration_error']:.3f} on average; "
+        f"{result['masked']} questions about the perturbed gene itself were masked."
     )
-    if trust := figures["trust"]:
+    if trust := result["trust"]:
         terminal.out.print(
             "Trust in the votes on one unseen gene, from its neighbourhood: the nominal 80 % interval of the "
             f"probability of the measured answer covers {trust['covered']:.0%} of {trust['n']:.0f} test genes "
             f"(mean width {trust['width']:.2f}; expected and reached correlate {trust['correlation']:.2f})."
         )
-    terminal.print_table(pd.DataFrame(figures["reliability"]), "Stated probability of label 1 and the measured share")
-    terminal.print_table(others, "Published (on the benchmark's own split, per-line)")
+    terminal.print_table(pd.DataFrame(result["reliability"]), "Stated probability of label 1 and the measured share")
+    if result["published"]:
+        terminal.print_table(pd.DataFrame(result["published"]), "Published (on the benchmark's own split, per-line)")
 
 
 def _figures(scores: RuleScores, rule: Rule, screen: Screen) -> dict[str, Any]:
@@ -96,35 +122,43 @@ def _figures(scores: RuleScores, rule: Rule, screen: Screen) -> dict[str, Any]:
 
 def ask(
     line: terminal.LineOption = "k562",
-    perturb: Annotated[str | None, typer.Option(help="Gene that is knocked down.")] = None,
-    readout: Annotated[str | None, typer.Option(help="Gene that is read out.")] = None,
+    perturb: Annotated[
+        str | None, typer.Option(metavar="<gene>", help=f"Gene that is knocked down, {terminal.GENE_HELP}.")
+    ] = None,
+    readout: Annotated[
+        str | None, typer.Option(metavar="<gene>", help=f"Gene that is read out, {terminal.GENE_HELP}.")
+    ] = None,
     questions: Annotated[
         Path | None, typer.Option("--table", help="CSV table with columns perturbation, readout.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the answers to --table go.")] = None,
-    split: terminal.SplitOption = "strict",
+    split: terminal.SplitOption = terminal.DEFAULT_SPLIT,
     rule: RuleOption = "mixed",
     atlas: terminal.AtlasOption = "perturbqa",
-    top: Annotated[int, typer.Option(min=1, help="Neighbours listed.")] = 10,
+    top: Annotated[int, typer.Option(min=1, metavar="<int>", help="Neighbours listed.")] = 10,
     as_json: terminal.JsonOption = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the row that --table would write, without neighbours.")
+    ] = False,
 ) -> None:
     """Would knocking down one gene change another? One pair, or a csv table of pairs (resumes where it stopped)."""
-    from kgpert_lib.perturbqa import ask as asking
-    from kgpert_lib.perturbqa import tuning
-    from kgpert_lib.perturbqa.ask_csv import ask_csv
-    from kgpert_lib.screens.load import load_screen
-
     single = perturb is not None and readout is not None
     if single == (questions is not None) or (questions is None) != (output is None):
         raise InputError("Give --perturb and --readout, or --table FILE together with -o FILE.")
     with terminal.working("Loading the screen") as say:
+        import pandas as pd
+
+        from kgpert_lib.perturbqa import ask as asking
+        from kgpert_lib.perturbqa import ask_csv, tuning
+        from kgpert_lib.screens.load import load_screen
+
         screen = load_screen(atlas)
         line = terminal.spelt_in(screen.lines, line)
         choices = {task: tuning.load(split, task) for task in ("de", "dir")}
         asker = asking.Asker.fit(screen.atlas, line, screen.affinity, choices, split, rule)
         say("Fitting the votes, and how far to trust them" if single else "Answering the table")
         if questions is not None and output is not None:
-            report = ask_csv(asker, questions, output)
+            report = ask_csv.ask_csv(asker, questions, output)
         else:
             answer = asker.ask(str(perturb), str(readout), top)
     if questions is not None:
@@ -135,17 +169,19 @@ def ask(
         )
         for example in report.examples:
             terminal.err.print(example)
-        return
-    if as_json:
+    elif as_json:
         terminal.print_json({"atlas": screen.name, "kind": screen.kind, "split": split, **answer.to_dict()})
-        return
-    terminal.out.print(f"{_sentence(answer)}\n({rule}, {split} split, {screen.name} ({screen.kind}), {answer.status})")
-    terminal.out.print(_reasons(answer))
-    if len(answer.neighbours):
-        title = f"Neighbours that measured {answer.readout}, their shares of the vote, and the call there"
-        terminal.print_table(answer.neighbours, title)
+    elif as_csv:
+        columns = (*ask_csv.COLUMNS, *ask_csv.ADDED)
+        terminal.print_csv(pd.DataFrame([{name: getattr(answer, name) for name in columns}]))
     else:
-        terminal.out.print(f"No neighbour of {answer.perturbation} measured {answer.readout}.")
+        terminal.out.print(f"{_sentence(answer)}\n({rule}, {split} split, {screen.atlas.label})")
+        terminal.out.print(_reasons(answer))
+        if len(answer.neighbours):
+            title = f"Neighbours that measured {answer.readout}, their shares of the vote, and the call there"
+            terminal.print_table(answer.neighbours.rename(columns=HEADS), title)
+        else:
+            terminal.out.print(f"No neighbour of {answer.perturbation} measured {answer.readout}.")
 
 
 def _sentence(answer: Answer) -> str:
@@ -155,7 +191,8 @@ def _sentence(answer: Answer) -> str:
     return (
         f"Knocking down {answer.perturbation} in {answer.line} {effect} with probability {answer.p_right:.2f}.\n"
         f"{answer.readout} changes with probability {answer.p_changes:.2f}; if it changes, it rises with "
-        f"{answer.p_rises:.2f}. The probability of a rise is their product, of a fall the rest of the first."
+        f"{answer.p_rises:.2f}. The probability of a rise is their product, of a fall the rest of the first.\n"
+        f"Measured: {'not tested' if answer.measured is None else CALLS[answer.measured]} ({answer.status})."
     )
 
 

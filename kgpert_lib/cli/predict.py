@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from kgpert_lib.screens.screen import Screen
     from kgpert_lib.types import Split
 
-PRINTED = 10  # readout genes in each direction, where --top is not given
 BATCH = 1000  # genes predicted at once for a table of all genes
 MATRICES = (".h5ad", ".npz")
 TABLES = (".csv", ".csv.gz")
@@ -27,15 +26,9 @@ TABLES = (".csv", ".csv.gz")
 def predict(
     genes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="GENE...", help="Symbols or Entrez identifiers; left out with --all."),
+        typer.Argument(metavar="GENE", help=f"Genes, {terminal.GENE_HELP}; left out with --all."),
     ] = None,
-    line: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Cell line; may be repeated; all for every line. Default: k562.",
-            autocompletion=terminal.complete_line,
-        ),
-    ] = None,
+    line: terminal.K562Option = None,
     predictor: Annotated[
         str, typer.Option(help=terminal.PREDICTOR_HELP, autocompletion=terminal.complete_predictor)
     ] = "union",
@@ -44,10 +37,15 @@ def predict(
     limit: terminal.LimitOption = 20,
     cut: terminal.CutOption = "before",
     prior: terminal.PriorOption = None,
-    split: terminal.SplitOption = "per-line",
+    split: terminal.SplitOption = terminal.DEFAULT_SPLIT,
     seed: terminal.SeedOption = 0,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Readout genes in each direction. Default: 10 printed, all in csv.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="<int>",
+            help="Readout genes in each direction. Default: 10 printed, all in csv; no default for a table of --all.",
+        ),
     ] = None,
     specific: Annotated[bool, typer.Option("--specific", help="Rank by prediction minus mean training delta.")] = False,
     trust: Annotated[bool, typer.Option(help="Say how good such predictions are (takes seconds).")] = True,
@@ -55,13 +53,14 @@ def predict(
         bool,
         typer.Option(
             "--all",
-            help="Predict every gene in the graphs, into -o FILE; the training mean and a completion of gaps then "
-            "hold its own measurement, its neighbourhood does not.",
+            help="Predict every gene in the graphs, into -o FILE: a matrix, or with --top N a table of the N readout "
+            "genes that rise and the N that fall most. A gene's own measurement is then in the training mean and in a "
+            "completion of gaps, not among its neighbours.",
         ),
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A table (.csv, .csv.gz), or with --all a matrix (.h5ad, .npz)."),
+        typer.Option("-o", "--output", help="A table (.csv, .csv.gz), or with --all also a matrix (.h5ad, .npz)."),
     ] = None,
     as_json: terminal.JsonOption = False,
     as_csv: terminal.CsvOption = False,
@@ -71,11 +70,11 @@ def predict(
     A measured gene that is named is predicted without its own measurement.
     """
     _check_request(genes or [], line or [], every, output, top)
-    from kgpert_lib.cli.predictors import build
-    from kgpert_lib.evaluation.explain import explain, known_gene
-    from kgpert_lib.screens.load import load_screen
-
     with terminal.working("Loading") as say:
+        from kgpert_lib.cli.predictors import build
+        from kgpert_lib.evaluation.explain import PRINTED, explain, known_gene
+        from kgpert_lib.screens.load import load_screen
+
         screen = load_screen(atlas, terminal.selected(line or ["k562"]), graph, seed)
         model = build(predictor, screen, limit, cut, prior, seed)
         say("Predicting")
@@ -103,7 +102,10 @@ def predict(
         for number, explanation in enumerate(explanations):
             if number:
                 terminal.out.print()
-            _print_explanation(explanation, model.name, top or PRINTED, specific)
+            terminal.out.print(explanation.opening(model.name))
+            for title, table in explanation.tables(top or PRINTED, specific).items():
+                terminal.print_table(table, title)
+            terminal.out.print("\n" + "\n".join(explanation.notes()))
 
 
 def _check_request(genes: list[str], lines: list[str], every: bool, output: Path | None, top: int | None) -> None:
@@ -131,7 +133,7 @@ def _write_all(output: Path, screen: Screen, model: Predictor, split: Split, top
     from kgpert_lib.evaluation.readouts import strongest_readouts
 
     genes = sorted({str(symbol) for graph in screen.graphs for symbol in graph.symbols})
-    where = f"in {', '.join(screen.lines)} of {screen.name} ({screen.kind})"
+    where = f"in {', '.join(screen.lines)} of {screen.atlas.label}"
     if top is None:
         [line] = screen.lines
         predictions = model.predict(screen.view(line, split), genes)
@@ -160,45 +162,6 @@ def _readout_rows(explanations: list[Explanation], top: int | None, specific: bo
         tables.append(rows.assign(line=e.line, perturbation=e.gene))
     table = pd.concat(tables, ignore_index=True)
     return table[["line", "perturbation", *table.columns.drop(["line", "perturbation"])]]
-
-
-def _print_explanation(e: Explanation, predictor: str, top: int, specific: bool) -> None:
-    terminal.out.print(
-        f"{e.gene} in {e.line}, atlas {e.atlas} ({e.kind}), predictor {predictor}; {e.described_status}."
-    )
-    if e.neighbours:
-        title = f"{_count(len(e.neighbours), 'neighbour')}: share of the mean, and edge weight in each graph"
-        terminal.print_table(e.neighbour_table(), title)
-    elif e.fallback:
-        terminal.out.print("No training perturbation is its neighbour: the mean training delta is shown.")
-    kind = "most specific to this gene" if specific else "strongest"
-    for direction, sign in (("up", 1), ("down", -1)):
-        terminal.print_table(_readout_table(e, top, sign, specific), f"{kind.capitalize()}, {direction}")
-    notes = ["specific: predicted minus the mean training delta."]
-    if e.neighbours:
-        notes.append("neighbours: how many of them measured that readout gene (0*: none, so other values stand in).")
-    terminal.out.print("\n" + "\n".join(notes))
-    if e.expected is not None:
-        terminal.out.print(
-            f"Expected Pearson delta {e.expected['pearson']:.2f}; for {e.expected['level']:.0%} of genes with "
-            f"such a neighbourhood it lies between {e.expected['low']:.2f} and {e.expected['high']:.2f}."
-        )
-    if e.score is not None:
-        terminal.out.print(
-            f"measured: delta of the knock-down itself (blank: not measured). Over its {e.score['n_genes']} "
-            f"measured genes the prediction's Pearson delta is {e.score['pearson']:.3f}, "
-            f"centred {e.score['centred_pearson']:.3f}."
-        )
-
-
-def _readout_table(e: Explanation, top: int, sign: int, specific: bool) -> pd.DataFrame:
-    """The strongest readout genes in one direction, without the columns that say nothing here."""
-    table = e.strongest(top, sign, specific).rename(columns={"neighbours_measured": "neighbours"})
-    if e.score is None:
-        table = table.drop(columns="measured")
-    if not e.neighbours:
-        return table.drop(columns="neighbours")
-    return table.assign(neighbours=[str(n) if n else "0*" for n in table["neighbours"]])
 
 
 def _count(number: int, what: str) -> str:

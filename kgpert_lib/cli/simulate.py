@@ -17,9 +17,9 @@ def simulate(
     seed: terminal.SeedOption = 0,
 ) -> None:
     """Simulate a screen down to single cells: a saved atlas and one h5ad file of cells per line."""
-    from kgpert_lib.screens.simulated import simulation
-
     names = terminal.selected(line)
     with terminal.working("Simulating cells"):
+        from kgpert_lib.screens.simulated import simulation
+
         folder = simulation.write(output, names and [name.lower() for name in names], seed, size)
     terminal.out.print(f"{folder}/atlas: the atlas\n{folder}/cells: one h5ad file of cells per line", soft_wrap=True)

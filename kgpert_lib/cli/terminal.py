@@ -47,11 +47,17 @@ MODEL_PREDICTORS = (  # from recorded answers of a language model, SmolLM2 unles
     "edits-random-training",
     "union-name-prefix",
 )
-PREDICTOR_HELP = f"{', '.join((*PREDICTORS, *MODEL_PREDICTORS))}, or graphs joined by +."
+PREDICTOR_HELP = "A name from the list below, or graphs joined by +."
+PREDICTOR_LIST = (
+    f"Predictors: {', '.join(PREDICTORS)}; from recorded answers of a language model (SmolLM2, or another as in "
+    f"langpert:qwen3-4b): {', '.join(MODEL_PREDICTORS)}."
+)
+GENE_HELP = "in any known spelling, or an Entrez or Ensembl identifier"
 
+DEFAULT_SPLIT: Literal["strict"] = "strict"
 _SPLIT_HELP = (
-    "What the rows of other cell lines may hold: per-line, whatever is for training there; "
-    "strict, no test gene of this line."
+    "What the training rows of other cell lines may hold: strict, no test gene of this line; "
+    "per-line, whatever is for training there."
 )
 
 
@@ -60,7 +66,7 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [name for name in names if name.startswith(incomplete.lower())]
 
 
-complete_line = _starting_with(*_LINES, "all")
+_complete_lines = _starting_with(*_LINES, "all")
 complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
 
 AtlasOption = Annotated[
@@ -70,21 +76,36 @@ AtlasOption = Annotated[
         autocompletion=_starting_with("perturbqa", "simulated"),
     ),
 ]
-LineOption = Annotated[str, typer.Option(help="Cell line, such as k562 (in any case).", autocompletion=complete_line)]
-LinesOption = Annotated[
-    list[str] | None,
-    typer.Option("--line", help="Cell line; may be repeated. Default: all.", autocompletion=complete_line),
+LineOption = Annotated[
+    str, typer.Option(help="Cell line, such as k562 (in any case).", autocompletion=_starting_with(*_LINES))
 ]
+
+
+def lines_option(default: str) -> Any:
+    """The option ``--line`` of a command that takes several lines; `default` is what its help says of none given."""
+    return typer.Option(
+        "--line",
+        metavar="<line>",
+        help=f"Cell line, in any case; may be repeated; all for every line. Default: {default}.",
+        autocompletion=_complete_lines,
+    )
+
+
+LinesOption = Annotated[list[str] | None, lines_option("all")]
+K562Option = Annotated[list[str] | None, lines_option("k562")]
 GraphOption = Annotated[
     str, typer.Option(help="Names or csv edge lists joined by +; a simulated screen has its own instead of string+go.")
 ]
-LimitOption = Annotated[int, typer.Option(help="Largest neighbourhood of one graph.")]
-CutOption = Annotated[Literal["before", "after"], typer.Option(help="Cut it before or after keeping training genes.")]
+LimitOption = Annotated[int, typer.Option(help="Most neighbours that one graph gives.")]
+CutOption = Annotated[
+    Literal["before", "after"],
+    typer.Option(metavar="<cut>", help="Cut it before or after keeping training genes."),
+]
 PriorOption = Annotated[
     float | None, typer.Option(help="Weight of the training mean, in neighbours. Default: 1 with gaps, else 0.")
 ]
-SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(help=_SPLIT_HELP)]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of random cuts and of the bootstrap.")]
+SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(metavar="<split>", help=_SPLIT_HELP)]
+SeedOption = Annotated[int, typer.Option(min=0, metavar="<int>", help="Seed of whatever is drawn at random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
@@ -95,8 +116,14 @@ def spelt_in(lines: Mapping[str, Any], line: str) -> str:
 
 
 def selected(names: Sequence[str] | None) -> list[str] | None:
-    """The cell lines to load; None, which loads all, for none given and for ``all``."""
-    return None if not names or any(name.lower() == "all" for name in names) else list(names)
+    """The cell lines to load, each once; None, which loads all, for none given and for ``all``."""
+    each = {name.casefold(): name for name in names or ()}
+    return None if not each or "all" in each else list(each.values())
+
+
+def selected_in(lines: Mapping[str, Any], names: Sequence[str] | None) -> list[str]:
+    """`selected` among `lines`, as these spell them; a name that is none of them stays as it is."""
+    return [spelt_in(lines, name) for name in selected(names) or lines]
 
 
 @contextmanager

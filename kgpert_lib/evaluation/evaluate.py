@@ -22,7 +22,7 @@ def evaluate(
     atlas: Atlas,
     line: str,
     predictors: Sequence[Predictor],
-    split: Split = "per-line",
+    split: Split = "strict",
     reference: Reference = "test",
     perturbations: Sequence[str] | None = None,
 ) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def evaluate_lines(
     atlas: Atlas,
     lines: Sequence[str],
     predictors: Sequence[Predictor],
-    split: Split = "per-line",
+    split: Split = "strict",
     outside: Mapping[str, Sequence[str | Path]] | None = None,
     reference: Reference = "test",
 ) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,15 @@ from kgpert_lib.graphs.symbols import full_name, resolve
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.neighbourhoods import Neighbour, measured_neighbours, neighbourhoods
 from kgpert_lib.predictors.predictions import Predictions, Predictor
-from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
+from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView, label
 from kgpert_lib.types import Split
+
+PRINTED = 10  # readout genes shown in each direction, where nothing else is asked for
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The prediction for one perturbation in one line.
+    """The prediction for one perturbation in one line; a notebook shows it as tables.
 
     Attributes
     ----------
@@ -57,10 +60,70 @@ class Explanation:
             "train": "a training perturbation of this line, left out of this prediction",
         }.get(self.status, "not screened in this line")
 
+    def opening(self, predictor: str = "") -> str:
+        """What was asked of which atlas, what it knows of the gene, and whether the gene has no neighbour."""
+        by = f", predictor {predictor}" if predictor else ""
+        text = f"{self.gene} in {self.line}, atlas {label(self.atlas, self.kind)}{by}; {self.described_status}."
+        if self.fallback and not self.neighbours:
+            text += "\nNo training perturbation is its neighbour: the mean training delta is shown."
+        return text
+
     def neighbour_table(self) -> pd.DataFrame:
         """One row per neighbour: gene, share of the mean, and its edge weight in each graph (NaN: no edge)."""
         rows = [{"gene": n.gene, "share": n.share, **n.graphs} for n in self.neighbours]
         return pd.DataFrame(rows)
+
+    def readout_table(self, top: int, sign: int, specific: bool = False) -> pd.DataFrame:
+        """The `strongest` readout genes as readers see them, without the columns that say nothing here.
+
+        ``neighbours`` counts those that measured the readout gene; ``0*`` stands where none did.
+        """
+        table = self.strongest(top, sign, specific).rename(columns={"neighbours_measured": "neighbours"})
+        if self.score is None:
+            table = table.drop(columns="measured")
+        if not self.neighbours:
+            return table.drop(columns="neighbours")
+        return table.assign(neighbours=[str(n) if n else "0*" for n in table["neighbours"]])
+
+    def tables(self, top: int = PRINTED, specific: bool = False) -> dict[str, pd.DataFrame]:
+        """By title: the neighbours, where there are any, and the `top` readout genes in each direction."""
+        count = len(self.neighbours)
+        tables = {}
+        if count:
+            title = f"{count} neighbour{'s' * (count != 1)}: share of the mean, and edge weight in each graph"
+            tables[title] = self.neighbour_table()
+        kind = "Most specific to this gene" if specific else "Strongest"
+        for direction, sign in (("up", 1), ("down", -1)):
+            tables[f"{kind}, {direction}"] = self.readout_table(top, sign, specific)
+        return tables
+
+    def notes(self) -> list[str]:
+        """What the columns of the `tables` are, what to expect of the prediction, and how it scores."""
+        notes = ["specific: predicted minus the mean training delta."]
+        if self.neighbours:
+            notes.append(
+                "neighbours: how many of them measured that readout gene (0*: none, so other values stand in)."
+            )
+        if self.expected is not None:
+            notes.append(
+                f"Expected Pearson delta {self.expected['pearson']:.2f}; for {self.expected['level']:.0%} of genes "
+                f"with such a neighbourhood it lies between {self.expected['low']:.2f} and "
+                f"{self.expected['high']:.2f}."
+            )
+        if self.score is not None:
+            notes.append(
+                f"measured: delta of the knock-down itself (blank: not measured). Over its {self.score['n_genes']} "
+                f"measured genes the prediction's Pearson delta is {self.score['pearson']:.3f}, "
+                f"centred {self.score['centred_pearson']:.3f}."
+            )
+        return notes
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p>{html.escape(self.opening())}</p>"]
+        for title, table in self.tables().items():
+            body = table.to_html(index=False, na_rep="", border=0, float_format="{:.3f}".format)
+            parts.append(f"<p><b>{html.escape(title)}</b></p>{body}")
+        return "\n".join([*parts, *(f"<p>{html.escape(note)}</p>" for note in self.notes())])
 
     def strongest(self, top: int, sign: int, specific: bool = False) -> pd.DataFrame:
         """The `top` readout genes that move most up (`sign` 1) or down (-1), ties by symbol.
@@ -72,7 +135,7 @@ class Explanation:
         order = moved.assign(size=-sign * ranked).sort_values(["size", "gene"])
         return order.drop(columns="size").head(top)
 
-    def to_dict(self, top: int = 10, specific: bool = False) -> dict[str, Any]:
+    def to_dict(self, top: int = PRINTED, specific: bool = False) -> dict[str, Any]:
         """Plain values for JSON, with the `strongest` readout genes."""
         rows = {
             name: [
@@ -100,7 +163,7 @@ def explain(
     line: str,
     gene: str,
     predictor: Predictor,
-    split: Split = "per-line",
+    split: Split = "strict",
     trust: bool = True,
 ) -> Explanation:
     """Predict `gene` in `line` and say why, and with `trust` how good such predictions are (seconds the first time).

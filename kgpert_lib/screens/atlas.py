@@ -210,6 +210,11 @@ class Atlas:
         why = f" ({self.missing[line]})" if line in self.missing else ""
         raise InputError(f"Atlas {self.name!r} has no cell line {line!r}{why}; it has {', '.join(self.lines)}.")
 
+    @property
+    def label(self) -> str:
+        """Name and kind in print (`label`)."""
+        return label(self.name, self.kind)
+
     def perturbations(self) -> list[str]:
         """Every perturbation of every line, sorted."""
         return sorted({str(p) for line in self.lines.values() for p in line.perturbations})
@@ -218,11 +223,11 @@ class Atlas:
         """The atlas with only the named lines, in that order."""
         return replace(self, lines={name: self[name] for name in lines})
 
-    def view(self, line: str, split: Split = "per-line") -> TrainingView:
+    def view(self, line: str, split: Split = "strict") -> TrainingView:
         """What predictors may see when `line` is evaluated (methods page, splits).
 
-        ``per-line`` leaves every line its own training rows; ``strict`` also leaves the test genes of
-        `line` out of the training rows of every other line.
+        ``strict`` leaves the test genes of `line` out of the training rows of every line; ``per-line`` leaves every
+        other line all of its own training rows.
         """
         if split not in ("per-line", "strict"):
             raise InputError(f"Unknown split {split!r}; it is 'per-line' or 'strict'.")
@@ -270,6 +275,11 @@ class Atlas:
         head = _read_head(head_path)
         lines = {name: _read_line(name, folder / Path(file).name) for name, file in head["lines"].items()}
         return cls(head["name"], head["kind"], lines, head["missing"], head["provenance"])
+
+
+def label(name: str, kind: str) -> str:
+    """An atlas as it is named in print, such as ``"perturbqa (real)"``; `kind` is left out where the name says it."""
+    return name if name == kind else f"{name} ({kind})"
 
 
 def _frozen(values: Any, dtype: type[np.generic], what: str) -> NDArray[Any]:

@@ -61,7 +61,7 @@ class Screen:
         """Every perturbation of every line, sorted."""
         return self.atlas.perturbations()
 
-    def view(self, line: str, split: Split = "per-line") -> TrainingView:
+    def view(self, line: str, split: Split = "strict") -> TrainingView:
         """What predictors may see when `line` is evaluated (`Atlas.view`)."""
         return self.atlas.view(line, split)
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,25 @@ def test_evaluate_csv_is_one_row_a_predictor_and_perturbation(kgpert, here, toy)
     assert {(r["predictor"], r["perturbation"]) for r in rows} == {
         (p, g) for p in ("training mean", "linear", "mine") for g in toy["rpe1"].names("test")
     }
+
+
+@pytest.mark.parametrize(("name", "printed"), [("toy", "toy (simulated)"), ("simulated", "simulated")])
+def test_the_kind_of_an_atlas_is_printed_where_its_name_does_not_say_it(kgpert, here, toy, name, printed):
+    replace(toy, name=name).save(here / "named")
+    (here / "named" / "graphs").mkdir()
+    (here / "mine.csv").rename(here / "named" / "graphs" / "mine.csv")
+    common = ("--atlas", "./named", "--line", "k562")
+    assert kgpert("evaluate", *common)[1].startswith(f"Atlas {printed}, strict split;")
+    gene = toy["k562"].names("test")[1]
+    assert kgpert("predict", gene, *common)[1].startswith(f"{gene} in k562, atlas {printed}, predictor mine;")
+
+
+def test_predictors_of_one_line_score_the_same_under_both_splits(kgpert, here):
+    common = ("evaluate", *TOY, "--predictor", "filled", "--json")
+    tables = [kgpert(*common, "--split", split)[1] for split in ("strict", "per-line")]
+    scores = [[{**row, "split": ""} for row in json.loads(table)["scores"]] for table in tables]
+    assert scores[0] == scores[1]
+    assert kgpert(*common)[1] == tables[0]
 
 
 def test_a_line_with_one_test_perturbation_is_valid_json(kgpert, here):

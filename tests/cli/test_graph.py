@@ -1,5 +1,7 @@
 """``kgpert graph``."""
 
+import csv
+import io
 import json
 import re
 
@@ -13,6 +15,18 @@ def test_neighbours_of_a_gene_in_a_users_edge_list(kgpert, here):
         {"gene": "G0001", "name": "", "mine": 0.5},
         {"gene": "G0002", "name": "", "mine": 0.5},
     ]
+
+
+def test_several_genes_are_one_table_each_and_one_csv(kgpert, here):
+    ask = ("graph", "neighbors", "only2", "G0001", "--graph", "mine.csv")
+    code, out, _ = kgpert(*ask)
+    assert code == 0
+    assert re.findall(r"^(\w+) in mine\.csv: \d+ neighbours", out, re.MULTILINE) == ["ONLY2", "G0001"]
+    first, second = json.loads(kgpert(*ask, "--json")[1])
+    assert first == json.loads(kgpert("graph", "neighbours", "ONLY2", "--graph", "mine.csv", "--json")[1])
+    rows = list(csv.DictReader(io.StringIO(kgpert(*ask, "--csv")[1])))
+    expected = [(told["gene"], row["gene"]) for told in (first, second) for row in told["neighbours"]]
+    assert [(row["neighbour_of"], row["gene"]) for row in rows] == expected
 
 
 def test_rows_of_an_edge_list_that_were_left_out_are_told(kgpert, here):

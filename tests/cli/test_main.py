@@ -20,7 +20,7 @@ from kgpert_lib.llm.named import SOURCES
 from kgpert_lib.predictors import named
 from kgpert_lib.predictors.predictions import Predictions
 from tests import worlds
-from tests.cli import ROOT, TOY, WIDTH, everything, process
+from tests.cli import NOWHERE, ROOT, TOY, WIDTH, everything, process
 
 # --- what cannot be used
 
@@ -39,6 +39,7 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(option):
 
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
+SEVERAL_LINES = ("predict", "evaluate", "vote", "record", "simulate")
 
 
 def cut(path):
@@ -193,7 +194,7 @@ def test_a_reader_that_stops_early_gets_no_complaint(here):
 
 @pytest.mark.parametrize(
     "command",
-    [(), *((name,) for name in COMMANDS), ("graph", "neighbours")],
+    [(), *((name,) for name in COMMANDS), ("graph",), ("graph", "neighbours"), ("graph", "neighbors")],
 )
 @pytest.mark.parametrize(("width", "flag"), [(60, "-h"), (WIDTH, "--help")])
 def test_help_explains_every_option_with_an_example(kgpert, command, width, flag, monkeypatch):
@@ -202,6 +203,7 @@ def test_help_explains_every_option_with_an_example(kgpert, command, width, flag
     assert code == 0
     assert max(map(len, out.splitlines())) <= width
     assert not command or f"kgpert {' '.join(command)}" in out.partition("Example")[2]
+    assert not command or "…" not in out, "a word was cut"
     assert " ".join(["Usage: kgpert", *command]) in out
 
 
@@ -221,6 +223,46 @@ def test_the_version_is_that_of_the_package(kgpert):
 def test_the_shell_completes_commands_and_cell_lines():
     done = process(COMP_WORDS="kgpert predict --line h", COMP_CWORD="3", _KGPERT_COMPLETE="complete_bash")
     assert (done.returncode, done.stdout.split()) == (0, ["hepg2"])
+
+
+@pytest.mark.parametrize(("command", "offered"), [("ask", []), *((name, ["all"]) for name in SEVERAL_LINES)])
+def test_the_shell_offers_all_lines_where_a_command_takes_them(command, offered):
+    done = process(COMP_WORDS=f"kgpert {command} --line a", COMP_CWORD="3", _KGPERT_COMPLETE="complete_bash")
+    assert (done.returncode, done.stdout.split()) == (0, offered)
+
+
+def test_every_command_has_the_same_default_split():
+    splits = {
+        command.name: option.default
+        for command in typer.main.get_group(app).commands.values()
+        for option in command.params
+        if option.name == "split"
+    }
+    assert splits == dict.fromkeys(("predict", "evaluate", "vote", "ask"), "strict")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_the_help_names_every_predictor_whole_on_a_narrow_terminal(kgpert, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    words = re.split(r"[\s,.;:]+", kgpert(command, "--help")[1])
+    assert {*terminal.PREDICTORS, *terminal.MODEL_PREDICTORS} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sign"),
+    [
+        (("predict", "G0001", *TOY), "Predicting"),
+        (("evaluate", *TOY), "Scoring"),
+        (("graph", "neighbours", "G0001", "--graph", "mine.csv"), "Loading graphs"),
+        (("simulate", "-o", "screen", "--size", "tiny", "--line", "k562"), "Simulating cells"),
+        (("record", "--atlas", "./toy", "--graph", "mine.csv", "-o", "out", "--base-url", f"{NOWHERE}/v1"), "Loading"),
+        (("serve", "--context", "0"), "Starting the server"),
+        (("book", "--root", "nowhere"), "Loading"),
+    ],
+)
+def test_a_terminal_shows_that_work_goes_on(kgpert, here, arguments, sign, monkeypatch):
+    monkeypatch.setattr(terminal.err, "_force_terminal", True)
+    assert sign in kgpert(*arguments)[2]
 
 
 def test_the_names_of_predictors_in_the_help_are_those_that_can_be_built():

@@ -75,6 +75,17 @@ def test_answers_are_recorded_exported_and_not_asked_again(chat, screen, tmp_pat
         assert (scores.groupby("predictor").size() == len(TEST)).all()
 
 
+@pytest.mark.parametrize("named", ["K562", "all"])
+def test_the_line_may_be_written_in_any_case_and_all_is_every_line(chat, screen, tmp_path, monkeypatch, named):
+    monkeypatch.setenv("KGPERT_CACHE", str(tmp_path / "cache"))
+    chat.script = lambda n, body: completion(json.dumps({"genes": ["PSMB5"]}))
+    options = ["record", "--atlas", str(tmp_path / "mine"), "--line", named, "--task", "langpert"]
+    to = ["-o", str(tmp_path / "answers"), "--base-url", chat.base_url]
+    result = CliRunner().invoke(app, [*options, *to], catch_exceptions=False)
+    assert result.output.startswith("k562, langpert: 3 of 3 answered")
+    assert [path.name for path in (tmp_path / "answers").iterdir()] == ["mine-k562-langpert-smollm2.jsonl.gz"]
+
+
 def test_asking_about_few_genes_leaves_the_screen_as_it_is(screen, tmp_path):
     """Test genes that were not asked about were relabelled as validation genes, on a screen without any."""
     data = question_data(load_screen(tmp_path / "mine"), 2, limit=5)

@@ -1,10 +1,13 @@
 """``kgpert vote`` and ``kgpert ask`` on the real calls, and what they say of input that cannot be used."""
 
 import csv
+import io
 import json
 import re
 
 import pytest
+
+from tests.cli import table_rows
 
 
 @pytest.mark.needs_mirror
@@ -19,6 +22,23 @@ def test_a_vote_is_scored_beside_published_figures(kgpert, mirror):
     assert sum(row["questions"] for row in output["reliability"]) == 3119
     assert 0.7 < output["trust"]["covered"] < 0.9
     assert {"method": "SUMMER", "auroc": 0.64, "source": "PerturbQA results notebook"} in output["published"]
+
+
+@pytest.mark.needs_mirror
+def test_all_lines_are_scored_one_after_the_other(kgpert, mirror, cache):
+    common = ("vote", "--line", "all", "--rule", "weighted", "--task", "dir")
+    code, out, _ = kgpert(*common)
+    lines = ["k562", "rpe1", "hepg2", "jurkat"]
+    assert code == 0
+    assert re.findall(r"^weighted on (\w+), task dir, strict split, atlas perturbqa \(real\)", out, re.M) == lines
+    rows = list(csv.DictReader(io.StringIO(kgpert(*common, "--csv")[1])))
+    assert [row["line"] for row in rows] == lines
+    for row, value in zip(rows, re.findall(r"^auroc (\d\.\d+)", out, re.M), strict=True):
+        assert f"{float(row['auroc']):.3f}" == value
+        assert 0 < float(row["trust_covered"]) < 1
+    told = json.loads(kgpert(*common[:2], "RPE1", *common[3:], "--json")[1])
+    assert (told["line"], told["auroc"]) == ("rpe1", pytest.approx(float(rows[1]["auroc"])))
+    assert [row["line"] for row in json.loads(kgpert(*common, "--json")[1])] == lines
 
 
 @pytest.mark.needs_mirror
@@ -44,6 +64,12 @@ def test_one_question_and_a_table_of_questions(kgpert, mirror, tmp_path):
     assert [row["answer"] for row in rows] == [output["answer"], "", ""]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["answers.csv", "pairs.csv"]
 
+    [row] = csv.DictReader(io.StringIO(kgpert("ask", *common, "--perturb", "INTS9", "--readout", "DDIT3", "--csv")[1]))
+    assert list(row) == list(rows[0])
+    assert [row[k] for k in ("perturbation", "answer", "measured")] == [
+        rows[0][k] for k in ("perturbation", "answer", "measured")
+    ]
+
 
 @pytest.mark.needs_mirror
 def test_the_answer_is_a_sentence_that_says_what_decided_and_who_voted(kgpert, mirror):
@@ -57,6 +83,16 @@ def test_the_answer_is_a_sentence_that_says_what_decided_and_who_voted(kgpert, m
     assert text.count("most from") == 2
     assert "Voting lines: k562, " in text
     assert "No neighbour of INTS9 measured DDIT3" in text or "Neighbours that measured DDIT3" in text
+    assert "Measured: not tested (test)." in text
+
+
+@pytest.mark.needs_mirror
+def test_the_answer_stands_beside_the_measured_call_and_readable_shares(kgpert, mirror):
+    code, out, _ = kgpert("ask", "--line", "k562", "--rule", "weighted", "--perturb", "INTS9", "--readout", "PFDN5")
+    assert code == 0
+    assert "Measured: rises (test)." in out
+    assert table_rows(out, "gene") == ["gene", "share, change", "share, rise", "call"]
+    assert table_rows(out, "INTS4")[-1] == "1"
 
 
 @pytest.mark.needs_mirror

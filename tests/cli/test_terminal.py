@@ -88,7 +88,16 @@ def test_cell_lines_are_named_in_any_case():
 
 @pytest.mark.parametrize(
     ("given", "loaded"),
-    [(None, None), ([], None), (["all"], None), (["k562", "ALL"], None), (["K562", "rpe1"], ["K562", "rpe1"])],
+    [
+        (None, None),
+        ([], None),
+        (["all"], None),
+        (["k562", "ALL"], None),
+        (["K562", "rpe1"], ["K562", "rpe1"]),
+        (["k562", "rpe1", "K562"], ["K562", "rpe1"]),
+    ],
 )
 def test_all_lines_are_loaded_when_none_is_named(given, loaded):
     assert terminal.selected(given) == loaded
+    known = {"k562": 0, "rpe1": 1, "HeLa": 2}
+    assert terminal.selected_in(known, given) == (["k562", "rpe1"] if loaded else list(known))

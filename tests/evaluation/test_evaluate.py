@@ -32,7 +32,7 @@ def test_a_row_a_predictor_and_test_perturbation_with_the_scores_of_the_metrics(
         assert part["n_neighbours"].tolist() == made.n_neighbours.tolist()
         assert part["fallback"].tolist() == made.fallback.tolist()
     assert set(zip(table["atlas"], table["kind"], table["line"], table["split"], strict=True)) == {
-        ("toy", "simulated", "k562", "per-line")
+        ("toy", "simulated", "k562", "strict")
     }
     assert (table.loc[table["predictor"] == "training mean", "centred_pearson"] == 0).all()
 

@@ -1,6 +1,8 @@
 """Why a prediction is what it is: members, measurements, and what a gene's own delta may not do."""
 
 import json
+import re
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.explain import Explanation, explain, graph_neighbours, known_gene
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import centred_pearson, pearson_delta
+from kgpert_lib.predictors.neighbourhoods import Neighbour
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from tests import worlds
@@ -82,6 +85,29 @@ def test_the_dictionary_is_json_with_null_for_gaps():
     back = json.loads(text)
     assert back["up"] == [{"gene": "D", "predicted": 0.5, "neighbours_measured": 1, "measured": None}]
     assert back["down"][0]["gene"] == "A"
+
+
+def test_a_notebook_shows_the_tables_with_every_name_escaped():
+    genes = np.array(["<b>x</b>", "B"])
+    readout = pd.DataFrame({"gene": genes, "predicted": [0.5, -0.25], "measured": [np.nan, 1.0]})
+    neighbours = [Neighbour("<script>", 1.0, {"a&b": 0.75})]
+    readout = readout.assign(specific=readout["predicted"], neighbours_measured=[0, 3])
+    score = {"n_genes": 1, "pearson": 0.5, "centred_pearson": 0.25}
+    page = Explanation("<i>", "k562", "toy", "real", "test", neighbours, readout, False, score)._repr_html_()
+    ET.fromstring(f"<div>{page}</div>")
+    text = re.sub(r"<[^>]*>", " ", page)
+    assert "&lt;i&gt; in k562, atlas toy (real); held out for test in this line." in text
+    for word in (
+        "&lt;script&gt;",
+        "a&amp;b",
+        "0.750",
+        "&lt;b&gt;x&lt;/b&gt;",
+        "0*",
+        "-0.250",
+        "Pearson delta is 0.500",
+    ):
+        assert word in text
+    assert "nan" not in text.lower()
 
 
 def test_the_neighbours_of_a_gene_come_from_every_graph_with_full_names():
