@@ -158,7 +158,7 @@ state = larger.do("G0003")
 world = simulate(seed, size, lines)
 every_pair = studies.bound_of_lines(world)
 
-# %% mystnb={"figure": {"caption": "Distance of the expected responses of two knock-downs against its bound, simulated, every pair of 600 genes. Distances are Euclidean, in log fold changes over 2,000 readout genes, without noise and with every knock-down complete. The line is where distance and bound are equal.", "name": "fig-bound"}, "image": {"alt": "Two density plots, K562 and RPE1: the bound of every pair of genes on the horizontal axis, the distance of their expected responses on the vertical axis. All pairs lie below the line where the two are equal, most of them far below."}}
+# %% mystnb={"figure": {"caption": "Distance of the expected responses of two knock-downs against its bound, simulated, every pair of 600 genes. Distances are Euclidean, in log fold changes over 2,000 readout genes, without noise and with every knock-down complete. The line is where distance and bound are equal; darker cells hold more pairs, on one logarithmic scale for both lines.", "name": "fig-bound"}, "image": {"alt": "Two density plots, K562 and RPE1: the bound of every pair of genes on the horizontal axis, the distance of their expected responses on the vertical axis. All pairs lie below the line where the two are equal, most of them far below."}}
 figures.bound(every_pair)
 
 # %% [markdown]
@@ -294,7 +294,7 @@ tables.shown(
 #
 # **Claim.** The first two keep the bound and lower the correlation, redundancy breaks the bound and lowers it too; a partial knock-down, where genes have no response of their own, breaks the bound and leaves the correlation alone.
 
-# %% mystnb={"figure": {"caption": "Mean correlation of two responses by where they meet (above) and share of pairs above the bound (below) as one assumption at a time is given up; random hierarchies of 240 genes, simulated, no noise. Bars are 95 % bootstrap intervals over genes.", "name": "fig-assumptions"}, "image": {"alt": "Four columns, one for each assumption given up. Above: the correlation of pairs that share a complex falls from 1 with own responses, moonlighting and redundancy and stays at 1 with partial knock-downs. Below: the share of pairs above the bound stays 0 in the first two columns, rises with redundancy, and jumps to 1 with partial knock-downs."}}
+# %% mystnb={"figure": {"caption": "Mean correlation of two responses by where they meet (above) and share of pairs above the bound (below) as one assumption at a time is given up; random hierarchies of 240 genes, simulated, no noise. Bars above are 95 % bootstrap intervals over genes; the shares below have none.", "name": "fig-assumptions"}, "image": {"alt": "Four columns, one for each assumption given up. Above: the correlation of pairs that share a complex falls from 1 with own responses, moonlighting and redundancy and stays at 1 with partial knock-downs. Below: the share of pairs above the bound stays 0 in the first two columns, rises with redundancy, and jumps to 1 with partial knock-downs."}}
 broken = studies.broken_assumptions(seed=seed)
 figures.assumptions(broken)
 

@@ -68,7 +68,7 @@ style()
 # Which pairs were tested depends on their answers: counting how many of a gene's neighbours were *asked* about a readout gene, without reading an answer, reaches an {term}`AUROC` of .616 in K562 and .592 in RPE1 in saying which readout genes change ([how PerturbQA was sampled](data-sampling)).
 # There are no magnitudes, no controls and no repeated experiments.
 
-# %% mystnb={"figure": {"caption": "Left: calls of 45 training and 15 test genes (rows) on 120 readout genes, drawn at random from K562, PerturbQA (real); orange up, blue down, grey tested without change, white not tested. Predictors see the rows above the black line only. Right: number of genes knocked down in the training and the test part of each line.", "name": "fig-matrix-of-calls"}, "image": {"alt": "Left a mostly white matrix with a few grey, orange and blue cells, cut by a line into training genes above and test genes below. Right two bars, one for each cell line, split into training and test genes."}} tags=["needs-data"]
+# %% mystnb={"figure": {"caption": "Left: calls of 45 training and 15 test genes (rows) on 120 readout genes, drawn at random from K562, PerturbQA (real); orange up, blue down, grey tested without change, white not tested. Predictors see the rows above the black line only. Right: number of genes knocked down in the training (grey) and the test part (green) of each line.", "name": "fig-matrix-of-calls"}, "image": {"alt": "Left a mostly white matrix with a few grey, orange and blue cells, cut by a line into training genes above and test genes below. Right two bars, one for each cell line, split into training and test genes."}} tags=["needs-data"]
 screen = load_screen("perturbqa", lines, graph)
 options = Options(limit, cut, prior, seed)
 union = build("union", screen, options)
@@ -211,7 +211,7 @@ tables.shown(
 # So the tested readouts of every gene are cut in two at random: the search sees one half, and its set is scored on both (`halves` draws); such sets are {term}`cross-fitted`.
 # The same search runs on calls permuted within each gene, where there is nothing to learn.
 
-# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the union for sets searched on half of a gene's tested readouts: on that half (orange) and on the other half (blue), for measured and for permuted calls, PerturbQA (real). Means over test genes with 95 % bootstrap intervals.", "name": "fig-cross-fitted"}, "image": {"alt": "Gains of additions and removals on measured and permuted calls, one panel for each of K562 and RPE1. On the half that was searched additions gain a lot, also on permuted calls; on the other half next to nothing."}} tags=["needs-data"]
+# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the union for sets searched on half of a gene's tested readouts: on that half (orange) and on the other half (blue), for measured and for permuted calls, PerturbQA (real). Means over test genes, two random halvings each, with 95 % bootstrap intervals.", "name": "fig-cross-fitted"}, "image": {"alt": "Gains of additions and removals on measured and permuted calls, one panel for each of K562 and RPE1. On the half that was searched additions gain a lot, also on permuted calls; on the other half next to nothing."}} tags=["needs-data"]
 sets = graph_neighbours.cross_fitted_sets(
     screen.atlas, union, prior, steps, halves, split, seed
 )
@@ -250,7 +250,7 @@ tables.shown(
 # The committed STRING has no weights, so its larger neighbourhoods are cut at random with the seed.
 # These 30 settings are scored on the test genes, to show how little depends on them; none was chosen by this figure.
 
-# %% mystnb={"figure": {"caption": "Mean Pearson delta of the union by the largest neighbourhood kept, the order of the cut and the prior, PerturbQA (real), test genes. Bands are 95 % bootstrap intervals, dashed lines the training mean; a prior of k counts the training mean as k neighbours.", "name": "fig-sensitivity"}, "image": {"alt": "Lines of mean Pearson delta against the size of the neighbourhood for two orders of the cut and three priors, in K562 and RPE1."}} tags=["needs-data"]
+# %% mystnb={"figure": {"caption": "Mean Pearson delta of the union by the largest neighbourhood kept, the order of the cut and the prior, PerturbQA (real), test genes. Bands are 95 % bootstrap intervals, dashed lines the training mean; a prior of k counts the training mean as k neighbours; all panels have one range.", "name": "fig-sensitivity"}, "image": {"alt": "Lines of mean Pearson delta against the size of the neighbourhood for two orders of the cut and three priors, in K562 and RPE1."}} tags=["needs-data"]
 swept = graph_neighbours.sweep(
     screen.atlas,
     screen.graphs,
@@ -299,7 +299,7 @@ tables.shown(
 # The two best and the two worst predicted genes of the first line, by centred Pearson delta, among those with at least three neighbours and at least one changed readout gene.
 # Four genes are examples, not a rule.
 
-# %% mystnb={"figure": {"caption": "Neighbourhoods of the two best (top) and two worst (bottom) predicted test genes, PerturbQA (real), K562. Black: the gene knocked down; blue: training neighbours from STRING, orange: from GO, green: from both; grey lines are STRING links.", "name": "fig-neighbourhoods"}, "image": {"alt": "Four drawings of a gene with its training neighbours on a circle, coloured by the graph that gave them."}} tags=["needs-data"]
+# %% mystnb={"figure": {"caption": "Neighbourhoods of the two best (top) and two worst (bottom) predicted test genes, PerturbQA (real), K562; n is the number of tested readout genes. Black: the gene knocked down; blue: training neighbours from STRING, orange: from GO, green: from both; grey lines are STRING links.", "name": "fig-neighbourhoods"}, "image": {"alt": "Four drawings of a gene with its training neighbours on a circle, coloured by the graph that gave them."}} tags=["needs-data"]
 extremes = graph_neighbours.extremes(
     scores, union.name, line=lines[0], at_least=3, top=2
 )

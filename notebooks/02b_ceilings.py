@@ -169,7 +169,7 @@ tables.shown(
 # Two rankings have to be told apart.
 # Ranked by Pearson delta, poorly predicted genes have weak effects, look like their controls and have fewer neighbours:
 
-# %% mystnb={"figure": {"caption": "Delta magnitude, distance from the controls and number of training neighbours by how well a gene is predicted, simulated (the paper's Figures 4 ii and 11). Test genes are ranked by Pearson delta of the union; boxes show median and quartiles. Control-likeness is the correlation of the perturbed profile with its controls; drawn is 1 minus that, on a logarithmic scale.", "name": "fig-part-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for the best 60, the next 30 and the worst 10 per cent of the test genes, one row for each of K562 and RPE1."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Delta magnitude, distance from the controls and number of training neighbours by how well a gene is predicted, simulated (the paper's Figures 4 ii and 11). Test genes are ranked by Pearson delta of the union; boxes show median and quartiles, whiskers reach to 1.5 times the distance of the quartiles (of the logarithms where the axis is logarithmic). Control-likeness is the correlation of the perturbed profile with its controls; drawn is 1 minus that, on a logarithmic scale.", "name": "fig-part-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for the best 60, the next 30 and the worst 10 per cent of the test genes, one row for each of K562 and RPE1."}} tags=["dense"]
 ranked = ceilings.parts(scores.assign(error=-scores["pearson"]), by="error")
 figures.part_traits(ranked)
 

@@ -179,7 +179,7 @@ shown(
 #
 # **Claim.** Stated probabilities of the mixed rule are off ({term}`expected calibration error`) by .005 on change and by .019 on direction in RPE1; for direction in K562 they are off by .048: there rises make up .81 of the test questions and .65 of the calls of training perturbations.
 
-# %% mystnb={"figure": {"caption": "Stated probability of the mixed rule against the measured share, PerturbQA (real), test questions, strict split; the size of a point is its number of questions. The scale from evidence to probability was fitted on training perturbations out of fold.", "name": "fig-reliability"}, "image": {"alt": "Reliability plots of the mixed rule in K562 and RPE1 for both tasks; the points lie near the diagonal for differential expression and further from it for direction in K562."}} tags=["needs-data"]
+# %% mystnb={"figure": {"caption": "Stated probability of the mixed rule against the measured share, PerturbQA (real), test questions, strict split; the size of a point is its number of questions, and points have no interval. The scale from evidence to probability was fitted on training perturbations out of fold.", "name": "fig-reliability"}, "image": {"alt": "Reliability plots of the mixed rule in K562 and RPE1 for both tasks; the points lie near the diagonal for differential expression and further from it for direction in K562."}} tags=["needs-data"]
 reliability = perturbqa.reliability(scores, split)
 figures.reliability(
     reliability, f"{screen.name} ({screen.kind}), {split} split, rule mixed"
@@ -217,7 +217,7 @@ shown(
 # A regression gives the expected score, and conformalised {term}`quantile regression` an interval that should hold 80 % of genes.
 # `kgpert predict` prints both.
 
-# %% mystnb={"figure": {"caption": "Expected (line), interval (band) and reached (points) Pearson delta of the union of STRING and GO, PerturbQA (real), test perturbations, per-line split. The 25 test perturbations of each line without any changed gene have no Pearson delta; their points lie at 0.", "name": "fig-trust"}, "image": {"alt": "Expected Pearson delta with 80 % intervals and reached Pearson delta for test perturbations of K562 and RPE1, sorted by the expected score; reached scores rise with the expected ones."}} tags=["needs-data"]
+# %% mystnb={"figure": {"caption": "Expected Pearson delta (line) with its 80 % interval (band) and the reached one (points) of the union of STRING and GO, PerturbQA (real), test perturbations, per-line split. The 25 test perturbations of each line without any changed gene have no Pearson delta; their points lie at 0.", "name": "fig-trust"}, "image": {"alt": "Expected Pearson delta with 80 % intervals and reached Pearson delta for test perturbations of K562 and RPE1, sorted by the expected score; reached scores rise with the expected ones."}} tags=["needs-data"]
 near = GraphNeighbourhood(screen.affinity.graphs, limit, "before", seed)
 trust = perturbqa.trusted(screen, NeighbourPredictor(near, prior), seed)
 figures.trust(trust, f"{screen.name} ({screen.kind}), per-line split")
@@ -241,7 +241,7 @@ shown(
 # Genes with fewer than ten questions are left out.
 # `kgpert vote` prints how many test genes such intervals hold, `kgpert ask` the interval for the gene in question.
 
-# %% mystnb={"figure": {"caption": "Expected (line), interval (band) and reached (points) probability that a vote of the mixed rule gives to the measured answer, PerturbQA (real), test perturbations, strict split. Dashed: what base rates alone reach, on average.", "name": "fig-trust-votes"}, "image": {"alt": "Expected probability of the measured answer with 80 % intervals, and the probability reached, for test perturbations of K562 and RPE1 in both tasks, sorted by expectation; base rates alone as a dashed line."}} tags=["needs-data"]
+# %% mystnb={"figure": {"caption": "Expected probability that a vote of the mixed rule gives to the measured answer (line) with its 80 % interval (band) and the reached one (points), PerturbQA (real), test perturbations, strict split. Dashed: what base rates alone reach, on average.", "name": "fig-trust-votes"}, "image": {"alt": "Expected probability of the measured answer with 80 % intervals, and the probability reached, for test perturbations of K562 and RPE1 in both tasks, sorted by expectation; base rates alone as a dashed line."}} tags=["needs-data"]
 votes = perturbqa.trusted_votes(scores, screen.atlas, split=split, seed=seed)
 title = f"{screen.name} ({screen.kind}), {split} split, rule mixed"
 figures.trust(votes, title, "probability of the measured answer")

@@ -90,7 +90,7 @@ tables.shown(
 #
 # ## Which genes make the gap
 
-# %% mystnb={"figure": {"caption": "Gap between the ceiling and the Pearson delta of the union, test genes sorted by it, simulated (the paper's Figure 4 i for every line).", "name": "fig-lines-gap"}, "image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, one panel for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Gap between the ceiling and the Pearson delta of the union, test genes sorted by it, simulated (the paper's Figure 4 i for every line). One bar is one test gene; the ceiling is the one under `correction`; percentages are shares of the shortfall, the sum of all gaps above 0.", "name": "fig-lines-gap"}, "image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, one panel for each of four cell lines."}} tags=["dense"]
 shares = ceilings.gap_shares(scores, seed=seed)
 figures.gap_by_quantile(ceilings.parts(scores), shares)
 
@@ -114,7 +114,7 @@ tables.shown(
 # %% [markdown] tags=["dense"]
 # ## Poorly predicted genes are weak, control-like and have fewer neighbours
 
-# %% mystnb={"figure": {"caption": "Traits of well and poorly predicted genes, ranked by Pearson delta of the union, simulated (the paper's Figures 4 ii and 11 for every line). Boxes show median and quartiles.", "name": "fig-lines-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for three parts of the test genes, one row for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Traits of well and poorly predicted genes, ranked by Pearson delta of the union, simulated (the paper's Figures 4 ii and 11 for every line). Boxes show median and quartiles, whiskers reach to 1.5 times the distance of the quartiles (of the logarithms where the axis is logarithmic). Distance from the controls is 1 minus the correlation of the perturbed profile with its controls.", "name": "fig-lines-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for three parts of the test genes, one row for each of four cell lines."}} tags=["dense"]
 ranked = ceilings.parts(scores.assign(error=-scores["pearson"]), by="error")
 figures.part_traits(ranked)
 
@@ -127,12 +127,12 @@ tables.shown(
 # %% [markdown] tags=["dense"]
 # ## The sign of a score's preference reverses in every line
 
-# %% mystnb={"figure": {"caption": "Scores of the union against delta magnitude (logarithmic), one point per test gene, simulated (the paper's Appendix B.2).", "name": "fig-lines-magnitude"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its delta magnitude, one column for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Scores of the union against delta magnitude (logarithmic), one point per test gene, simulated (the paper's Appendix B.2). Each score has one range in all lines.", "name": "fig-lines-magnitude"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its delta magnitude, one column for each of four cell lines."}} tags=["dense"]
 figures.scores_against_trait(
     scores, "magnitude", ceilings.UNION, ceilings.SCORES
 )
 
-# %% mystnb={"figure": {"caption": "Scores of the union against control-likeness, one point per test gene, simulated (the paper's Appendix B.2).", "name": "fig-lines-control"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its control-likeness, one column for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Scores of the union against control-likeness, one point per test gene, simulated (the paper's Appendix B.2). Each score has one range in all lines.", "name": "fig-lines-control"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its control-likeness, one column for each of four cell lines."}} tags=["dense"]
 figures.scores_against_trait(
     scores, "control_likeness", ceilings.UNION, ceilings.SCORES
 )
