@@ -36,6 +36,7 @@ PARTS = ("best 60 %", "60–90 %", "worst 10 %")
 EDGES = (0.6, 0.9)
 SCORES = ("pearson", "mse", "mae")
 TRAITS = ("magnitude", "control_likeness")
+QUALITY = ("all", "neighbours", "difference", "best of all", "best neighbour", "top missed", "poor neighbours")
 DRAWS = 2_000
 HEAD = ["atlas", "kind", "line"]
 
@@ -316,9 +317,10 @@ def neighbour_quality(pairs: pd.DataFrame, top: int = 10, seed: int = 0) -> pd.D
     """Are neighbours better than other training genes, which good ones do they miss, how many are poor?
 
     `pairs` is `neighbour_correlations`; test genes without a neighbour are left out. Means over test genes with
-    intervals: atlas, kind, line, n, ``all`` and ``neighbours`` (mean correlation), ``difference`` (neighbours minus
-    all), ``best of all``, ``best neighbour``, ``top missed`` (share of the `top` most similar training genes that are
-    no neighbours) and ``poor neighbours`` (share of neighbours less similar than the average training gene).
+    intervals: atlas, kind, line, quantity, n, mean, mean_low, mean_high. The quantities are ``all`` and ``neighbours``
+    (mean correlation), ``difference`` (neighbours minus all), ``best of all``, ``best neighbour``, ``top missed``
+    (share of the `top` most similar training genes that are no neighbours) and ``poor neighbours`` (share of
+    neighbours less similar than the average training gene).
     """
     rows = []
     for head, line in pairs.groupby(HEAD, sort=False):
@@ -331,10 +333,9 @@ def neighbour_quality(pairs: pd.DataFrame, top: int = 10, seed: int = 0) -> pd.D
             mean = own["pearson"].mean()
             means = mean, near.mean(), near.mean() - mean, own["pearson"].max(), near.max()
             genes.append((*means, missed, (near < mean).mean()))
-        intervals = [m for values in zip(*genes, strict=True) for m in stats.bootstrap_mean(values, seed=seed)]
-        rows.append((*head, len(genes), *intervals))
-    values = ["all", "neighbours", "difference", "best of all", "best neighbour", "top missed", "poor neighbours"]
-    return pd.DataFrame(rows, columns=[*HEAD, "n", *(f"{v}{end}" for v in values for end in ("", "_low", "_high"))])
+        for quantity, values in zip(QUALITY, zip(*genes, strict=True), strict=True):
+            rows.append((*head, quantity, len(genes), *stats.bootstrap_mean(values, seed=seed)))
+    return pd.DataFrame(rows, columns=[*HEAD, "quantity", "n", "mean", "mean_low", "mean_high"])
 
 
 def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:

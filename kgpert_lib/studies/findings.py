@@ -21,7 +21,6 @@ from kgpert_lib.studies.ceilings import (
 NEAR = 0.05  # a mean gap to the ceiling up to this is very small
 TOLERANCE = 0.1  # a share this near to the published one agrees with it
 MEAN = "training mean"
-QUALITY = ("difference", "top missed", "poor neighbours")
 
 
 @dataclass(frozen=True)
@@ -170,13 +169,13 @@ def _by_line(table: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> dict[tuple[
     studies = {}
     for (atlas, line), scores in table.groupby(key, sort=False):
         head = (str(atlas), str(line))
-        share, trait, rho = (group.get_group(head) for group in (shares, traits, correlations))
+        share, trait, own, rho = (group.get_group(head) for group in (shares, traits, quality, correlations))
         studies[head] = LineStudies(
             scores,
             dict(zip(share["part"], _intervals(share, "gap"), strict=True)),
             dict(zip(share["part"], share["share of shortfall"], strict=True)),
             dict(zip(trait["part"], trait["n_neighbours"], strict=True)),
-            {value: _intervals(quality.get_group(head), value)[0] for value in QUALITY},
+            dict(zip(own["quantity"], _intervals(own, "mean"), strict=True)),
             dict(zip(zip(rho["score"], rho["trait"], strict=True), _intervals(rho, "spearman"), strict=True)),
         )
     return studies

@@ -128,8 +128,9 @@ def test_quality_of_neighbours_by_hand():
             "place": [0, 1, 2, 3, 0, 1],
         }
     ).assign(atlas="toy", kind="simulated", line="k562")
-    found = ceilings.neighbour_quality(rows, top=2).iloc[0]
-    assert found["n"] == 1, "B has no neighbour"
+    table = ceilings.neighbour_quality(rows, top=2)
+    assert set(table["n"]) == {1}, "B has no neighbour"
+    found = table.set_index("quantity")["mean"]
     assert found["all"] == pytest.approx(0.375)
     assert found["neighbours"] == pytest.approx(0.3)
     assert (found["best of all"], found["best neighbour"]) == (0.9, 0.5)
@@ -247,9 +248,9 @@ def test_findings_are_read_from_the_studies(scored, pairs):
     assert list(found.columns) == ["atlas", "paper", *ends, "agrees"]
     shares = ceilings.gap_shares(scored).set_index(["line", "part"])["share of shortfall"]
     assert found.loc["share of the shortfall, worst 10 %", "rpe1"] == pytest.approx(shares["rpe1", "worst 10 %"])
-    quality = ceilings.neighbour_quality(pairs).set_index("line")
+    quality = ceilings.neighbour_quality(pairs).set_index(["line", "quantity"])["mean"]
     better = found.loc["correlation with neighbours minus that with all"]
-    assert better["k562"] == pytest.approx(quality.loc["k562", "neighbours"] - quality.loc["k562", "all"])
+    assert better["k562"] == pytest.approx(quality["k562", "neighbours"] - quality["k562", "all"])
     wide = scored[scored["line"] == "k562"].pivot(index="perturbation", columns="predictor", values="pearson")
     gain = wide["union"] - wide["training mean"]
     row = found.loc["gain of the union over the training mean"]
