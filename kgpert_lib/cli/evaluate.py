@@ -59,7 +59,8 @@ def evaluate(
         from kgpert_lib.screens.load import load_screen
 
         screen = load_screen(atlas, terminal.selected(line), seed=seed)
-        names = [*(graph or ()), *(predictor or ())] or [*(g.name for g in screen.graphs), "union"]
+        each = [g.name for g in screen.graphs]
+        names = [*(graph or ()), *(predictor or ())] or (each if len(each) == 1 else [*each, "union"])
         models = [
             build(name, screen, limit, cut, prior, seed)
             for name in [*(name for name in (REFERENCE, "linear") if name not in names), *names]

@@ -11,6 +11,7 @@ import anndata as ad
 import numpy as np
 import pytest
 import typer
+from rich.console import Console
 
 import kgpert_lib
 from kgpert_lib.cli import terminal
@@ -261,7 +262,7 @@ def test_the_help_names_every_predictor_whole_on_a_narrow_terminal(kgpert, comma
     ],
 )
 def test_a_terminal_shows_that_work_goes_on(kgpert, here, arguments, sign, monkeypatch):
-    monkeypatch.setattr(terminal.err, "_force_terminal", True)
+    monkeypatch.setattr(terminal, "err", Console(stderr=True, force_terminal=True, force_interactive=True))
     assert sign in kgpert(*arguments)[2]
 
 
