@@ -74,12 +74,12 @@ def asked() -> dict[str, Questions]:
     return out
 
 
-def test_weighted_votes_on_116041_questions(asked):
+def test_affinity_votes_on_116041_questions(asked):
     affinity, atlas = make_affinity(), make_atlas()
     views = {line: atlas.view(line, "strict") for line in LINES}
     fitted = {line: Voter.fit(views[line], "de", affinity, tuning.load("strict", "de")) for line in LINES}
     for line in LINES:
-        fitted[line].answer("weighted", asked[line])
+        fitted[line].answer("affinity", asked[line])
         fitted[line].answer("mixed", asked[line])
     dense = affinity.annotations.toarray()
     test, train = dense[-TESTS:], np.ascontiguousarray(dense[:-TESTS].T)
@@ -94,7 +94,7 @@ def test_weighted_votes_on_116041_questions(asked):
             test @ train
 
     total = sum(len(q) for q in asked.values())
-    for rule in ("weighted", "mixed"):
+    for rule in ("affinity", "mixed"):
         measured = ratio(lambda rule=rule: ours(rule), floor)
         check(
             f"{total:,} votes ({rule}) of four fitted lines / one dense similarity product a line",

@@ -81,7 +81,7 @@ shown(
 # **Claim.** Under the {term}`strict split` every rule lies above the plain union in K562 and, for change, in RPE1 (p = .005 after {term}`Holm`'s correction, the smallest that 1,000 draws and five rules allow: 5 times 1/1,000); for direction in RPE1 only the mixture does after the correction (+.061 [.021, .100], p = .010).
 #
 # - `union`: the share of the neighbours in STRING or GO that measured the readout gene and saw it change (or rise);
-# - `weighted`: closer neighbours count more, by GO similarity and the two-step walk on STRING;
+# - `affinity`: closer neighbours count more, by GO similarity and the two-step walk on STRING;
 # - `smoothed`: votes on readout genes that respond alike count too;
 # - `lines`: the other cell line's training perturbations vote too, at a weight;
 # - `completion`: the calls left open are filled by a {term}`low-rank model` whose factors of perturbations, and of readout genes where that helped, are pulled towards those of graph neighbours;

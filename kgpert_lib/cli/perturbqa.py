@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 TaskOption = Annotated[Literal["de", "dir"], typer.Option(help="de: does it change? dir: does it rise?")]
 RuleOption = Annotated[
-    Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"],
-    typer.Option(metavar="<rule>", help="Voting rule: union, weighted, smoothed, lines, completion or mixed."),
+    Literal["union", "affinity", "smoothed", "lines", "completion", "mixed"],
+    typer.Option(metavar="<rule>", help="Voting rule: union, affinity, smoothed, lines, completion or mixed."),
 ]
 VERBS = {"up": "raises", "down": "lowers"}
 CALLS = {1: "rises", -1: "falls", 0: "does not change"}

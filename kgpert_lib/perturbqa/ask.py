@@ -130,12 +130,18 @@ class Asker:
         if gene == target:
             raise InputError(f"{gene} is the perturbed gene itself; ask about another readout gene.")
         column = int(np.flatnonzero(cells.genes == target)[0])
-        p = self._probabilities(np.array([gene]), (np.array([0]), np.array([column])))[:, 0]
+        evidence = {task: contributions(voter, self.rule, gene, column) for task, voter in self.voters.items()}
+        at = (np.array([0]), np.array([column]))
+        p = np.array(
+            [
+                voter.to_probability(self.rule, np.array([evidence[task].evidence]), at)[0]
+                for task, voter in self.voters.items()
+            ]
+        )
         call = self._calls(np.array([gene]), np.array([column]))[0]
         status = str(cells.split[cells.index[gene]]) if gene in cells.index else "not screened"
         measured = None if np.isnan(call) else int(call)
         answer, right = _answers(p[:1], p[1:])
-        made_of = {task: contributions(voter, self.rule, gene, column) for task, voter in self.voters.items()}
         return Answer(
             perturbation=gene,
             readout=target,
@@ -150,10 +156,10 @@ class Asker:
             note=self._note(gene, target, status, measured),
             trust={task: trust.expect([gene]).first() for task, trust in self._trusts.items()},
             base_rate={task: float(voter.base[column]) for task, voter in self.voters.items()},
-            parts={task: item.parts for task, item in made_of.items()},
-            decided_by={task: item.largest for task, item in made_of.items()},
+            parts={task: item.parts for task, item in evidence.items()},
+            decided_by={task: item.largest for task, item in evidence.items()},
             voting_lines=self.voting_lines,
-            neighbours=self._neighbours(gene, column, made_of, top),
+            neighbours=self._neighbours(gene, column, evidence, top),
         )
 
     def answer_pairs(self, perturbation: Sequence[str], readout: Sequence[str]) -> pd.DataFrame:
@@ -230,7 +236,7 @@ class Asker:
             return f"{gene} is in no graph, so the base rate of {target} is the answer."
         return ""
 
-    def _neighbours(self, gene: str, column: int, made_of: Mapping[Task, Contributions], top: int) -> pd.DataFrame:
+    def _neighbours(self, gene: str, column: int, evidence: Mapping[Task, Contributions], top: int) -> pd.DataFrame:
         """The neighbours that measured the readout gene, by their share of the vote on change."""
         line, voter = self.data.line(), self.voters["de"]
         names = np.array([gene])
@@ -239,7 +245,7 @@ class Asker:
         order = np.lexsort((line.perturbations, -np.round(weight, 6)))
         order = order[(weight[order] > 0) & ~np.isnan(measured[order])][:top]
         has_vote = self.rule != "completion"
-        shares = {SHARES[t]: item.share[order] if has_vote else np.nan for t, item in made_of.items()}
+        shares = {SHARES[t]: item.share[order] if has_vote else np.nan for t, item in evidence.items()}
         return pd.DataFrame({"gene": line.perturbations[order], **shares, "measured": measured[order]})
 
 

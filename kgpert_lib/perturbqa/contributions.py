@@ -39,6 +39,11 @@ class Contributions:
     residual: FloatArray
 
     @property
+    def evidence(self) -> float:
+        """The rule's evidence: the sum of its parts."""
+        return sum(self.parts.values())
+
+    @property
     def largest(self) -> Part | None:
         """The part with the most evidence, whatever its sign; None where there is no evidence at all."""
         part = max(self.parts, key=lambda name: abs(self.parts[name]))
@@ -72,8 +77,8 @@ def _plain(voter: Voter, weight: FloatArray, signed: bool, column: int) -> Contr
 
 
 def _vote(voter: Voter, rule: Rule, names: np.ndarray, column: int) -> Contributions:
-    """The rules ``weighted``, ``smoothed`` and ``lines``."""
-    smooth, others = rule != "weighted", voter.voting_lines if rule == "lines" else []
+    """The rules ``affinity``, ``smoothed`` and ``lines``."""
+    smooth, others = rule != "affinity", voter.voting_lines if rule == "lines" else []
     own, *elsewhere = voter.line_evidence(smooth, [None, *others], np.array([column]))
     weight = voter.weight(names)[0]
     total, count = own.total[0] @ weight, own.count[0] @ weight

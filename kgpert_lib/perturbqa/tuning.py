@@ -44,15 +44,15 @@ def _grid(**values: list[Any]) -> list[Candidate]:
 def stages(task: Task, split: Split, lines: int) -> list[tuple[Rule, list[Candidate]]]:
     """The rule that each stage scores, and its candidates."""
     plan: list[tuple[Rule, list[Candidate]]] = [
-        ("weighted", _grid(power=[1.0, 2.0, 3.0, 4.0], string=[0.5, 1.0, 2.0, 4.0])),
-        ("weighted", _grid(prior=[1.0, 0.3, 3.0], base_prior=[1.0, 2.0, 5.0])),
+        ("affinity", _grid(power=[1.0, 2.0, 3.0, 4.0], string=[0.5, 1.0, 2.0, 4.0])),
+        ("affinity", _grid(prior=[1.0, 0.3, 3.0], base_prior=[1.0, 2.0, 5.0])),
         ("completion", _grid(pull=[1.0, 2.0, 4.0, 6.0], gene_affinity=[False, True])),
         ("completion", _grid(rank=[16, 32], ridge=[1.0, 3.0, 10.0])),
         ("smoothed", _grid(profile_power=[1.0, 3.0, 6.0], smoothing=[1.0, 3.0, 10.0, 30.0])),
         ("mixed", _grid(mix=[0.0, 0.25, 0.5, 0.75, 1.0], level=[0.0, 0.15, 0.3, 0.6])),
     ]
     if task == "dir":
-        plan.insert(2, ("weighted", _grid(signed=[False, True])))
+        plan.insert(2, ("affinity", _grid(signed=[False, True])))
     if lines > 1:
         same = [1.0, 3.0, 10.0] if split == "per-line" else [0.0]
         plan.insert(-1, ("lines", _grid(other=[0.0, 0.1, 0.25, 0.5, 1.0], same=same)))

@@ -2,8 +2,8 @@
 
 ``union``       share of the training perturbations that STRING and GO (top 20 each) put beside the perturbed
                 gene and that were asked about the readout gene, shrunk to the readout gene's base rate
-``weighted``    every training perturbation votes, weighted by the affinity of the predictor of that name
-                (`graphs.affinity`), its power and scale chosen by cross-validation
+``affinity``    every training perturbation votes, weighted by its affinity to the perturbed gene
+                (`graphs.affinity`), whose power and scale are chosen by cross-validation
 ``smoothed``    the calls of a readout gene also count for readout genes with a similar profile, at a weight
 ``lines``       the other lines' training perturbations vote too, at a weight
 ``completion``  graph-regularised low-rank completion of the residuals from each readout gene's base rate
@@ -37,7 +37,7 @@ from kgpert_lib.predictors.neighbourhoods import neighbourhoods
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.types import FloatArray, NameArray
 
-Rule = Literal["union", "weighted", "smoothed", "lines", "completion", "mixed"]
+Rule = Literal["union", "affinity", "smoothed", "lines", "completion", "mixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 AFFINITIES_HELD = 4  # lists of perturbations whose affinity to training perturbations is held at once
 SMOOTHED_AT_ONCE = 512  # readout genes whose similarity to all others is held at once
@@ -363,7 +363,7 @@ def _union(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
     return share if at is None else share[at]
 
 
-def _weighted(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
+def _affinity(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
     return _vote(voter, names, at, smooth=False, others=[])
 
 
@@ -394,7 +394,7 @@ def _mixed(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
 
 EVIDENCE: Mapping[Rule, Callable[[Voter, NameArray, Pairs | None], FloatArray]] = {
     "union": _union,
-    "weighted": _weighted,
+    "affinity": _affinity,
     "smoothed": _smoothed,
     "lines": _lines,
     "completion": _completion,

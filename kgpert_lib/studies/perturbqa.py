@@ -97,7 +97,7 @@ def steps(scores: Sequence[RuleScores], split: Split) -> pd.DataFrame:
     for item in scores:
         if item.split == split:
             order = list(item.table["rule"])
-            table = item.table[item.table["rule"].isin(["weighted", "smoothed", "lines"])]
+            table = item.table[item.table["rule"].isin(["affinity", "smoothed", "lines"])]
             names = [f"{order[order.index(rule) - 1]} to {rule}" for rule in table["rule"]]
             parts.append(
                 table[["step", "step_low", "step_high"]].assign(line=item.line, task=item.task, split=split, to=names)

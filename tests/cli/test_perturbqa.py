@@ -12,7 +12,7 @@ from tests.cli import table_rows
 
 @pytest.mark.needs_mirror
 def test_a_vote_is_scored_beside_published_figures(kgpert, mirror):
-    code, out, _ = kgpert("vote", "--line", "k562", "--task", "dir", "--rule", "weighted", "--json")
+    code, out, _ = kgpert("vote", "--line", "k562", "--task", "dir", "--rule", "affinity", "--json")
     output = json.loads(out)
     assert code == 0
     assert (output["line"], output["task"], output["split"], output["kind"]) == ("k562", "dir", "strict", "real")
@@ -26,11 +26,11 @@ def test_a_vote_is_scored_beside_published_figures(kgpert, mirror):
 
 @pytest.mark.needs_mirror
 def test_all_lines_are_scored_one_after_the_other(kgpert, mirror, cache):
-    common = ("vote", "--line", "all", "--rule", "weighted", "--task", "dir")
+    common = ("vote", "--line", "all", "--rule", "affinity", "--task", "dir")
     code, out, _ = kgpert(*common)
     lines = ["k562", "rpe1", "hepg2", "jurkat"]
     assert code == 0
-    assert re.findall(r"^weighted on (\w+), task dir, strict split, atlas perturbqa \(real\)", out, re.M) == lines
+    assert re.findall(r"^affinity on (\w+), task dir, strict split, atlas perturbqa \(real\)", out, re.M) == lines
     rows = list(csv.DictReader(io.StringIO(kgpert(*common, "--csv")[1])))
     assert [row["line"] for row in rows] == lines
     for row, value in zip(rows, re.findall(r"^auroc (\d\.\d+)", out, re.M), strict=True):
@@ -43,7 +43,7 @@ def test_all_lines_are_scored_one_after_the_other(kgpert, mirror, cache):
 
 @pytest.mark.needs_mirror
 def test_one_question_and_a_table_of_questions(kgpert, mirror, tmp_path):
-    common = ("--line", "k562", "--rule", "weighted")
+    common = ("--line", "k562", "--rule", "affinity")
     code, out, _ = kgpert("ask", *common, "--perturb", "ints9", "--readout", "DDIT3", "--json")
     output = json.loads(out)
     assert code == 0
@@ -88,7 +88,7 @@ def test_the_answer_is_a_sentence_that_says_what_decided_and_who_voted(kgpert, m
 
 @pytest.mark.needs_mirror
 def test_the_answer_stands_beside_the_measured_call_and_readable_shares(kgpert, mirror):
-    code, out, _ = kgpert("ask", "--line", "k562", "--rule", "weighted", "--perturb", "INTS9", "--readout", "PFDN5")
+    code, out, _ = kgpert("ask", "--line", "k562", "--rule", "affinity", "--perturb", "INTS9", "--readout", "PFDN5")
     assert code == 0
     assert "Measured: rises (test)." in out
     assert table_rows(out, "gene") == ["gene", "share, change", "share, rise", "call"]
@@ -99,7 +99,7 @@ def test_the_answer_stands_beside_the_measured_call_and_readable_shares(kgpert, 
 def test_a_folder_cannot_take_the_answers(kgpert, mirror, tmp_path):
     table = tmp_path / "pairs.csv"
     table.write_text("perturbation,readout\nINTS9,DDIT3\n")
-    code, _, err = kgpert("ask", "--rule", "weighted", "--table", table, "-o", tmp_path)
+    code, _, err = kgpert("ask", "--rule", "affinity", "--table", table, "-o", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
     assert "it is a folder" in err
 
@@ -129,7 +129,7 @@ def test_half_a_question_is_one_sentence(kgpert, arguments, sentence):
     ],
 )
 def test_unknown_names_are_one_sentence(kgpert, mirror, arguments, sentence):
-    code, _, err = kgpert("ask", "--rule", "weighted", *arguments)
+    code, _, err = kgpert("ask", "--rule", "affinity", *arguments)
     assert code == 2
     assert sentence in err
     assert err.startswith("kgpert: ")

@@ -9,7 +9,7 @@ from kgpert_lib.files import OutputError
 from kgpert_lib.perturbqa import ask_csv as module
 from kgpert_lib.perturbqa.ask import Asker
 from kgpert_lib.perturbqa.ask_csv import ADDED, ask_csv
-from kgpert_lib.perturbqa.voting import RULES, Choices
+from kgpert_lib.perturbqa.voting import RULES, Choices, Voter
 from tests.perturbqa.world import affinity, screen, with_deltas
 
 
@@ -203,12 +203,19 @@ def test_the_shares_and_parts_give_the_vote_back(rule, split):
         assert answer.neighbours["measured"].notna().all()
 
 
+def test_the_parts_of_a_mixture_are_worked_out_once(asker, monkeypatch):
+    tasks, parts = [], Voter.parts
+    monkeypatch.setattr(Voter, "parts", lambda voter, *names: tasks.append(voter.task) or parts(voter, *names))
+    asker.ask(str(asker.atlas["k562"].names("test")[0]), "R020")
+    assert tasks == ["de", "dir"]
+
+
 def test_the_voting_lines_are_those_with_a_weight():
     atlas, known = screen(), affinity()
     alone = Choices(other=0.0, same=0.0, rank=4)
     lines = [
         Asker.fit(atlas, "k562", known, {"de": c, "dir": c}, "strict", rule).voting_lines
-        for c, rule in ((CHOICES, "mixed"), (CHOICES, "weighted"), (alone, "mixed"), (alone, "lines"))
+        for c, rule in ((CHOICES, "mixed"), (CHOICES, "affinity"), (alone, "mixed"), (alone, "lines"))
     ]
     assert lines == [["k562", "rpe1"], ["k562"], ["k562"], ["k562"]]
 

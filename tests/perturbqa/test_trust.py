@@ -18,7 +18,7 @@ from kgpert_lib.perturbqa.trust import (
 from kgpert_lib.perturbqa.voting import Choices, Scale, Voter
 from tests.perturbqa.world import affinity, screen, with_deltas
 
-CHOICES = Choices(power=3.0, prior=0.3, rank=4, scales={"weighted": Scale(0.0, 1.0, 3.0)})
+CHOICES = Choices(power=3.0, prior=0.3, rank=4, scales={"affinity": Scale(0.0, 1.0, 3.0)})
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +30,8 @@ def test_it_is_the_mean_probability_given_to_the_measured_answer():
     atlas = screen(tested=0.12)
     voter = Voter.fit(atlas.view("k562", "strict"), "de", affinity(), CHOICES)
     questions = ask_all(atlas["k562"], "de")
-    p = voter.answer("weighted", questions, probability=True)
-    mean = measured_answer_probability(voter, "weighted", questions)
+    p = voter.answer("affinity", questions, probability=True)
+    mean = measured_answer_probability(voter, "affinity", questions)
     few = 0
     for name in np.unique(questions.perturbation):
         rows = questions.perturbation == name
@@ -45,7 +45,7 @@ def test_it_is_the_mean_probability_given_to_the_measured_answer():
     assert 0 < few < len(mean)
 
 
-@pytest.mark.parametrize("rule", ["weighted", "completion", "mixed"])
+@pytest.mark.parametrize("rule", ["affinity", "completion", "mixed"])
 def test_out_of_fold_votes_on_a_training_gene_do_not_read_its_own_row(rule):
     """Completion factors, readout profiles and base rates are fitted without the gene, not only its vote left out."""
     atlas = screen(m=60)
@@ -69,7 +69,7 @@ def test_what_is_expected_of_a_gene_does_not_read_its_own_row():
     name = atlas["k562"].names("test")[3]
     poisoned = with_deltas(atlas, lambda v: np.where((v.perturbations == name)[:, None], 1.0, v.delta))
     expected = [
-        trust_in_votes(Voter.fit(a.view("k562", "strict"), "de", known, CHOICES), "weighted").expect([name])
+        trust_in_votes(Voter.fit(a.view("k562", "strict"), "de", known, CHOICES), "affinity").expect([name])
         for a in (atlas, poisoned)
     ]
     np.testing.assert_array_equal(expected[0], expected[1])
@@ -78,7 +78,7 @@ def test_what_is_expected_of_a_gene_does_not_read_its_own_row():
 def test_intervals_of_exchangeable_genes_hold_their_share():
     atlas = screen(n=800, m=60, tests=400)
     voter = Voter.fit(atlas.view("k562", "strict"), "de", affinity(800), CHOICES)
-    table = expected_and_reached(voter, "weighted", atlas)
+    table = expected_and_reached(voter, "affinity", atlas)
     inside = (table["reached"] >= table["low"]) & (table["reached"] <= table["high"])
     assert inside.mean() == pytest.approx(0.8, abs=0.08)
 
@@ -86,7 +86,7 @@ def test_intervals_of_exchangeable_genes_hold_their_share():
 def test_too_few_perturbations_have_an_error_of_their_own():
     voter = Voter.fit(screen(n=50, tests=10).view("k562", "strict"), "de", affinity(50), CHOICES)
     with pytest.raises(TooFewPerturbationsError, match="k562 has 40 training perturbations"):
-        trust_in_votes(voter, "weighted")
+        trust_in_votes(voter, "affinity")
 
 
 def test_fitted_votes_are_kept_by_content_and_a_damaged_file_is_made_again(tmp_path):

@@ -133,7 +133,7 @@ def test_base_rate_is_shrunk_to_the_overall_share():
 
 
 def test_unknown_rule():
-    with pytest.raises(InputError, match="Unknown rule 'guess'; choose from union, weighted"):
+    with pytest.raises(InputError, match="Unknown rule 'guess'; choose from union, affinity"):
         Voter.fit(screen().view("k562"), "de", affinity()).evidence("guess", ["G001"])
 
 

@@ -29,7 +29,7 @@ def with_graphs():
 def scores():
     atlas, known, choices = screen(), affinity(), Choices(rank=4, joint=True, level=0.3)
     both = {"de": choices, "dir": choices}
-    rules = ["weighted", "smoothed", "lines", "mixed"]
+    rules = ["affinity", "smoothed", "lines", "mixed"]
     return [
         item
         for line in atlas.lines
@@ -53,7 +53,7 @@ def test_a_row_is_the_mean_area_of_its_rule_and_its_gain_over_the_union(scores):
     }
     part = table[(table["line"] == "k562") & (table["task"] == "de")].set_index("rule")
     assert part.loc["union", "gain"] == 0
-    for rule in ("weighted", "mixed"):
+    for rule in ("affinity", "mixed"):
         row = part.loc[rule]
         assert row["auroc"] == pytest.approx(areas[rule], abs=0.02)
         assert row["gain"] == pytest.approx(row["auroc"] - part.loc["union", "auroc"])
@@ -148,7 +148,7 @@ def test_trust_is_expected_for_every_test_perturbation_and_its_cover_counted():
 
 
 def test_trust_in_votes_stands_beside_what_base_rates_reach(scores):
-    trust = perturbqa.trusted_votes(scores, screen(), "weighted")
+    trust = perturbqa.trusted_votes(scores, screen(), "affinity")
     table = perturbqa.covered(trust).set_index(["line", "task"])
     assert len(table) == 4
     part = trust[(trust["line"] == "rpe1") & (trust["task"] == "dir")]
