@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta, undefined
-from kgpert_lib.metrics.gram import Gram, correlation
+from kgpert_lib.metrics.gram import correlation
 from kgpert_lib.screens.atlas import TrainingLine
 
 Vector = NDArray[np.float64]
@@ -53,40 +53,6 @@ class Search:
         return [row for kind, row in self.moves if kind == "remove"]
 
 
-def greedy_set(
-    gram: Gram, target: int, start: ArrayLike = (), moves: Moves = "both", max_size: int | None = None
-) -> Search:
-    """Greedy search on dense deltas: the mean of which set correlates best with a target; uses the answer.
-
-    Parameters
-    ----------
-    gram : inner products of t deltas with p targets.
-    target : row of the target; where it is among the deltas its own row is never chosen.
-    start : rows to start from, such as a graph neighbourhood. The empty set scores as the mean of all deltas.
-    moves : ``"add"``, ``"remove"`` or ``"both"``: the best single move is made until none improves the score.
-    max_size : no addition beyond this many members.
-    """
-    if not 0 <= target < len(gram.cross):
-        raise InputError(f"Target row {target} is outside 0 to {len(gram.cross) - 1}.")
-    t = len(gram.inner)
-    dot, own, diagonal = gram.cross[target], int(gram.own[target]), np.diagonal(gram.inner)
-    empty = float(gram.fallback[target])
-
-    def flipped(inside: NDArray[np.bool_]) -> Vector:
-        sign = np.where(inside, -1.0, 1.0)
-        rows = gram.inner[inside].sum(axis=0)
-        square = rows[inside].sum() + sign * 2 * rows + diagonal
-        scores = correlation(dot[inside].sum() + sign * dot, square, diagonal[inside].sum() + sign * diagonal)
-        return np.where(inside, empty, scores) if inside.sum() == 1 else scores
-
-    inside = _members(start, t)
-    allowed = np.arange(t) != own
-    if (inside & ~allowed).any():
-        raise InputError("The start holds the target itself; leave it out.")
-    at_start = float(gram.set_pearson([np.flatnonzero(inside)], target)[0])
-    return _greedy_search(inside, allowed, at_start, flipped, moves, max_size, None)
-
-
 def greedy_oracle(
     values: ArrayLike,
     measured: ArrayLike,
@@ -108,7 +74,8 @@ def greedy_oracle(
     truth : (m,) measured delta of the target, NaN for gaps.
     mean : (m,) mean training delta.
     start : rows to start from; the target's own row must not be among `values`.
-    moves, max_steps : as in `greedy_set`; at most `max_steps` moves.
+    moves : ``"add"``, ``"remove"`` or ``"both"``: the best single move is made until none improves the score.
+    max_steps : at most so many moves.
     """
     v, mask = np.asarray(values), np.asarray(measured, dtype=bool)
     y, shared = np.asarray(truth, dtype=np.float64), np.asarray(mean, dtype=np.float64)
@@ -149,7 +116,7 @@ def greedy_oracle(
     inside = _members(start, len(v))
     first = predict(v[inside].sum(axis=0), mask[inside].sum(axis=0), shared)
     at_start = float(pearson_delta(first[None], y[None])[0])
-    return _greedy_search(inside, np.ones(len(v), bool), at_start, flipped, moves, None, max_steps)
+    return _greedy_search(inside, at_start, flipped, moves, max_steps)
 
 
 def greedy_oracles(
@@ -190,11 +157,9 @@ def _members(start: ArrayLike, size: int) -> NDArray[np.bool_]:
 
 def _greedy_search(
     inside: NDArray[np.bool_],
-    allowed: NDArray[np.bool_],
     start: float,
     flipped: Callable[[NDArray[np.bool_]], Vector],
     moves: Moves,
-    max_size: int | None,
     max_steps: int | None,
 ) -> Search:
     """Make the best single move until none improves; `flipped` scores the set after adding or removing each row."""
@@ -203,8 +168,7 @@ def _greedy_search(
     path = [start]
     steps: list[tuple[str, int]] = []
     while max_steps is None or len(steps) < max_steps:
-        full = moves == "remove" or (max_size is not None and inside.sum() >= max_size)
-        open_ = np.where(inside, moves != "add", allowed & (not full))
+        open_ = np.where(inside, moves != "add", moves != "remove")
         scores = np.where(open_, flipped(inside), -np.inf)
         best = int(scores.argmax())
         if not scores[best] > path[-1] + GAIN:

@@ -3,7 +3,7 @@
 From what can be seen of its neighbourhood: how many neighbours, how many graphs and how strong the edges behind
 them, whether the neighbours agree with each other, how much of their deltas was measured, how the prediction
 looks. On training perturbations, each predicted without its own row, these are held against the score that was
-reached, such as the Pearson delta of the prediction (`questions.confidence` has votes): ridge regression gives the
+reached, such as the Pearson delta of the prediction (`perturbqa.trust` has votes): ridge regression gives the
 expected score and linear quantile regression an interval, widened or narrowed until it covers the nominal share of
 held-out training perturbations (conformalised quantile regression, Romano et al. 2019, over folds).
 

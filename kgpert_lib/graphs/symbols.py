@@ -89,7 +89,7 @@ def full_name(symbol: str) -> str | None:
     return None if approved is None else genes.full[approved]
 
 
-def match(symbols: Iterable[str], names: Iterable[str], genes: GeneNames | None = None) -> AliasReport:
+def match(symbols: Iterable[str], names: Iterable[str]) -> AliasReport:
     """Find each of `names` among `symbols`, which may spell the same gene differently.
 
     The same spelling always wins, and a symbol that is one of `names` stands for that name only. Otherwise a
@@ -97,7 +97,7 @@ def match(symbols: Iterable[str], names: Iterable[str], genes: GeneNames | None 
     table share, or that is another gene's approved symbol, is never used, whichever of them are present, nor
     is one gene given to two names; such names are reported as ambiguous.
     """
-    genes = genes or gene_names()
+    genes = gene_names()
     symbols, names = set(symbols), set(names)
     free: dict[str, list[str]] = {}
     for unused in sorted(symbols - names):

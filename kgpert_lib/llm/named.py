@@ -55,4 +55,4 @@ def build(name: str, screen: Screen, options: Options | None = None) -> Predicto
     options = options or Options()
     data = question_data(screen, limit=options.limit, cut=options.cut, seed=options.seed)
     neighbourhood = SOURCES[source](data, model or MODEL, read_only_record(), options.seed)
-    return NeighbourPredictor(neighbourhood, options.prior, options.fill)
+    return NeighbourPredictor(neighbourhood, options.prior)

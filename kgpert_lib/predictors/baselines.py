@@ -19,7 +19,7 @@ from kgpert_lib.types import FloatArray
 class TrainingMean:
     """The mean training delta, whatever the perturbation."""
 
-    name: str = "training mean"
+    name = "training mean"
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """The same (m,) mean for every perturbation."""
@@ -40,7 +40,7 @@ class LinearBaseline:
     components: int = 10
     ridge: float = 0.1
     seed: int = 0
-    name: str = "linear"
+    name = "linear"
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """Deltas of `perturbations` in the target line."""

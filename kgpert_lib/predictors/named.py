@@ -23,21 +23,20 @@ class Options:
     cut: Cut = "before"
     prior: float | None = None
     seed: int = 0
-    fill: Fill = "none"
 
 
 def _graphs(screen: Screen, options: Options, graphs: list[KnowledgeGraph], label: str | None = None) -> Predictor:
     near = GraphNeighbourhood(graphs, options.limit, options.cut, options.seed)
-    return NeighbourPredictor(near, options.prior, options.fill, label=label)
+    return NeighbourPredictor(near, options.prior, label=label)
 
 
-def _union(screen: Screen, options: Options, fill: Fill | None = None) -> Predictor:
+def _union(screen: Screen, options: Options, fill: Fill = "none") -> Predictor:
     near = GraphNeighbourhood(list(screen.graphs), options.limit, options.cut, options.seed)
-    return NeighbourPredictor(near, options.prior, fill or options.fill)
+    return NeighbourPredictor(near, options.prior, fill)
 
 
-def _weighted(screen: Screen, options: Options, fill: Fill | None = None) -> Predictor:
-    return NeighbourPredictor(AffinityNeighbourhood(screen.affinity), options.prior, fill or options.fill)
+def _weighted(screen: Screen, options: Options, fill: Fill = "none") -> Predictor:
+    return NeighbourPredictor(AffinityNeighbourhood(screen.affinity), options.prior, fill)
 
 
 def _shuffled(screen: Screen, options: Options) -> Predictor:

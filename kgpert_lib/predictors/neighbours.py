@@ -77,7 +77,7 @@ class AffinityNeighbourhood:
     power: float = 2.0
     string: float = 30.0
     limit: int | None = 50
-    name: str = "weighted"
+    name = "weighted"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """Neighbours among the target line's training perturbations with their weights (`Affinity.weight`)."""

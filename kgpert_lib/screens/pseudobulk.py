@@ -270,36 +270,3 @@ def _add_groups(sums: NDArray[np.float64], values: Counts, group: NDArray[np.int
     )
     part = pick @ values
     sums[present] += part if isinstance(part, np.ndarray) else part.toarray()
-
-
-def pseudobulk(
-    chunks: Iterable[tuple[Counts, pd.DataFrame]],
-    obs: pd.DataFrame,
-    genes: Names,
-    training: Iterable[str] | None = None,
-    target_sum: float = TARGET_SUM,
-    splits: int = 1,
-    seed: int = 0,
-) -> Pseudobulk:
-    """Accumulate a screen that arrives in chunks of (counts, obs), in the order of the full `obs`.
-
-    Without `training`, the cells of every perturbation shape the highly variable genes.
-    """
-    names = obs["perturbation"].astype(str)
-    perturbations = np.unique(names[~names.isin(list(CONTROL_NAMES))].to_numpy(str))
-    bulk = Pseudobulk(
-        genes,
-        perturbations,
-        np.unique(obs["batch"].astype(str).to_numpy(str)),
-        perturbations if training is None else training,
-        target_sum,
-        splits,
-    )
-    halves = assign_halves(obs, splits, seed)
-    start = 0
-    for counts, part in chunks:
-        bulk.add(counts, part, halves[start : start + len(part)])
-        start += len(part)
-    if start != len(obs):
-        raise InputError(f"The chunks held {start} cells, the table of cells {len(obs)}.")
-    return bulk

@@ -30,7 +30,6 @@ from kgpert_lib.studies.style import (
     typographic,
 )
 
-PURPLE = "#762a83"
 PROFILES = {
     "model": ("the model: $K_0 = 0$, no noise", BLUE, "o"),
     "noise-free": ("simulated world, no noise", GREEN, "s"),

@@ -179,14 +179,10 @@ def under_each(tables: Mapping[str, pd.DataFrame], study: Callable[[pd.DataFrame
     return pd.concat(results, ignore_index=True).sort_values("line", kind="stable", key=_order)
 
 
-def ceiling_choices(
-    screens: Sequence[Screen], table: pd.DataFrame, predictor: str = UNION, seed: int = 0
-) -> pd.DataFrame:
+def ceiling_choices(screens: Sequence[Screen], table: pd.DataFrame) -> pd.DataFrame:
     """`ceilings` under every correction: one row per line and correction."""
-    own = table[table["predictor"] == predictor]
-    tables = [
-        ceilings(with_correction(screens, own, name), predictor, seed).assign(correction=name) for name in CORRECTIONS
-    ]
+    own = table[table["predictor"] == UNION]
+    tables = [ceilings(with_correction(screens, own, name)).assign(correction=name) for name in CORRECTIONS]
     order = {line: k for k, line in enumerate(dict.fromkeys(zip(own["atlas"], own["line"], strict=True)))}
     every = pd.concat(tables, ignore_index=True)
     place = [order[pair] for pair in zip(every["atlas"], every["line"], strict=True)]
@@ -207,28 +203,28 @@ def bias_table(calibration: pd.DataFrame) -> pd.DataFrame:
     return wide[[f"{name}{end}" for name in CORRECTIONS for end in ("", "_low", "_high")]].reset_index()
 
 
-def parts(table: pd.DataFrame, predictor: str = UNION, by: str = "gap") -> pd.DataFrame:
-    """Rows of one predictor with the ``part`` of the line's genes that each falls in (paper, Figure 4 i).
+def parts(table: pd.DataFrame, by: str = "gap") -> pd.DataFrame:
+    """Rows of the union with the ``part`` of the line's genes that each falls in (paper, Figure 4 i).
 
     The genes of a line are ranked by the column `by`, smallest first: the best 60 %, the next 30 %, the worst 10 %.
     ``quantile`` is a gene's rank between 0 and 1.
     """
     frames = []
-    for _, own in table[table["predictor"] == predictor].groupby(HEAD, sort=False):
+    for _, own in table[table["predictor"] == UNION].groupby(HEAD, sort=False):
         quantile = (np.arange(len(own)) + 0.5) / len(own)
         part = pd.Categorical(np.array(PARTS)[np.digitize(quantile, EDGES)], categories=list(PARTS), ordered=True)
         frames.append(own.sort_values([by, "perturbation"]).assign(quantile=quantile, part=part))
     return pd.concat(frames, ignore_index=True)
 
 
-def gap_shares(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
+def gap_shares(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """How much of a line's gap to the ceiling each part of its genes makes (paper, Figure 4 i).
 
     Columns: atlas, kind, line, part, n, ``gap`` (mean, with interval), ``share of shortfall`` (genes above their
     ceiling count as having no gap) and ``share of net gap`` (they count as negative; the parts add up to 1).
     """
     rows = []
-    for head, group in parts(table, predictor).groupby(HEAD, sort=False):
+    for head, group in parts(table).groupby(HEAD, sort=False):
         short = group["gap"].clip(lower=0)
         for part, own in group.groupby("part", observed=True):
             shares = short[own.index].sum() / short.sum(), own["gap"].sum() / group["gap"].sum()
@@ -237,14 +233,14 @@ def gap_shares(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd
     return pd.DataFrame(rows, columns=columns)
 
 
-def part_traits(table: pd.DataFrame, by: str = "error", predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
+def part_traits(table: pd.DataFrame, by: str = "error", seed: int = 0) -> pd.DataFrame:
     """Magnitude, control-likeness and number of neighbours of well and poorly predicted genes (Figures 4 ii, 11).
 
     Genes are ranked by `by`: ``error`` (Pearson delta, highest first) or ``gap`` (to the ceiling, smallest first); the
     two rankings differ, because weak effects have a low ceiling as well. Columns: atlas, kind, line, part, n, the three
     means with intervals.
     """
-    ranked = parts(table.assign(error=-table["pearson"]), predictor, by)
+    ranked = parts(table.assign(error=-table["pearson"]), by)
     rows = []
     for head, own in ranked.groupby([*HEAD, "part"], sort=False, observed=True):
         means = [m for value in (*TRAITS, "n_neighbours") for m in stats.bootstrap_mean(own[value], seed=seed)]
@@ -253,7 +249,7 @@ def part_traits(table: pd.DataFrame, by: str = "error", predictor: str = UNION, 
     return pd.DataFrame(rows, columns=[*HEAD, "part", "n", *names])
 
 
-def gap_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+def gap_correlations(table: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
     """What goes with the gap to the ceiling: the size of the effect or the number of neighbours?
 
     One row per line: atlas, kind, line, n, Spearman correlation of the gap with ``magnitude`` and with ``neighbours``,
@@ -262,7 +258,7 @@ def gap_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = D
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for head, own in table[table["predictor"] == predictor].groupby(HEAD, sort=False):
+    for head, own in table[table["predictor"] == UNION].groupby(HEAD, sort=False):
         whole = np.arange(len(own))[None]
         pick = np.concatenate([whole, rng.integers(len(own), size=(draws, len(own)))])
         gap, magnitude, neighbours = (
@@ -338,7 +334,7 @@ def neighbour_quality(pairs: pd.DataFrame, top: int = 10, seed: int = 0) -> pd.D
     return pd.DataFrame(rows, columns=[*HEAD, "quantity", "n", "mean", "mean_low", "mean_high"])
 
 
-def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+def score_correlations(table: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
     """Correlation of each score with delta magnitude and control-likeness over test genes (paper, Appendix B.2).
 
     Columns: atlas, kind, line, score, trait, n, ``spearman`` with its 95 % percentile bootstrap interval over genes
@@ -347,7 +343,7 @@ def score_correlations(table: pd.DataFrame, predictor: str = UNION, draws: int =
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for head, own in table[table["predictor"] == predictor].groupby(HEAD, sort=False):
+    for head, own in table[table["predictor"] == UNION].groupby(HEAD, sort=False):
         pick = rng.integers(len(own), size=(draws, len(own)))
         for score, trait in product(SCORES, TRAITS):
             x, y = own[score].to_numpy(), own[trait].to_numpy()

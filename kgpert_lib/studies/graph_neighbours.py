@@ -90,16 +90,16 @@ def calls_of_neighbours(
     perturbation: str,
     predictor: NeighbourPredictor,
     genes: int = 24,
-    split: Split = "per-line",
 ) -> pd.DataFrame:
     """One prediction in numbers: the calls of the neighbours, then the rows ``prediction`` and ``measured``.
 
     Columns are the `genes` readout genes tested in the perturbation that most neighbours measured, in the order of the
     measured call; NaN for gaps.
     """
-    view, cells = atlas.view(line, split), atlas[line]
+    view, cells = atlas.view(line, "per-line"), atlas[line]
     predictions = predictor.predict(view, [perturbation])
-    members = [m.gene for m in predictor.neighbourhoods(view, [perturbation]).of(perturbation)]
+    assert predictions.neighbourhoods is not None
+    members = [m.gene for m in predictions.neighbourhoods.of(perturbation)]
     near = view.target.delta[[view.target.index[m] for m in members]]
     truth = cells.delta[cells.rows([perturbation])[0]]
     count = np.where(np.isnan(truth), -1, (~np.isnan(near)).sum(axis=0))
@@ -133,10 +133,8 @@ def gains(scores: pd.DataFrame, reference: str = MEAN, seed: int = 0) -> pd.Data
     return tests[[*HEAD, "predictor", "n", "gain", "gain_low", "gain_high", "better", "worse", "p_holm"]]
 
 
-def gain_by_neighbours(
-    scores: pd.DataFrame, predictor: str, reference: str = MEAN, bins: Sequence[int] = BINS, seed: int = 0
-) -> pd.DataFrame:
-    """Gain in Pearson delta over the reference by the number of training neighbours: one row per line and bin.
+def gain_by_neighbours(scores: pd.DataFrame, predictor: str, bins: Sequence[int] = BINS, seed: int = 0) -> pd.DataFrame:
+    """Gain in Pearson delta over the training mean by the number of training neighbours: one row per line and bin.
 
     `bins` are the lower edges. Columns: atlas, kind, line, neighbours, n, ``gain`` with interval, ``share of genes``
     and ``share of gain`` (of the sum over all test perturbations of the line).
@@ -144,7 +142,7 @@ def gain_by_neighbours(
     rows = []
     for head, part in scores.groupby(HEAD, sort=False):
         wide = part.pivot(index="perturbation", columns="predictor", values="pearson")
-        gain = wide[predictor] - wide[reference]
+        gain = wide[predictor] - wide[MEAN]
         sizes = part[part["predictor"] == predictor].set_index("perturbation")["n_neighbours"].reindex(gain.index)
         for low, high in pairwise([*bins, np.inf]):
             own = gain[(sizes >= low) & (sizes < high)]

@@ -242,7 +242,7 @@ def trusted_votes(
     return pd.concat(parts, ignore_index=True)
 
 
-def covered(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def covered(table: pd.DataFrame) -> pd.DataFrame:
     """Coverage of intervals, one row per line (and task, where the table has tasks).
 
     Share of test perturbations inside their interval (``covered``), its mean width, the correlation of expected and
@@ -254,14 +254,14 @@ def covered(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     for key, part in table.groupby(by, sort=False):
         expected, reached = part["expected"].to_numpy(), part["reached"].to_numpy()
         inside = (reached >= part["low"]) & (reached <= part["high"])
-        pick = np.random.default_rng(seed).integers(len(part), size=(DRAWS, len(part)))
+        pick = np.random.default_rng(0).integers(len(part), size=(DRAWS, len(part)))
         drawn = stats.percentile_interval(deltas.pearson_delta(expected[pick], reached[pick]))
         row = dict(zip(by, key, strict=True)) | {"n": len(part)}
-        row |= _with_ends("covered", stats.bootstrap_mean(inside, seed=seed))
+        row |= _with_ends("covered", stats.bootstrap_mean(inside))
         row |= {"width": float((part["high"] - part["low"]).mean())}
         row |= _with_ends("correlation", (np.corrcoef(expected, reached)[0, 1], *drawn))
         if "base_rate" in part:
-            row |= _with_ends("reached", stats.bootstrap_mean(reached, seed=seed))
+            row |= _with_ends("reached", stats.bootstrap_mean(reached))
             row |= {"base_rate": float(part["base_rate"].iloc[0])}
         rows.append(row)
     return pd.DataFrame(rows)

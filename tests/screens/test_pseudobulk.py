@@ -6,10 +6,11 @@ import scanpy as sc
 import scipy.sparse as sp
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.screens.pseudobulk import Pseudobulk, assign_halves, log_normalised, pseudobulk
+from kgpert_lib.screens.pseudobulk import Pseudobulk, assign_halves, log_normalised
 from kgpert_lib.screens.simulated.cells import CellModel
 
 GENES = [f"G{i:02d}" for i in range(60)]
+PERTURBATIONS = ["AAAS", "BRCA1", "CDK1"]
 
 
 @pytest.fixture
@@ -24,8 +25,11 @@ def screen():
     return sp.csr_matrix(counts), obs
 
 
-def whole(counts, obs, **options):
-    return pseudobulk([(counts, obs)], obs, GENES, **options)
+def whole(counts, obs, training=(), splits=1, seed=0):
+    """The sums over a screen that arrives at once."""
+    bulk = Pseudobulk(GENES, PERTURBATIONS, ["b1", "b2"], training or PERTURBATIONS, splits=splits)
+    bulk.add(counts, obs, assign_halves(obs, splits, seed))
+    return bulk
 
 
 def test_normalisation_is_scanpys(screen):
@@ -56,8 +60,10 @@ def test_deltas_are_scanpys_means_against_the_controls_of_each_batch(screen):
 def test_chunks_and_formats_give_the_same_sums(screen):
     counts, obs = screen
     cuts = [slice(0, 1), slice(1, 250), slice(250, 600)]
-    chunks = ((counts[c].toarray() if i % 2 else counts[c], obs.iloc[c]) for i, c in enumerate(cuts))
-    streamed = pseudobulk(chunks, obs, GENES, splits=2)
+    streamed = Pseudobulk(GENES, PERTURBATIONS, ["b1", "b2"], splits=2)
+    halves = assign_halves(obs, 2)
+    for i, c in enumerate(cuts):
+        streamed.add(counts[c].toarray() if i % 2 else counts[c], obs.iloc[c], halves[c])
     at_once = whole(counts, obs, splits=2)
     np.testing.assert_allclose(streamed.deltas()[0], at_once.deltas()[0], atol=1e-5)
     np.testing.assert_allclose(streamed.halves(1)[1], at_once.halves(1)[1], atol=1e-5)
@@ -66,7 +72,7 @@ def test_chunks_and_formats_give_the_same_sums(screen):
 def test_merging_parts_is_adding_all_cells(screen):
     counts, obs = screen
     halves = assign_halves(obs, 1)
-    total = Pseudobulk(GENES, ["AAAS", "BRCA1", "CDK1"], ["b1", "b2"], splits=1)
+    total = Pseudobulk(GENES, PERTURBATIONS, ["b1", "b2"], splits=1)
     for kept in (["AAAS"], ["BRCA1", "CDK1"]):
         pick = np.flatnonzero(obs.perturbation.isin([*kept, *(["control"] if len(kept) == 1 else [])]))
         part = Pseudobulk(GENES, kept, ["b1", "b2"], splits=1)
@@ -139,7 +145,8 @@ def test_error_falls_with_the_root_of_the_number_of_cells():
     for n in sizes:
         code, batch = np.repeat([-1, -1, 0, 0], n // 2), np.tile(np.repeat([0, 1], n // 2), 2)
         obs = pd.DataFrame({"perturbation": np.where(code < 0, "control", "P"), "batch": batch.astype(str)})
-        bulk = pseudobulk([(model.draw_units(code, batch), obs)], obs, genes, splits=0)
+        bulk = Pseudobulk(genes, ["P"], ["0", "1"], splits=0)
+        bulk.add(model.draw_units(code, batch), obs)
         errors.append(np.sqrt(((bulk.deltas()[0][0] - truth) ** 2).mean()))
     slope = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
     assert slope == pytest.approx(-0.5, abs=0.06)
@@ -148,15 +155,13 @@ def test_error_falls_with_the_root_of_the_number_of_cells():
 
 def test_mistakes_are_named(screen):
     counts, obs = screen
-    with pytest.raises(InputError, match="came with 600 cells and 59 genes"):
-        pseudobulk([(counts, obs)], obs, GENES[:-1])
+    with pytest.raises(InputError, match="came with 600 cells and 60 genes"):
+        whole(counts[:, :-1], obs)
     bare = obs.assign(batch=np.where(obs.perturbation == "control", "b1", "b2"))
     with pytest.raises(InputError, match="AAAS has cells in batch b2, which has no control"):
         whole(counts, bare).deltas()
     with pytest.raises(InputError, match="ZZZ3 has no cell"):
         Pseudobulk(GENES, ["ZZZ3"], ["b1"]).deltas()
-    with pytest.raises(InputError, match="held 10 cells"):
-        pseudobulk([(counts[:10], obs.iloc[:10])], obs, GENES)
     with pytest.raises(InputError, match="no split 3"):
         whole(counts, obs).halves(3)
     with pytest.raises(InputError, match="'b2' is not among"):

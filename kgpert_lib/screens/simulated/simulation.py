@@ -153,12 +153,12 @@ class Simulation:
             total.merge(sums)
         return total
 
-    def cells(self, line: str, replicate: int = 0) -> ad.AnnData:
+    def cells(self, line: str) -> ad.AnnData:
         """The single cells of one line in the scPerturb schema: raw counts (CSR), obs and var as there."""
         import anndata as ad
 
         obs = self._obs(line)
-        parts = self._each_block(obs, lambda b: sp.csr_matrix(self._counts(line, b, replicate)))
+        parts = self._each_block(obs, lambda b: sp.csr_matrix(self._counts(line, b)))
         counts = sp.vstack(list(parts), format="csr", dtype=np.float32)
         return ad.AnnData(counts, obs=_scperturb_obs(obs, counts, line, self.seed), var=_scperturb_var(self.genes))
 
@@ -180,7 +180,7 @@ class Simulation:
             raise InputError(f"The simulation holds no line {line!r}; it holds {', '.join(self.lines)}.")
         return self.world.cells[line]
 
-    def _counts(self, line: str, block: slice, replicate: int) -> NDArray[np.float32]:
+    def _counts(self, line: str, block: slice, replicate: int = 0) -> NDArray[np.float32]:
         cells = self._obs(line)
         row, batch = (cells[key].to_numpy()[block] for key in ("row", "unit_batch"))
         return self.world.models[line].draw_units(row, batch, replicate)
@@ -227,26 +227,14 @@ def simulate(
     return Simulation(seed, size, names, workers or os.cpu_count() or 1, world)
 
 
-def load(
-    lines: Sequence[str] | None = None,
-    seed: int = 0,
-    size: str = "default",
-    workers: int | None = None,
-    download: bool = True,
-) -> Atlas:
+def load(lines: Sequence[str] | None = None, download: bool = True) -> Atlas:
     """The simulated atlas (see `simulate`); `download` is what every source takes, and nothing is downloaded here."""
-    return simulate(seed, size, lines, workers).atlas
+    return simulate(lines=lines).atlas
 
 
-def write(
-    folder: str | Path,
-    lines: Sequence[str] | None = None,
-    seed: int = 0,
-    size: str = "default",
-    workers: int | None = None,
-) -> Path:
+def write(folder: str | Path, lines: Sequence[str] | None = None, seed: int = 0, size: str = "default") -> Path:
     """Simulate and save: the atlas and one h5ad of single cells per line (`kgpert simulate -o DIR`)."""
-    return simulate(seed, size, lines, workers).write(folder)
+    return simulate(seed, size, lines).write(folder)
 
 
 @cache

@@ -15,7 +15,7 @@ from kgpert_lib.metrics.deltas import mae, mse, pearson_delta
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
-from kgpert_lib.screens.pseudobulk import TARGET_SUM, pseudobulk
+from kgpert_lib.screens.pseudobulk import TARGET_SUM, Pseudobulk
 from kgpert_lib.screens.screen import stored_split
 from kgpert_lib.screens.simulated import simulation as simulating
 from kgpert_lib.screens.simulated.world import SIZES, GraphQuality, read_names
@@ -126,7 +126,8 @@ def test_cells_follow_the_scperturb_schema(simulation):
 
 def test_the_atlas_is_the_pseudobulk_of_its_cells(simulation):
     cells = simulation.cells("hepg2")
-    bulk = pseudobulk([(cells.X, cells.obs)], cells.obs, simulation.genes, splits=0)
+    bulk = Pseudobulk(simulation.genes, simulation.perturbations, np.unique(cells.obs["batch"].astype(str)), splits=0)
+    bulk.add(cells.X, cells.obs)
     np.testing.assert_allclose(bulk.deltas()[0], simulation.atlas["hepg2"].delta, atol=1e-4)
 
 
@@ -259,8 +260,8 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(tmp_path):
 
 def test_mistakes_are_named(simulation):
     with pytest.raises(InputError, match="no line 'hela'"):
-        simulating.load(["hela"], size="tiny")
+        simulating.load(["hela"])
     with pytest.raises(InputError, match="Unknown size 'huge'"):
-        simulating.load(size="huge")
+        simulating.simulate(size="huge")
     with pytest.raises(InputError, match="holds no line 'a549'"):
         simulation.cells("a549")
