@@ -82,7 +82,15 @@ def read_notebook(path: Path) -> Any:
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         nbformat.validate(notebook)
         return notebook
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        nbformat.ValidationError,
+    ) as error:
         raise InputError(f"{path} is not a notebook; restore it or run `make sync`.") from error
 
 
@@ -110,8 +118,11 @@ def toc_pages(toc: Any) -> Iterator[str]:
 
 
 def read_chapters(root: Path, toc: Mapping[str, Any]) -> list[Chapter]:
-    """The notebooks among the pages of the table of contents."""
-    return [Chapter(path, page) for page in toc_pages(toc) if (path := root / f"{page}.ipynb").is_file()]
+    """The notebooks among the pages of the table of contents. InputError where an alias puts a part inside itself."""
+    try:
+        return [Chapter(path, page) for page in toc_pages(toc) if (path := root / f"{page}.ipynb").is_file()]
+    except RecursionError as error:
+        raise InputError(f"{root / '_toc.yml'} holds a part that contains itself; restore it.") from error
 
 
 def select(chapters: Sequence[Chapter], names: Sequence[str] | None) -> list[Chapter]:
@@ -166,5 +177,5 @@ def _value(name: str, raw: str) -> Any:
         if isinstance(value, bool) and raw.lower() not in ("true", "false"):
             return raw  # YAML 1.1 takes ``no`` and ``on`` for truth values
         return float(value) if isinstance(value, str) and _POWER.fullmatch(value) else value  # and 1e-3 for a word
-    except yaml.YAMLError as error:
-        raise InputError(f"The value {raw!r} of {name} is not YAML; write such as 10 or [a, b].") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"The value {raw[:60]!r} of {name} is not YAML; write such as 10 or [a, b].") from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
+from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,7 +50,7 @@ def record(
     base_url: Annotated[str | None, typer.Option(help="Another address of the model's server.")] = None,
     served: Annotated[bool, typer.Option("--serve", help="Serve the bundled model meanwhile.")] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of --serve.")] = None,
-    budget: Annotated[float | None, typer.Option(help="US dollars that are never exceeded.")] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that are never exceeded.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what is recorded.")] = False,
     graph: terminal.GraphOption = "string+go",
     limit: terminal.LimitOption = 20,
@@ -69,12 +70,12 @@ def record(
         from kgpert_lib.screens.load import ATLASES, load_screen
 
     spec = find_model(model, models)
-    if served and base_url:
+    if served and base_url is not None:
         raise InputError("Give --serve or --base-url, not both.")
     for name in task or ():
         if name not in TASKS:
             raise InputError(f"Unknown task {name!r}; it is {' or '.join(TASKS)}.")
-    if base_url:
+    if base_url is not None:
         spec = spec.at(base_url)
     folder = output or _source_folder()
     names = line or list(BOOK_LINES)
@@ -84,6 +85,7 @@ def record(
         screen = load_screen(atlas, loaded, graph)
         lines = [screen[name].name for name in terminal.selected_in(screen.lines, names)]
         data = question_data(screen, genes, limit, seed=seed)
+    results: list[Any] = []
     with (
         answers.local_record() as local,
         serving(context=spec.context, threads=threads) if served else nullcontext() as server,
@@ -93,16 +95,18 @@ def record(
         if server and server.model != spec.model:
             raise InputError(f"--serve serves {server.model}, not {spec.model}.")
         spec = spec.at(server.base_url) if server else spec
-        for name in lines:
-            for kind in task or TASKS:
-                with terminal.working(f"Writing the questions for {name}"):
-                    requests = data.sets(kind, spec, local).requests(screen.view(name), data.genes[name])
-                run = ask(requests, spec, local, budget=budget, fresh=fresh)
-                path = folder / f"{screen.name}-{name}-{kind}-{model}.jsonl.gz"
-                count = answers.add_to_export(run.answers, path)
-                terminal.out.print(f"{name}, {kind}: {run.summary} {path} holds {count}.", soft_wrap=True)
-                if run.stopped:
-                    return
+        for name, kind in product(lines, task or TASKS):
+            with terminal.working(f"Writing the questions for {name}"):
+                requests = data.sets(kind, spec, local).requests(screen.view(name), data.genes[name])
+            run = ask(requests, spec, local, budget=budget, fresh=fresh)
+            results += run.answers
+            path = folder / f"{screen.name}-{name}-{kind}-{model}.jsonl.gz"
+            count = answers.add_to_export(run.answers, path)
+            terminal.out.print(f"{name}, {kind}: {run.summary} {path} holds {count}.", soft_wrap=True)
+            if run.stopped:
+                break
+    if results and not any(results):
+        raise InputError(f"None of {len(results)} questions was answered.")
 
 
 def _source_folder() -> Path:

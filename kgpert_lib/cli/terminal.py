@@ -105,7 +105,9 @@ PriorOption = Annotated[
     float | None, typer.Option(help="Weight of the training mean, in neighbours. Default: 1 with gaps, else 0.")
 ]
 SplitOption = Annotated[Literal["per-line", "strict"], typer.Option(metavar="<split>", help=_SPLIT_HELP)]
-SeedOption = Annotated[int, typer.Option(min=0, metavar="<int>", help="Seed of whatever is drawn at random.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, metavar="<int>", help="Seed of whatever is drawn at random.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 from tqdm import tqdm
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 Secrets = Sequence[str | None]
+Count = Annotated[int, Field(ge=0, le=10**9)]  # tokens; more than any model reads or writes
 LONGEST_ERROR = 300  # characters of a server's own words that are repeated
 
 
@@ -117,10 +119,13 @@ def ask(
     Raises
     ------
     InputError
-        When going on is pointless: no server, a refused key, an unknown model, a retired one.
+        When going on is pointless: no server, a refused key, an unknown model, a retired one. A `budget` that is
+        negative or no finite number.
     KeyboardInterrupt
         On Ctrl-C; every finished answer is in the record by then.
     """
+    if budget is not None and not 0 <= budget < math.inf:
+        raise InputError(f"The budget is {budget:g}; it has to be 0 or more US dollars.")
     spec = find_model(model) if isinstance(model, str) else model
     run = _Run(list(requests), spec, record, concurrency or spec.concurrency, budget, retry or Retry(), fresh, count)
     run.look_up()
@@ -203,9 +208,9 @@ class _Choice(_Part):
 
 
 class _Usage(_Part):
-    prompt_tokens: NonNegativeInt | None = None
-    completion_tokens: NonNegativeInt | None = None
-    total_tokens: NonNegativeInt | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    total_tokens: Count | None = None
 
 
 class _Completion(_Part):
@@ -465,7 +470,6 @@ class _Run:
         backoff = wait_random_exponential(self.retry.first_wait, self.retry.longest_wait)
 
         def wait(state: RetryCallState) -> float:
-            self.outcome.retried += 1
             error = state.outcome.exception() if state.outcome else None
             return max(backoff(state), error.after if isinstance(error, Transient) else 0.0)
 
@@ -479,14 +483,14 @@ class _Run:
         start, reply = time.monotonic(), None
         async for attempt in attempts:
             with attempt:
-                start, reply = await self.attempt(client, request)
+                start, reply = await self.attempt(client, request, attempt.retry_state.attempt_number > 1)
         assert reply is not None  # the last attempt has raised otherwise
         answer = self.read(request, key, hashed, reply, time.monotonic() - start)
         self.record.add(answer, replace=self.fresh)
         self.lost_in_a_row = 0
         return answer
 
-    async def attempt(self, client: AsyncOpenAI, request: Request) -> tuple[float, _Completion]:
+    async def attempt(self, client: AsyncOpenAI, request: Request, again: bool) -> tuple[float, _Completion]:
         """Send once; errors become the three kinds above, and money that may be owed is counted."""
         worst = self.worst_cost(request)
         await self.reserve(worst)
@@ -496,6 +500,7 @@ class _Run:
                 await self.pause(wait)
             start = time.monotonic()
             self.outcome.sent += 1
+            self.outcome.retried += again
             reply = await send(client, self.body(request), self.retry.timeout, self.retry.patience, [self.key])
             prompt, completion = reply.tokens
             self.outcome.prompt_tokens += prompt

@@ -180,7 +180,7 @@ def first_problem(error: ValidationError) -> str:
 def _read(file: Path) -> dict[str, ModelSpec]:
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{file} cannot be read as TOML ({error}).") from None
     specs = {}
     for name, table in tables.items():

@@ -164,9 +164,12 @@ FAULTS = {
     "no settings": ("_config.yml", b"html: [", "_config.yml is not YAML text; restore it."),
     "settings in no text": ("_toc.yml", b"\xff\xfe\x00", "_toc.yml is not YAML text; restore it."),
     "settings that are a list": ("_toc.yml", b"- a\n", r"_toc.yml holds no settings \(a YAML mapping\); restore it."),
+    "settings that contain themselves": ("_toc.yml", b"root: a\nchapters: &a [*a]", "a part that contains itself"),
+    "nested settings": ("_toc.yml", b"[" * 100_000, "_toc.yml is not YAML text"),
     "an empty notebook": ("notebooks/01_table.ipynb", b"", "01_table.ipynb is not a notebook; restore it or"),
     "half a notebook": ("notebooks/01_table.ipynb", b'{"cells": [', "01_table.ipynb is not a notebook"),
     "a list": ("notebooks/01_table.ipynb", b"[]", "01_table.ipynb is not a notebook"),
+    "nested lists": ("notebooks/01_table.ipynb", b"[" * 100_000, "01_table.ipynb is not a notebook"),
     "cells that are a number": (
         "notebooks/01_table.ipynb",
         b'{"cells": 3, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
@@ -364,7 +367,9 @@ def test_settings_are_yaml_values(text, expected):
     assert chapters.parse_settings(text) == expected
 
 
-@pytest.mark.parametrize("text", ["limit", "limit 10 atlas=x", "lines=[k562"])
+@pytest.mark.parametrize(
+    "text", ["limit", "limit 10 atlas=x", "lines=[k562", "limit=2024-13-45", "limit=" + "[" * 100_000]
+)
 def test_settings_that_cannot_be_read_are_named(text):
     with pytest.raises(InputError, match=r"limit|lines"):
         chapters.parse_settings(text)

@@ -142,6 +142,7 @@ BROKEN = {
     "empty neighbourhoods": (no_change, (*PREDICT, "--limit", "0"), "limit is 0; a neighbourhood keeps at least"),
     "limit that is no number": (no_change, (*PREDICT, "--limit", "x"), "Invalid value for '--limit'"),
     "negative seed": (no_change, (*EVALUATE, "--seed", "-1"), "Invalid value for '--seed'"),
+    "seed above 32 bits": (no_change, (*EVALUATE, "--seed", "5000000000"), "Invalid value for '--seed'"),
     "unknown cut": (no_change, (*PREDICT, "--cut", "middle"), "'middle' is not one of"),
     "unknown split": (no_change, (*EVALUATE, "--split", "loose"), "'loose' is not one of"),
     "all without a file": (no_change, ALL, "--all together with -o FILE"),

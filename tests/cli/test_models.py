@@ -98,7 +98,11 @@ def test_asking_about_few_genes_leaves_the_screen_as_it_is(screen, tmp_path):
 def test_words_of_a_server_are_no_markup(chat, screen, tmp_path, monkeypatch):
     monkeypatch.setenv("KGPERT_CACHE", str(tmp_path / "cache"))
     chat.script = lambda n, body: (400, {}, '{"error": {"message": "[/x] [red]no[/red]"}}')
-    assert "[/x] [red]no[/red]" in record(tmp_path, "-o", str(tmp_path / "answers"), "--base-url", chat.base_url)
+    options = ["record", "--atlas", str(tmp_path / "mine"), "--line", "k562", "--limit", "5"]
+    result = CliRunner().invoke(app, [*options, "-o", str(tmp_path / "answers"), "--base-url", chat.base_url])
+    assert "[/x] [red]no[/red]" in result.output
+    assert isinstance(result.exception, InputError), "nothing was answered"
+    assert str(result.exception) == "None of 6 questions was answered."
 
 
 def test_an_older_record_is_taken_over_and_named(chat, screen, tmp_path, monkeypatch):
@@ -126,6 +130,8 @@ def test_an_installed_library_is_not_written_to(monkeypatch, tmp_path):
         (["record", "--serve", "--base-url", "http://127.0.0.1:1/v1"], "not both"),
         (["record", "--task", "poems", "--atlas", "simulated"], "Unknown task 'poems'"),
         (["record", "--base-url", "http://127.0.0.1:99999999/v1"], "has to be an http or https address"),
+        (["record", "--base-url", ""], "has to be an http or https address"),
+        (["record", "--serve", "--base-url", ""], "not both"),
         (["record", "--base-url", "http://[::1/v1"], "has to be an http or https address"),
         (["record", "--base-url", "http://a..b/v1"], "has to be an http or https address"),
         (["serve", "--context", "0"], "at least one token of context"),
@@ -134,9 +140,16 @@ def test_an_installed_library_is_not_written_to(monkeypatch, tmp_path):
 def test_what_cannot_be_done_is_one_sentence(options, sentence, tmp_path):
     more = ["-o", str(tmp_path / "answers")] if options[0] == "record" else []
     result = CliRunner().invoke(app, [*options, *more])
-    assert isinstance(result.exception, InputError)
+    assert isinstance(result.exception, InputError), result.output
     assert sentence in str(result.exception)
     assert not (tmp_path / "answers").exists()
+
+
+@pytest.mark.parametrize("budget", ["nan", "-1"])
+def test_a_budget_that_is_no_amount_of_money_is_refused(budget):
+    result = CliRunner().invoke(app, ["record", "--budget", budget])
+    assert result.exit_code == 2
+    assert "Invalid value for '--budget'" in result.output
 
 
 def test_a_port_that_does_not_exist_is_refused_with_its_range():

@@ -174,6 +174,21 @@ def test_a_server_that_dies_midway_ends_the_run_and_keeps_what_came(chat, quick,
     assert len(keys) == len(set(keys)) == 200
 
 
+def test_only_what_was_sent_again_is_counted(chat, quick, tmp_path):
+    """The budget ends the run while a question waits to be sent again: it never is."""
+    answer = chat.script
+    chat.script = lambda n, body: answer(n, body) if n else (500, {}, "{}")
+    spec = chat.spec(price_out=1000.0)
+    gone = Retry(attempts=3, first_wait=0.001, longest_wait=0.01)
+    with Record(tmp_path / "r.sqlite") as record:
+        outcome = ask([question(0)], spec, record, retry=gone, budget=0.065)
+        assert (outcome.sent, outcome.retried) == (2, 1)
+        chat.script = lambda n, body: "cut"
+        outcome = ask([question(1)], spec, record, retry=gone, budget=0.1)
+    assert (outcome.sent, outcome.retried) == (1, 0)
+    assert "sent again" not in outcome.summary
+
+
 def test_samples_schema_and_logprobs_reach_the_server_and_the_record(chat, quick, tmp_path):
     def script(n, body):
         reply = good("a")
@@ -228,6 +243,14 @@ def test_the_budget_is_never_exceeded_and_nearly_used(chat, quick, tmp_path, con
     assert outcome.cost == pytest.approx(answered * 0.005)
     assert 0.2 - 0.064 - 0.005 <= outcome.cost <= 0.2
     assert "stopped before the budget of $0.2 was exceeded" in outcome.summary
+
+
+@pytest.mark.parametrize("budget", [float("nan"), float("inf"), -1.0])
+def test_a_budget_that_is_no_amount_of_money_is_refused_before_anything_is_asked(chat, tmp_path, budget):
+    """No sum is above NaN, so such a budget held nothing back."""
+    with Record(tmp_path / "r.sqlite") as record, pytest.raises(InputError, match=f"The budget is {budget:g}"):
+        ask([question(0)], chat.spec(price_out=1000.0), record, budget=budget)
+    assert chat.bodies == []
 
 
 def test_what_may_have_been_billed_counts_against_the_budget(chat, quick, tmp_path):
@@ -323,6 +346,8 @@ MALFORMED = {
     "usage is a list": good() | {"usage": [10, 5]},
     "usage is a text": good() | {"usage": "15 tokens"},
     "usage holds a text": good() | {"usage": {"prompt_tokens": "ten"}},
+    "usage holds a number of 400 digits": good() | {"usage": {"prompt_tokens": 10**400}},
+    "a total of a million billion tokens": good() | {"usage": {"total_tokens": 10**15}},
     "usage is negative": good() | {"usage": {"prompt_tokens": -(10**6), "completion_tokens": 1}},
     "logprobs is a list": changed(logprobs=[0.5]),
     "logprobs hold null": positions([None]),

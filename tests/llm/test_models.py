@@ -38,6 +38,7 @@ def test_an_own_file_adds_and_replaces(tmp_path):
         ),
         ("[m", "cannot be read as TOML"),
         ("m = 3", "model 'm'"),
+        ("m = " + "[" * 100_000, "cannot be read as TOML"),
     ],
 )
 def test_a_bad_file_is_one_sentence_with_file_model_and_field(tmp_path, text, said):
