@@ -31,7 +31,7 @@ KERNEL_ENVIRONMENT = {
 }
 # Kernels that run side by side would each start a thread on every core and wait for one another.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-MOST_PRINTED = 1_000_000
+MOST_PRINTED = 100_000  # Sphinx takes seconds for a line of this length, and minutes for ten times that
 SOURCE_HEAD = 6
 
 
@@ -40,18 +40,17 @@ class BuildError(InputError):
 
 
 class _Client(PapermillNotebookClient):
-    """Runs one notebook, and keeps at most `MOST_PRINTED` characters of what a cell prints."""
+    """Runs one notebook, and keeps at most `MOST_PRINTED` characters of what a cell prints and shows."""
 
     def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
-        """Collect one message of a cell; the text above the limit gives way to one sentence."""
-        if msg["msg_type"] == "stream":
-            text = msg["content"]["text"]
-            room = MOST_PRINTED - sum(len(out.text) for out in outs if out.output_type == "stream")
-            if room < 0:  # the sentence stands there
-                return None
-            if len(text) > room:
-                sentence = f"\n[The rest is not kept: a cell may print {MOST_PRINTED:,} characters.]\n"
-                msg["content"]["text"] = text[:room] + sentence
+        """Collect one message of a cell; text above the limit gives way to one sentence, markup as a whole."""
+        content = msg["content"] if msg["msg_type"] != "error" else {}
+        texts = content.get("data", content)  # a result has one text for each kind, a stream has one
+        room = MOST_PRINTED - sum(map(_printed, outs))
+        for kind in [kind for kind, text in texts.items() if kind.startswith("text") and len(text) > max(room, 0)]:
+            head = texts[kind][:room] if kind in ("text", "text/plain") else ""
+            sentence = f"\n[The rest is not kept: a cell may print {MOST_PRINTED:,} characters.]\n"
+            texts[kind] = head + sentence if room >= 0 else ""  # below 0 the sentence stands there already
         return super().output(outs, msg, display_id, cell_index)
 
     def stop(self) -> None:
@@ -59,6 +58,12 @@ class _Client(PapermillNotebookClient):
         process = getattr(getattr(self.km, "provisioner", None), "process", None)
         if process is not None:
             process.kill()
+
+
+def _printed(output: Any) -> int:
+    """Characters of text in an output."""
+    texts = output.get("data", output)
+    return sum(len(text) for kind, text in texts.items() if kind.startswith("text"))
 
 
 class _Engine(NBClientEngine):
