@@ -47,12 +47,11 @@ halves = 2
 seed = 0
 
 # %% tags=["hide-input"]
+from dataclasses import replace
+
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
-from kgpert_lib.graphs import go
-from kgpert_lib.graphs.symbols import align
 from kgpert_lib.predictors.named import Options, build
-from kgpert_lib.predictors.neighbours import GraphNeighbourhood
 from kgpert_lib.screens.load import load_screen
 from kgpert_lib.studies import graph_neighbours, tables
 from kgpert_lib.studies import graph_neighbours_figures as figures
@@ -274,13 +273,13 @@ figures.sensitivity(swept, means.to_dict())
 # Beside the union stand the training genes most similar in GO, 5, 10 or 20 of them.
 
 # %% tags=["needs-data", "hide-input"]
-known = screen.perturbations()
-similarity = align(go.load(keep=None, among=known), known)[0]
-similar = {
-    f"{k} most similar": GraphNeighbourhood([similarity], k, "after", seed)
-    for k in (5, 10, 20)
-}
-predictors = graph_neighbours.with_and_without_fill(union, similar, prior)
+sizes = [replace(options, limit=k) for k in (5, 10, 20)]
+predictors = [
+    union,
+    *(build("similar", screen, size) for size in sizes),
+    build("filled", screen, options),
+    *(build("similar-filled", screen, size) for size in sizes),
+]
 completed = evaluate_lines(screen.atlas, lines, predictors, split)
 filled = graph_neighbours.gains(completed, reference=union.name, seed=seed)
 tables.shown(

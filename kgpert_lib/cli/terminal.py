@@ -33,7 +33,8 @@ _LINES = ("k562", "rpe1", "hepg2", "jurkat")  # completed by the shell; an atlas
 
 # Written out here because importing the predictors takes a second; a test compares the names.
 PREDICTORS = (
-    "mean", "linear", "string", "go", "union", "weighted", "filled", "weighted-filled", "shuffled"
+    "mean", "linear", "string", "go", "union", "weighted", "filled", "weighted-filled", "similar", "similar-filled",
+    "shuffled",
 )  # fmt: skip
 MODEL_PREDICTORS = (  # from recorded answers of a language model, SmolLM2 unless the name goes on with :MODEL
     "langpert",

@@ -39,6 +39,14 @@ def _weighted(screen: Screen, options: Options, fill: Fill = "none") -> Predicto
     return NeighbourPredictor(AffinityNeighbourhood(screen.affinity), options.prior, fill)
 
 
+def _similar(screen: Screen, options: Options, fill: Fill = "none") -> Predictor:
+    """The mean over the training genes most similar in GO, as many as the limit."""
+    near = GraphNeighbourhood([screen.go_similarity], options.limit, "after", options.seed)
+    size = "all" if options.limit is None else options.limit
+    label = f"{size} most similar{', filled' if fill == 'lowrank' else ''}"
+    return NeighbourPredictor(near, options.prior, fill, label=label)
+
+
 def _shuffled(screen: Screen, options: Options) -> Predictor:
     names = screen.perturbations()
     return _graphs(screen, options, [g.shuffled(names, options.seed) for g in screen.graphs], "shuffled")
@@ -53,6 +61,8 @@ PREDICTORS: dict[str, Callable[[Screen, Options], Predictor]] = {
     "weighted": _weighted,
     "filled": lambda screen, options: _union(screen, options, "lowrank"),
     "weighted-filled": lambda screen, options: _weighted(screen, options, "lowrank"),
+    "similar": _similar,
+    "similar-filled": lambda screen, options: _similar(screen, options, "lowrank"),
     "shuffled": _shuffled,
 }
 

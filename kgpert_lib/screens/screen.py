@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import load_graphs
+from kgpert_lib.graphs import go, load_graphs
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.symbols import align
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
 from kgpert_lib.screens.pseudobulk import Pseudobulk
@@ -54,6 +55,11 @@ class Screen:
         """Cell lines by name."""
         return self.atlas.lines
 
+    @property
+    def brings_graphs(self) -> bool:
+        """Whether its graphs are made with it, because STRING and GO say nothing about a simulation."""
+        return self.kind == "simulated"
+
     def __getitem__(self, line: str) -> CellLine:
         return self.atlas[line]
 
@@ -68,9 +74,17 @@ class Screen:
     @cached_property
     def affinity(self) -> Affinity:
         """How close knowledge puts any two genes: GO and STRING, or the simulated screen's own graphs."""
-        if self.kind == "simulated":
+        if self.brings_graphs:
             return Affinity.of_graphs(self.graphs)
         return Affinity.load(self.perturbations())
+
+    @cached_property
+    def go_similarity(self) -> KnowledgeGraph:
+        """GO's similarity of every two perturbations, not cut to the nearest. InputError for a simulated screen."""
+        if self.brings_graphs:
+            raise InputError("GO says nothing about the genes of a simulated screen; name its own graphs instead.")
+        names = self.perturbations()
+        return align(go.load(keep=None, among=names), names)[0]
 
     def graph(self, name: str) -> KnowledgeGraph:
         """One of `graphs` by its name, else a graph that `load_graphs` knows, or an edge list by its path.
@@ -79,10 +93,10 @@ class Screen:
         """
         known = {graph.name: graph for graph in self.graphs} | self._more
         if name not in known:
-            if self.simulation is not None and "." not in name:
+            if self.brings_graphs and "." not in name:
                 raise InputError(
-                    f"The simulated screen has no graph {name!r}; "
-                    f"it has {' and '.join(graph.name for graph in self.graphs)}, which are made with it."
+                    f"The simulated screen has no graph {name!r}; it has "
+                    f"{' and '.join(graph.name for graph in self.graphs) or 'none'}, as its graphs are made with it."
                 )
             self._more[name] = known[name] = load_graphs(name, self.perturbations())[0]
         return known[name]

@@ -5,8 +5,7 @@ Intervals are 95 % bootstrap intervals over the test perturbations of a line (`s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import pairwise, product
 from typing import Any
 
@@ -26,7 +25,6 @@ from kgpert_lib.predictors.neighbourhoods import Neighbour
 from kgpert_lib.predictors.neighbours import (
     AffinityNeighbourhood,
     GraphNeighbourhood,
-    NeighbourhoodSource,
     NeighbourPredictor,
     leave_one_out,
 )
@@ -180,14 +178,6 @@ def sweep(
                 size = np.nan if limit is None else float(limit)
                 rows.append((atlas.name, atlas.kind, name, size, cut, prior, len(names), *interval))
     return pd.DataFrame(rows, columns=[*HEAD, "limit", "cut", "prior", "n", "pearson", "low", "high"])
-
-
-def with_and_without_fill(
-    union: NeighbourPredictor, others: Mapping[str, NeighbourhoodSource], prior: float
-) -> list[NeighbourPredictor]:
-    """The union and plain means over other neighbourhoods by label, then all of them on low-rank completed deltas."""
-    plain = [union, *(NeighbourPredictor(near, prior, label=label) for label, near in others.items())]
-    return [*plain, *(replace(p, fill="lowrank", label=f"{p.name}, filled") for p in plain)]
 
 
 def cross_fitted_sets(

@@ -159,7 +159,10 @@ def test_all_genes_of_all_lines_go_into_a_table_of_the_strongest_readouts(kgpert
     pd.testing.assert_frame_equal(same, one.drop(columns="measured"), check_exact=False, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mean", "linear", "union", "weighted", "filled", "weighted-filled", "shuffled"])
+@pytest.mark.parametrize(
+    "name",
+    ["mean", "linear", "union", "weighted", "filled", "weighted-filled", "shuffled"],
+)
 def test_every_predictor_of_the_book_predicts_one_gene_as_the_library_does(kgpert, here, toy, name):
     gene = toy["k562"].names("test")[1]
     code, out, err = kgpert("predict", gene, *TOY, "--predictor", name, "--csv")
@@ -186,6 +189,10 @@ def test_a_saved_simulation_is_predicted_from_its_own_graphs(kgpert, tmp_path):
         code, out, _ = kgpert(*common, *options)
         assert code == 0
         assert set().union(*(n["graphs"] for n in json.loads(out)["neighbours"])) == names
+    for option in ("--graph", "--predictor"):
+        code, out, err = kgpert(*common, option, "string")
+        assert (code, out) == (2, "")
+        assert "has no graph 'string'; it has complexes and pathways" in " ".join(err.split())
 
 
 @pytest.mark.needs_mirror
@@ -215,6 +222,14 @@ def test_every_gene_in_the_graphs_is_predicted(real, tmp_path):
     assert data.n_obs > 20_000
     assert done.stdout.startswith(f"{tmp_path}/predictions.h5ad: {data.n_obs} genes x {data.n_vars} readout genes")
     assert data.obs["n_neighbours"]["INTS9"] == 11
+
+
+@pytest.mark.needs_mirror
+def test_the_genes_most_similar_in_go_predict_by_name(real):
+    options = ("predict", "INTS9", "--line", "K562", "--limit", "5", "--json", "--predictor")
+    plain, filled = (json.loads(real(*options, name).stdout) for name in ("similar", "similar-filled"))
+    assert len(plain["neighbours"]) == 5
+    assert [n["gene"] for n in plain["neighbours"]] == [n["gene"] for n in filled["neighbours"]]
 
 
 @pytest.mark.needs_mirror
