@@ -100,7 +100,7 @@ GraphOption = Annotated[
 LimitOption = Annotated[int, typer.Option(help="Most neighbours that one graph gives.")]
 CutOption = Annotated[
     Literal["before", "after"],
-    typer.Option(metavar="<cut>", help="Cut it before or after keeping training genes."),
+    typer.Option(metavar="<cut>", help="Apply the limit before or after keeping training genes."),
 ]
 PriorOption = Annotated[
     float | None, typer.Option(help="Weight of the training mean, in neighbours. Default: 1 with gaps, else 0.")
