@@ -17,8 +17,6 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
-
 from kgpert_lib import paths
 from kgpert_lib.downloads.download import FetchError, ResumingDownloader, StorageError, UnreachableError
 from kgpert_lib.downloads.registry import Entry, Registry, default_registry
@@ -82,11 +80,10 @@ def available(name: str, registry: Registry | None = None) -> Path | None:
 
 
 class _Fetcher:
-    """Shared by the files of one call: connections, and the hosts that turned out not to be reachable."""
+    """Shared by the files of one call: the hosts that turned out not to be reachable."""
 
     def __init__(self, progress: bool) -> None:
         self.progress = progress
-        self.session = requests.Session()
         self.unreachable: set[str] = set()
 
     def get(self, entry: Entry) -> Path:
@@ -137,7 +134,7 @@ class _Fetcher:
         """Leave the whole, verified file in `part`; a bad remainder of an earlier run is dropped and asked for anew."""
         keep = _expected(entry) is not None
         resumed = keep and part.exists()
-        ResumingDownloader(entry.bytes, keep, self.session, self.progress)(url, part)
+        ResumingDownloader(entry.bytes, keep, self.progress)(url, part)
         fault = _fault(entry, part, remember=False)
         if fault is None:
             with part.open("rb") as file:
