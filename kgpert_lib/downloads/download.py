@@ -110,11 +110,10 @@ class ResumingDownloader:
     keep : go on from a file left by an earlier run. Only safe where a checksum catches a file that has
         changed since; without it bytes are kept within one call only, and only if the server vouches for
         them with an ETag or a date.
-    progress : show a bar (on a terminal only).
     """
 
-    def __init__(self, size: int | None = None, keep: bool = True, progress: bool = True) -> None:
-        self.size, self.keep, self.progress = size, keep, progress
+    def __init__(self, size: int | None = None, keep: bool = True) -> None:
+        self.size, self.keep = size, keep
         self._validator: str | None = None
         self._contact = False
         self._best = self._fruitless = 0
@@ -212,7 +211,7 @@ class ResumingDownloader:
             desc=part.name.removesuffix(".part"),
             unit="B",
             unit_scale=True,
-            disable=None if self.progress else True,
+            disable=None,  # on a terminal only
         )
         with bar, part.open("ab" if start else "wb") as file:
             for chunk in _pieces(response):
