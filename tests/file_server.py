@@ -7,11 +7,18 @@ import struct
 import threading
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 
 import pytest
 
 from kgpert_lib.downloads import download
 from kgpert_lib.downloads.registry import Registry
+
+ENDLESS = {
+    "trickle-headers": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+    "trickle-chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"),
+    "trickle-continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
 
 
 class FileServer:
@@ -20,8 +27,8 @@ class FileServer:
     Faults: an HTTP status such as ``"500"``; ``"truncate"`` and ``"reset"`` break off after half of the body;
     ``"stall"`` does so until `release` is set; ``"wrong"`` flips the bytes; ``"whole"`` ignores Range;
     ``"half-whole"`` ignores Range and breaks off; ``"page"`` answers with HTML; ``"trickle"`` sends one byte at a
-    time until the client gives up; ``"lengthless"`` gives a Content-Length that is no number; a fault that starts
-    with ``"->"`` redirects to the rest of it.
+    time until the client gives up, and those of `ENDLESS` do so before the body; ``"lengthless"`` gives a
+    Content-Length that is no number; a fault that starts with ``"->"`` redirects to the rest of it.
     """
 
     def __init__(self):
@@ -65,6 +72,9 @@ class FileServer:
             handler.send_header("Location", fault.removeprefix("->"))
             handler.end_headers()
             return
+        if fault in ENDLESS:
+            self.trickle(handler, chain([ENDLESS[fault][0]], repeat(ENDLESS[fault][1])))
+            return
         rest = body[start:]
         if fault == "wrong":
             rest = bytes(255 - b for b in rest)
@@ -87,7 +97,7 @@ class FileServer:
             self.release.wait()
             self.send(handler, path, rest)
         elif fault == "trickle":
-            self.trickle(handler, rest)
+            self.trickle(handler, (bytes([byte]) for byte in rest))
         elif fault not in ("truncate", "half-whole"):
             self.send(handler, path, rest)
 
@@ -98,10 +108,10 @@ class FileServer:
         except OSError:
             pass
 
-    def trickle(self, handler, data):
+    def trickle(self, handler, pieces):
         try:
-            for byte in data:
-                handler.wfile.write(bytes([byte]))
+            for piece in pieces:
+                handler.wfile.write(piece)
                 if self.release.wait(0.001):
                     return
         except OSError:

@@ -49,6 +49,7 @@ RENDER_ENVIRONMENT = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1767225600"}
 KEPT_PER_CHAPTER = 8
 STAMP = ".kgpert-book.json"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LAST_WORDS = re.compile(r"^\w*Error:[\s=]*(.+)", re.MULTILINE)  # of a traceback; the rest of it helps nobody here
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def build(
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers < 1:
         raise InputError(f"workers={workers} is not possible; give 1 or more.")
-    config, toc = read_yaml(root / "_config.yml"), read_yaml(root / "_toc.yml")
+    config, toc = read_yaml(root / "_config.yml", ("html", "sphinx")), read_yaml(root / "_toc.yml")
     if not (root / "book").is_dir():
         raise InputError(f"{root / 'book'} is missing; run this in the folder that holds the book.")
     every = read_chapters(root, toc)
@@ -107,10 +108,10 @@ def build(
             root_page, *pages_left = (page for page in toc_pages(toc) if page not in others)
             toc = {"format": "jb-book", "root": root_page, "chapters": [{"file": page} for page in pages_left]}
             # links to the other chapters become text
-            config.setdefault("sphinx", {}).setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
+            config["sphinx"].setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
         if parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
-            config.setdefault("html", {})["announcement"] = f"Run with {html.escape(values)}"
+            config["html"]["announcement"] = f"Run with {html.escape(values)}"
         _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, scratch / "source")
         target = root / "_build" / "html"
         if chapters is not None or parameters:
@@ -246,8 +247,9 @@ def _render(stage: Path, target: Path, scratch: Path, say: Callable[[str], None]
     )
     pages = scratch / "_build" / "html"
     if done.returncode or not (pages / "index.html").is_file():
-        lines = _COLOUR.sub("", done.stdout).replace(f"{stage}/", "").strip().splitlines()
-        report = "\n".join([line for line in lines if "WARNING" in line or "ERROR" in line] or lines)
+        text = _COLOUR.sub("", done.stdout).replace(f"{stage}/", "").strip()
+        warned = [line for line in text.splitlines() if "WARNING" in line or "ERROR" in line]
+        report = "\n".join(warned or _LAST_WORDS.findall(text)[-1:] or text.splitlines()[-1:])
         raise BuildError(f"Jupyter Book did not accept the pages:\n{report}\nThe last good book is unchanged.")
     (pages / STAMP).write_text(_stamp(stage, pages), encoding="utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)

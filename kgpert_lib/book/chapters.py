@@ -94,8 +94,8 @@ def read_notebook(path: Path) -> Any:
         raise InputError(f"{path} is not a notebook; restore it or run `make sync`.") from error
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A settings file of the book. InputError where it is missing or no YAML mapping."""
+def read_yaml(path: Path, sections: Sequence[str] = ()) -> dict[str, Any]:
+    """A settings file of the book. InputError where it is missing, or it or one of its `sections` is no mapping."""
     if not path.is_file():
         raise InputError(f"{path} is missing; run this in the folder that holds the book.")
     try:
@@ -104,6 +104,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not YAML text; restore it.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no settings (a YAML mapping); restore it.")
+    for name in sections:
+        if not isinstance(content.setdefault(name, {}), dict):
+            raise InputError(f"{path}: {name} holds no settings (a YAML mapping); restore it.")
     return content
 
 

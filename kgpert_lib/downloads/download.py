@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import re
-import time
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -19,7 +23,7 @@ ATTEMPTS = 5
 WAIT_SECONDS = 1.0
 _CHUNK = 1 << 16
 _TIMEOUT = (10, 60)
-# A server that sends fewer bytes than this in so many seconds is given up, though it is never silent.
+# A server that sends fewer bytes of the file than this in so many seconds is given up, though it is never silent.
 SLOWEST, SLOW_SECONDS = 60_000, 60.0
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -41,7 +45,60 @@ class _TransientError(Exception):
 
 
 class _SlowError(_TransientError):
-    """The server trickles: what it sent counts as nothing."""
+    """The server trickles: the little that it sent counts as nothing."""
+
+
+class _Watch(HTTPAdapter):
+    """The connections of one attempt, which end when too little of the file has come through them.
+
+    No time limit of `requests` does that: each holds for one read, and a server may send headers, sizes of chunks or
+    ``100 Continue`` without end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received = 0
+        self.slow: str | None = None
+        self._sockets: list[socket.socket] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """The pool of a host, or of the proxy before it, whose connections are watched from their start."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        kind: Any = type(pool).ConnectionCls
+        watch = self
+
+        class Watched(kind):
+            def _new_conn(self) -> socket.socket:
+                connected = super()._new_conn()
+                watch._sockets.append(connected.dup())  # TLS takes the socket itself over, and this one stays
+                if not watch._thread.ident:
+                    watch._thread.start()
+                return connected
+
+        pool.ConnectionCls = Watched
+        return pool
+
+    def _run(self) -> None:
+        before = 0
+        while not self._over.wait(SLOW_SECONDS):
+            if self.received - before < SLOWEST:
+                self.slow = f"sent {self.received - before:,} bytes of the file in {SLOW_SECONDS:.0f} seconds"
+                for connected in self._sockets:
+                    with suppress(OSError):  # it has ended
+                        connected.shutdown(socket.SHUT_RDWR)
+                return
+            before = self.received
+
+    def close(self) -> None:
+        """End the watch and the connections."""
+        self._over.set()
+        if self._thread.ident:
+            self._thread.join()
+        for connected in self._sockets:
+            connected.close()
+        super().close()
 
 
 class ResumingDownloader:
@@ -53,19 +110,10 @@ class ResumingDownloader:
     keep : go on from a file left by an earlier run. Only safe where a checksum catches a file that has
         changed since; without it bytes are kept within one call only, and only if the server vouches for
         them with an ETag or a date.
-    session : shared connections.
-    progress : show a bar (on a terminal only).
     """
 
-    def __init__(
-        self,
-        size: int | None = None,
-        keep: bool = True,
-        session: requests.Session | None = None,
-        progress: bool = True,
-    ) -> None:
-        self.size, self.keep, self.progress = size, keep, progress
-        self.session = session or requests.Session()
+    def __init__(self, size: int | None = None, keep: bool = True) -> None:
+        self.size, self.keep = size, keep
         self._validator: str | None = None
         self._contact = False
         self._best = self._fruitless = 0
@@ -102,7 +150,7 @@ class ResumingDownloader:
     def _count(self, state: RetryCallState, part: Path) -> None:
         on_disk = _size(part)
         slow = state.outcome is not None and isinstance(state.outcome.exception(), _SlowError)
-        self._fruitless = 0 if on_disk > self._best and not slow else self._fruitless + 1
+        self._fruitless = 0 if on_disk - self._best >= (SLOWEST if slow else 1) else self._fruitless + 1
         self._best = max(self._best, on_disk)
 
     def _attempt(self, url: str, part: Path) -> None:
@@ -118,10 +166,13 @@ class ResumingDownloader:
             if self._validator:
                 headers["If-Range"] = self._validator
         try:
-            with self.session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+            with (
+                _watched() as (session, watch),
+                session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response,
+            ):
                 self._contact = True
                 start, total = self._accept(response, on_disk, part)
-                self._receive(response, part, start, total)
+                self._receive(response, watch, part, start, total)
         except FetchError:
             raise
         except ValueError as error:  # what requests, urllib3 and the parser of addresses say of a redirect
@@ -153,28 +204,40 @@ class ResumingDownloader:
         self._validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
         return start, total
 
-    def _receive(self, response: requests.Response, part: Path, start: int, total: int | None) -> None:
+    def _receive(self, response: requests.Response, watch: _Watch, part: Path, start: int, total: int | None) -> None:
         bar = tqdm(
             total=self.size or total,
             initial=start,
             desc=part.name.removesuffix(".part"),
             unit="B",
             unit_scale=True,
-            disable=None if self.progress else True,
+            disable=None,  # on a terminal only
         )
         with bar, part.open("ab" if start else "wb") as file:
-            since, received = time.monotonic(), 0
             for chunk in _pieces(response):
                 file.write(chunk)
                 bar.update(len(chunk))
-                received += len(chunk)
-                if time.monotonic() - since >= SLOW_SECONDS:
-                    if received < SLOWEST:
-                        raise _SlowError(f"sent {received:,} bytes in {SLOW_SECONDS:.0f} seconds")
-                    since, received = time.monotonic(), 0
+                watch.received += len(chunk)
         on_disk, whole = _size(part), self.size or total
         if whole and on_disk < whole:
             raise _TransientError(f"stopped at {on_disk:,} of {whole:,} bytes")
+
+
+@contextmanager
+def _watched() -> Iterator[tuple[requests.Session, _Watch]]:
+    """A session for one attempt and its watch; _SlowError in the place of what a connection that it ended gives."""
+    watch = _Watch()
+    with requests.Session() as session:  # closes the watch
+        session.mount("http://", watch)
+        session.mount("https://", watch)
+        try:
+            yield session, watch
+        except Exception as error:
+            if watch.slow:
+                raise _SlowError(watch.slow) from error
+            raise
+        if watch.slow:  # a body without a length ends like a whole one
+            raise _SlowError(watch.slow)
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:

@@ -17,8 +17,6 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
-
 from kgpert_lib import paths
 from kgpert_lib.downloads.download import FetchError, ResumingDownloader, StorageError, UnreachableError
 from kgpert_lib.downloads.registry import Entry, Registry, default_registry
@@ -42,21 +40,21 @@ class LocalFiles(dict[str, Path]):
         self.unreachable = set()
 
 
-def fetch(name: str, progress: bool = True, registry: Registry | None = None) -> Path:
+def fetch(name: str, registry: Registry | None = None) -> Path:
     """A verified local copy of one file, downloaded where there is none.
 
     Raises FetchError naming the URLs tried and what each gave, and InputError for a name that is not in the registry.
     """
-    return _Fetcher(progress).get((registry or default_registry())[name])
+    return _Fetcher().get((registry or default_registry())[name])
 
 
-def fetch_all(names: Iterable[str], progress: bool = True, registry: Registry | None = None) -> LocalFiles:
+def fetch_all(names: Iterable[str], registry: Registry | None = None) -> LocalFiles:
     """Verified local copies of several files; those that cannot be had are left out and named in `.failed`.
 
     A host that cannot be reached is asked once, so a machine without a network gets its answer at once.
     """
     entries = [(registry or default_registry())[name] for name in names]
-    fetcher, files = _Fetcher(progress), LocalFiles()
+    fetcher, files = _Fetcher(), LocalFiles()
     for entry in entries:
         try:
             files[entry.name] = fetcher.get(entry)
@@ -67,10 +65,10 @@ def fetch_all(names: Iterable[str], progress: bool = True, registry: Registry | 
     return files
 
 
-def fetch_group(group: str, progress: bool = True, registry: Registry | None = None) -> LocalFiles:
+def fetch_group(group: str, registry: Registry | None = None) -> LocalFiles:
     """`fetch_all` for the files of one group."""
     registry = registry or default_registry()
-    return fetch_all([entry.name for entry in registry.group(group)], progress, registry)
+    return fetch_all([entry.name for entry in registry.group(group)], registry)
 
 
 def available(name: str, registry: Registry | None = None) -> Path | None:
@@ -82,11 +80,9 @@ def available(name: str, registry: Registry | None = None) -> Path | None:
 
 
 class _Fetcher:
-    """Shared by the files of one call: connections, and the hosts that turned out not to be reachable."""
+    """Shared by the files of one call: the hosts that turned out not to be reachable."""
 
-    def __init__(self, progress: bool) -> None:
-        self.progress = progress
-        self.session = requests.Session()
+    def __init__(self) -> None:
         self.unreachable: set[str] = set()
 
     def get(self, entry: Entry) -> Path:
@@ -137,7 +133,7 @@ class _Fetcher:
         """Leave the whole, verified file in `part`; a bad remainder of an earlier run is dropped and asked for anew."""
         keep = _expected(entry) is not None
         resumed = keep and part.exists()
-        ResumingDownloader(entry.bytes, keep, self.session, self.progress)(url, part)
+        ResumingDownloader(entry.bytes, keep)(url, part)
         fault = _fault(entry, part, remember=False)
         if fault is None:
             with part.open("rb") as file:

@@ -76,11 +76,6 @@ class Parsed:
     def __getitem__(self, field: str) -> tuple[str, ...]:
         return self.lists.get(field, ())
 
-    @property
-    def n_proposed(self) -> int:
-        """Proposals read, valid or not; a symbol given twice counts twice."""
-        return sum(map(len, self.lists.values())) + len(self.dropped)
-
 
 class _RawList(NamedTuple):
     """The raw content of one list, and whether its end was there."""

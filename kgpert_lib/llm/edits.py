@@ -27,12 +27,10 @@ class NeighbourhoodEdits(ModelSets):
     task: ClassVar[str] = "edits"
     title: ClassVar[str] = "LLM + KG"
 
-    def questions(self, view: TrainingView, perturbations: Sequence[str]) -> list[Question]:
+    def questions_on(self, view: TrainingView, base: Neighbourhoods) -> list[Question]:
         """Each neighbourhood with the genes that may be added: all, or those closest in the graphs."""
-        spec, near = self.spec, closest(self.wider, view, perturbations)
-        base = self.base_neighbourhoods(view, perturbations)
-        questions = []
-        for gene, wider in zip(map(str, perturbations), near, strict=True):
+        genes, spec, questions = list(map(str, base.perturbations)), self.spec, []
+        for gene, wider in zip(genes, closest(self.wider, view, genes), strict=True):
             neighbours = {n.gene: tuple(n.graphs) for n in base.of(gene)}
             prompt = prompts.edits(
                 gene,

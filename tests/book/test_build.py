@@ -181,6 +181,7 @@ FAULTS = {
     "settings that are a list": ("_toc.yml", b"- a\n", r"_toc.yml holds no settings \(a YAML mapping\); restore it."),
     "settings that contain themselves": ("_toc.yml", b"root: a\nchapters: &a [*a]", "a part that contains itself"),
     "nested settings": ("_toc.yml", b"[" * 100_000, "_toc.yml is not YAML text"),
+    "a section that is a number": ("_config.yml", b"html: 3", "html holds no settings"),
     "an empty notebook": ("notebooks/01_table.ipynb", b"", "01_table.ipynb is not a notebook; restore it or"),
     "half a notebook": ("notebooks/01_table.ipynb", b'{"cells": [', "01_table.ipynb is not a notebook"),
     "a list": ("notebooks/01_table.ipynb", b"[]", "01_table.ipynb is not a notebook"),
@@ -333,6 +334,24 @@ def test_a_warning_stops_the_build_and_the_last_good_book_stays(book):
         with pytest.raises(BuildError, match=r"book/index\.md:\d+: WARNING.*nowhere"):
             build(book)
     assert tree(book / "_build/html") == good
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ("format: jb-book\nchapters:\n  - file: book/index", "'root' key not found"),
+        ("format: jb-book\nroot: 3", "'docname' must be"),
+    ],
+)
+def test_contents_that_jupyter_book_refuses_are_named_in_one_line(source, tmp_path, environment, contents, message):
+    root = Path(shutil.copytree(source, tmp_path / "book"))
+    (root / "_toc.yml").write_text(contents)
+    with pytest.raises(BuildError) as error:
+        build(root)
+    first, reason, last = str(error.value).splitlines()
+    assert (first, last) == ("Jupyter Book did not accept the pages:", "The last good book is unchanged.")
+    assert reason.startswith("The Table of Contents file is malformed")
+    assert message in reason
 
 
 def test_chosen_chapters_and_parameters_go_to_a_folder_of_their_own(book):

@@ -159,18 +159,19 @@ def test_a_length_that_is_no_number_is_ignored(one, server):
     assert fetch("a.bin", registry=one).read_bytes() == BODY
 
 
-def test_a_server_that_trickles_is_given_up_for_the_second_one(one, server, monkeypatch):
-    """It is never silent, and every attempt brings new bytes."""
-    monkeypatch.setattr(download, "SLOW_SECONDS", 0.05)
-    server.faults["/one"] = ["trickle"] * 20
+@pytest.mark.parametrize("fault", ["trickle", "trickle-headers", "trickle-chunk", "trickle-continue"])
+def test_a_server_that_trickles_is_given_up_for_the_second_one(one, server, monkeypatch, fault):
+    """It is never silent, and with the first fault every attempt brings new bytes."""
+    monkeypatch.setattr(download, "SLOW_SECONDS", 0.2)
+    server.faults["/one"] = [fault] * 20
     assert fetch("a.bin", registry=one).read_bytes() == BODY
     assert [path for path, _ in server.requests] == ["/one"] * download.ATTEMPTS + ["/two"]
 
 
 def test_a_server_that_trickles_is_named_in_one_sentence(unsigned, server, monkeypatch):
-    monkeypatch.setattr(download, "SLOW_SECONDS", 0.05)
+    monkeypatch.setattr(download, "SLOW_SECONDS", 0.2)
     server.faults["/one"] = ["trickle"] * 20
-    with pytest.raises(FetchError, match=r"/one sent [0-9,]+ bytes in 0 seconds") as error:
+    with pytest.raises(FetchError, match=r"/one sent [0-9,]+ bytes of the file in 0 seconds") as error:
         fetch("a.bin", registry=unsigned)
     assert "\n" not in str(error.value)
 

@@ -144,6 +144,23 @@ def test_edits_are_the_union_with_additions_without_removals(record):
     np.testing.assert_allclose(predictions.delta[0], rows(members).mean(0), atol=1e-6)
 
 
+def test_the_graphs_are_read_once_for_edits(record):
+    class Counted:
+        name = UNION.name
+        calls = 0
+
+        def neighbourhoods(self, view, perturbations):
+            self.calls += 1
+            return UNION.neighbourhoods(view, perturbations)
+
+    base = Counted()
+    edits = NeighbourhoodEdits(SPEC, record, WIDER, base=base)
+    say(record, edits, dict.fromkeys(TEST, json.dumps({"add": TRAIN[:2], "remove": []})))
+    base.calls = 0
+    assert edits.neighbourhoods(VIEW, TEST).sizes.min() > 0
+    assert base.calls == 1
+
+
 def test_a_neighbourhood_emptied_by_removals_gives_the_training_mean(record):
     spec = SPEC.model_copy(update={"reasoning": True})
     _, edits = both_tasks(record, spec)

@@ -118,16 +118,36 @@ with serve(context=256, parallel=1) as server:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_no_server_outlives_the_process_that_started_it(number):
-    process = subprocess.Popen(
+def serving_process(*folders: Path) -> subprocess.Popen[str]:
+    """A process that serves until its standard input ends, with these folders on its path."""
+    return subprocess.Popen(
         [sys.executable, "-c", SERVE_IN_A_PROCESS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*folders, ROOT, *sys.path]))},
         text=True,
     )
+
+
+@pytest.mark.parametrize("lost", ["starter", "nothing"])
+def test_serving_works_where_the_system_has_no_process_groups(tmp_path, lost):
+    """As on Windows; Python reads `sitecustomize` when it starts, here and in the server."""
+    (tmp_path / "sitecustomize.py").write_text("import os\nfor name in ('killpg', 'getpgrp'):\n    delattr(os, name)\n")
+    process = serving_process(tmp_path)
+    child = psutil.Process(int(process.stdout.readline().split()[0]))
+    if lost == "starter":
+        process.kill()
+    _, errors = process.communicate(timeout=60)
+    psutil.wait_procs([child], timeout=30)
+    assert "Error" not in errors
+    assert process.returncode == (-signal.SIGKILL if lost == "starter" else 0)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_server_outlives_the_process_that_started_it(number):
+    process = serving_process()
     pid, base_url = process.stdout.readline().split()
     child = psutil.Process(int(pid))
     assert child.is_running()
