@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import edgelist, load_graphs
+from kgpert_lib.graphs import edgelist, graph_names, load_graphs
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
@@ -44,23 +44,19 @@ def load_screen(
         As `load_atlas` and `load_graphs`; also for a saved simulation without its graphs.
     """
     if str(name_or_path) == SIMULATED:
-        return _with_graphs(_simulated(lines, seed, size), graph)
-    atlas = load_atlas(name_or_path, lines)
-    own = _saved_graphs(Path(name_or_path))
-    if not own and atlas.name == SIMULATED and graph == STANDARD:
+        screen = _simulated(lines, seed, size)
+    else:
+        screen = Screen(load_atlas(name_or_path, lines), _saved_graphs(Path(name_or_path)))
+    if not screen.graphs and screen.name != SIMULATED:
+        return replace(screen, graphs=tuple(load_graphs(graph, screen.perturbations())))
+    if graph != STANDARD:
+        return replace(screen, graphs=tuple(screen.graph(name) for name in dict.fromkeys(graph_names(graph))))
+    if not screen.graphs:
         raise InputError(
             f"{name_or_path} is a simulation without its graphs; save it again with 'kgpert simulate -o DIR', "
             "or name the graphs to use, such as --graph mine.csv."
         )
-    screen = Screen(atlas, own or tuple(load_graphs(graph, atlas.perturbations())))
-    return _with_graphs(screen, graph) if own else screen
-
-
-def _with_graphs(screen: Screen, spec: str) -> Screen:
-    """The screen with some of its own graphs, or with edge lists, in place of all of its own."""
-    if spec == STANDARD:
-        return screen
-    return replace(screen, graphs=tuple(screen.graph(part.strip()) for part in dict.fromkeys(spec.split("+"))))
+    return screen
 
 
 def load_screens(

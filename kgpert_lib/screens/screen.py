@@ -54,6 +54,11 @@ class Screen:
         """Cell lines by name."""
         return self.atlas.lines
 
+    @property
+    def brings_graphs(self) -> bool:
+        """Whether its graphs are made with it, because STRING and GO say nothing about a simulation."""
+        return self.kind == "simulated"
+
     def __getitem__(self, line: str) -> CellLine:
         return self.atlas[line]
 
@@ -68,7 +73,7 @@ class Screen:
     @cached_property
     def affinity(self) -> Affinity:
         """How close knowledge puts any two genes: GO and STRING, or the simulated screen's own graphs."""
-        if self.kind == "simulated":
+        if self.brings_graphs:
             return Affinity.of_graphs(self.graphs)
         return Affinity.load(self.perturbations())
 
@@ -79,10 +84,10 @@ class Screen:
         """
         known = {graph.name: graph for graph in self.graphs} | self._more
         if name not in known:
-            if self.simulation is not None and "." not in name:
+            if self.brings_graphs and "." not in name:
                 raise InputError(
-                    f"The simulated screen has no graph {name!r}; "
-                    f"it has {' and '.join(graph.name for graph in self.graphs)}, which are made with it."
+                    f"The simulated screen has no graph {name!r}; it has "
+                    f"{' and '.join(graph.name for graph in self.graphs) or 'none'}, as its graphs are made with it."
                 )
             self._more[name] = known[name] = load_graphs(name, self.perturbations())[0]
         return known[name]

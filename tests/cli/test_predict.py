@@ -186,6 +186,10 @@ def test_a_saved_simulation_is_predicted_from_its_own_graphs(kgpert, tmp_path):
         code, out, _ = kgpert(*common, *options)
         assert code == 0
         assert set().union(*(n["graphs"] for n in json.loads(out)["neighbours"])) == names
+    for option in ("--graph", "--predictor"):
+        code, out, err = kgpert(*common, option, "string")
+        assert (code, out) == (2, "")
+        assert "has no graph 'string'; it has complexes and pathways" in " ".join(err.split())
 
 
 @pytest.mark.needs_mirror
