@@ -249,7 +249,9 @@ def test_an_export_that_cannot_be_written_is_one_sentence(tmp_path):
         export([answer(0)], tmp_path / "file" / "x.jsonl.gz")
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"[1]\n"), gzip.compress(b"x" * 9999)[:-20]])
+@pytest.mark.parametrize(
+    "content", [b"", b"not gzip", gzip.compress(b"[1]\n", mtime=0), gzip.compress(b"x" * 9999, mtime=0)[:-20]]
+)
 def test_a_broken_export_is_one_sentence(tmp_path, content):
     (tmp_path / "x.jsonl.gz").write_bytes(content)
     if not content:
