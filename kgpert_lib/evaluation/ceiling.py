@@ -9,7 +9,7 @@ known, and `calibrate` measures which correction is least biased.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
-from kgpert_lib.metrics.stats import percentile_interval
+from kgpert_lib.metrics.stats import percentile_bootstrap
 from kgpert_lib.screens.screen import Screen
 
 if TYPE_CHECKING:
@@ -140,13 +140,12 @@ def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2
         groups = [("all", part)]
         groups += [(str(c), g) for c, g in part.groupby(labels[part.index], observed=True)]
         for cells, group in groups:
-            pick = rng.integers(len(group), size=(draws, len(group)))
-            for target in ("truth", "replicate"):
-                for name in CORRECTIONS:
-                    error = (group[name] - group[target]).to_numpy()
-                    low, high = percentile_interval(error[pick].mean(axis=1))
-                    rmse = float(np.sqrt((error**2).mean()))
-                    rows.append((line, cells, target, name, error.mean(), low, high, rmse, len(group)))
+            compared = list(product(("truth", "replicate"), CORRECTIONS))
+            errors = np.array([group[name] - group[target] for target, name in compared])
+            ends = percentile_bootstrap([errors], np.mean, draws, rng)
+            for key, error, *interval in zip(compared, errors, *ends, strict=True):
+                rmse = float(np.sqrt((error**2).mean()))
+                rows.append((line, cells, *key, error.mean(), *interval, rmse, len(group)))
     columns = ["line", "cells", "target", "correction", "bias", "low", "high", "rmse", "n"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -161,6 +160,6 @@ def shared_control_inflation(measured: pd.DataFrame, draws: int = 2_000, seed: i
     rows = []
     for line, part in measured.groupby("line", sort=False):
         difference = (part["shared"] - part["none"]).to_numpy()
-        pick = rng.integers(len(difference), size=(draws, len(difference)))
-        rows.append((line, len(difference), difference.mean(), *percentile_interval(difference[pick].mean(axis=1))))
+        interval = percentile_bootstrap([difference], np.mean, draws, rng)
+        rows.append((line, len(difference), difference.mean(), *interval))
     return pd.DataFrame(rows, columns=["line", "n", "inflation", "inflation_low", "inflation_high"])

@@ -6,7 +6,8 @@ reach on the same perturbation within one cell line.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,11 +50,27 @@ def bootstrap_mean(values: ArrayLike, n: int = 10_000, level: float = 0.95, seed
     return Interval(mean, float(result.confidence_interval.low), float(result.confidence_interval.high))
 
 
-def percentile_interval(values: ArrayLike) -> tuple[float, float]:
-    """The percentile bootstrap interval: the ends between which 95 % of the resampled values lie.
+def percentile_bootstrap(
+    samples: Sequence[ArrayLike], statistic: Callable[..., Any], draws: int, rng: int | np.random.Generator = 0
+) -> tuple[Any, Any]:
+    """The ends of the 95 % percentile bootstrap interval of `statistic`, by scipy.
 
     For statistics that BCa would take too long for, such as rank correlations and differences of means by group.
+    `samples` are arrays that end in the same n perturbations, which are drawn together; `statistic` takes as many
+    arrays and ``axis=-1`` and may return several statistics, the draws last. NaN where there is one perturbation.
     """
+    arrays = [np.asarray(sample, dtype=np.float64) for sample in samples]
+    if arrays[0].shape[-1] < 2:
+        none = np.full(np.shape(statistic(*arrays, axis=-1)), np.nan)[()]
+        return none, none
+    result = bootstrap(
+        arrays, statistic, n_resamples=draws, vectorized=True, paired=True, axis=-1, method="percentile", rng=rng
+    )
+    return result.confidence_interval.low, result.confidence_interval.high
+
+
+def percentile_interval(values: ArrayLike) -> tuple[float, float]:
+    """The ends between which 95 % of `values` lie: the percentile interval of a statistic that was resampled."""
     low, high = np.quantile(np.asarray(values, dtype=np.float64), [0.025, 0.975])
     return float(low), float(high)
 

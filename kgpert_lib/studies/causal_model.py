@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import correlation_matrix
-from kgpert_lib.metrics.stats import percentile_interval
+from kgpert_lib.metrics.stats import percentile_bootstrap, percentile_interval
 from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.pseudobulk import Pseudobulk
@@ -220,8 +220,7 @@ def blocks(cross: pd.DataFrame, submodule: Mapping[str, str], draws: int = 1_000
     }
     values = cross.to_numpy(np.float64)
     own = values.diagonal()[inside]
-    pick = np.random.default_rng(seed).integers(len(own), size=(draws, len(own)))
-    interval = percentile_interval(own[pick].mean(axis=1))
+    interval = percentile_bootstrap([own], np.mean, draws, seed)
     rows = [("a subunit and itself", len(own), float(own.mean()), *interval)]
     for name, mask in groups.items():
         rows.append((name, int(np.triu(mask | mask.T, 1).sum()), *mean_over_pairs(values, mask, draws, seed)))

@@ -259,16 +259,9 @@ def gap_correlations(table: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> 
     rng = np.random.default_rng(seed)
     rows = []
     for head, own in table[table["predictor"] == UNION].groupby(HEAD, sort=False):
-        whole = np.arange(len(own))[None]
-        pick = np.concatenate([whole, rng.integers(len(own), size=(draws, len(own)))])
-        gap, magnitude, neighbours = (
-            rankdata(own[c].to_numpy()[pick], axis=1) for c in ("gap", "magnitude", "n_neighbours")
-        )
-        first, second = pearson_delta(gap, magnitude), pearson_delta(gap, neighbours)
-        row: list[object] = [*head, len(own)]
-        for values in (first, second, np.abs(first) - np.abs(second)):
-            row += [values[0], *stats.percentile_interval(values[1:])]
-        rows.append(row)
+        columns = [own[c].to_numpy() for c in ("gap", "magnitude", "n_neighbours")]
+        ends = stats.percentile_bootstrap(columns, _gap_correlations, draws, rng)
+        rows.append([*head, len(own), *np.column_stack([_gap_correlations(*columns), *ends]).ravel()])
     names = [f"{v}{end}" for v in ("magnitude", "neighbours", "difference") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*HEAD, "n", *names])
 
@@ -344,13 +337,12 @@ def score_correlations(table: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -
     rng = np.random.default_rng(seed)
     rows = []
     for head, own in table[table["predictor"] == UNION].groupby(HEAD, sort=False):
-        pick = rng.integers(len(own), size=(draws, len(own)))
-        for score, trait in product(SCORES, TRAITS):
-            x, y = own[score].to_numpy(), own[trait].to_numpy()
-            drawn = pearson_delta(rankdata(x[pick], axis=1), rankdata(y[pick], axis=1))
-            low, high = stats.percentile_interval(drawn)
-            rho = _correlation(rankdata(x), rankdata(y))
-            rows.append((*head, score, trait, len(own), rho, low, high, _correlation(x, y)))
+        columns = [own[c].to_numpy() for c in (*SCORES, *TRAITS)]
+        rho = _score_correlations(*columns)
+        ends = stats.percentile_bootstrap(columns, _score_correlations, draws, rng)
+        for (score, trait), *spearman in zip(product(SCORES, TRAITS), rho, *ends, strict=True):
+            pearson = _correlation(own[score].to_numpy(), own[trait].to_numpy())
+            rows.append((*head, score, trait, len(own), *spearman, pearson))
     names = ["score", "trait", "n", "spearman", "spearman_low", "spearman_high", "pearson"]
     result = pd.DataFrame(rows, columns=[*HEAD, *names])
     sign = np.sign(result["spearman"]) * ((result["spearman_low"] > 0) | (result["spearman_high"] < 0))
@@ -365,6 +357,24 @@ def _lines(screens: Sequence[Screen]) -> Iterator[tuple[Screen, tuple[str, CellL
 def _order(lines: pd.Series) -> pd.Series:
     """Lines as numbers in the order of their first appearance."""
     return pd.Series(pd.factorize(lines)[0], index=lines.index)
+
+
+def _gap_correlations(*columns: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    """Rank correlation of the gap with the magnitude, with the number of neighbours, difference of their sizes."""
+    gap, *traits = columns
+    first, second = (_rank_correlations(gap, trait) for trait in traits)
+    return np.stack([first, second, np.abs(first) - np.abs(second)])
+
+
+def _score_correlations(*columns: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    """Rank correlation of every score with every trait."""
+    scores, traits = columns[: len(SCORES)], columns[len(SCORES) :]
+    return np.stack([_rank_correlations(x, y) for x, y in product(scores, traits)])
+
+
+def _rank_correlations(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spearman correlation of each row (or of the one row) of x with that of y."""
+    return pearson_delta(*(rankdata(np.atleast_2d(values), axis=1) for values in (x, y))).reshape(x.shape[:-1])
 
 
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

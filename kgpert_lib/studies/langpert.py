@@ -126,14 +126,8 @@ def inside_against_offered(data: QuestionData, recorded: RecordedByTask, seed: i
     """
     rows = []
     for (line, model), hits in _inside(data, recorded).items():
-        whole = np.arange(len(hits))[None]
-        pick = np.concatenate([whole, np.random.default_rng(seed).integers(len(hits), size=(DRAWS, len(hits)))])
-        counts_drawn = hits[pick].sum(axis=1).T
-        with np.errstate(invalid="ignore"):  # no gene at all: the share is NaN
-            offered, inside = counts_drawn[0] / counts_drawn[1], counts_drawn[2] / counts_drawn[3]
-        difference = inside - offered
-        interval = stats.percentile_interval(difference[1:])
-        rows.append((line, model, len(hits), inside[0], offered[0], difference[0], *interval))
+        low, high = stats.percentile_bootstrap([hits.T], _inside_shares, DRAWS, seed)
+        rows.append((line, model, len(hits), *_inside_shares(hits.T), low[2], high[2]))
     names = ["line", "model", "n", "inside", "offered", "difference", "difference_low", "difference_high"]
     return pd.DataFrame(rows, columns=names).assign(atlas=data.screen.name, kind=data.screen.kind)
 
@@ -243,6 +237,17 @@ def _inside(data: QuestionData, recorded: RecordedByTask) -> dict[tuple[str, str
                 rows.append([n for genes in (p.offered, p.added) for n in (sum(g in edges for g in genes), len(genes))])
             counted[line, model] = np.array(rows, np.float64)
     return counted
+
+
+def _inside_shares(hits: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    """Share of the used genes inside the graphs, of the offered ones, and the difference; NaN without any gene.
+
+    `hits` (4, ..., n) as the columns of `_inside`.
+    """
+    offered_inside, offered, used_inside, used = hits.sum(axis=axis)
+    with np.errstate(invalid="ignore"):
+        shares = used_inside / used, offered_inside / offered
+    return np.stack([*shares, shares[0] - shares[1]])
 
 
 def _by_line(recorded: RecordedByTask) -> dict[tuple[str, str, str], list[Proposal]]:

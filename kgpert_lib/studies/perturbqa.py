@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kgpert_lib.evaluation.trust import Trust
 from kgpert_lib.metrics import deltas, stats
@@ -254,8 +255,7 @@ def covered(table: pd.DataFrame) -> pd.DataFrame:
     for key, part in table.groupby(by, sort=False):
         expected, reached = part["expected"].to_numpy(), part["reached"].to_numpy()
         inside = (reached >= part["low"]) & (reached <= part["high"])
-        pick = np.random.default_rng(0).integers(len(part), size=(DRAWS, len(part)))
-        drawn = stats.percentile_interval(deltas.pearson_delta(expected[pick], reached[pick]))
+        drawn = stats.percentile_bootstrap([expected, reached], _correlations, DRAWS)
         row = dict(zip(by, key, strict=True)) | {"n": len(part)}
         row |= _with_ends("covered", stats.bootstrap_mean(inside))
         row |= {"width": float((part["high"] - part["low"]).mean())}
@@ -280,6 +280,11 @@ def example_question(voter: Voter, atlas: Atlas) -> tuple[str, str]:
     count = training.measured[strongest].sum(axis=1)[questions.row, questions.column]
     first = np.lexsort((questions.readout, questions.perturbation, -count))[0]
     return str(questions.perturbation[first]), str(questions.readout[first])
+
+
+def _correlations(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    """Pearson correlation of each row of x with that of y."""
+    return deltas.pearson_delta(x, y)
 
 
 def _with_ends(name: str, interval: tuple[float, float, float]) -> dict[str, float]:

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import bootstrap, wilcoxon
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.metrics.stats import bootstrap_mean, paired_wilcoxon
+from kgpert_lib.metrics.stats import bootstrap_mean, paired_wilcoxon, percentile_bootstrap
 
 
 def test_interval_is_scipys_bca_and_the_same_on_every_run():
@@ -87,3 +87,21 @@ def test_comparisons_that_cannot_be_made_are_named():
         paired_wilcoxon(scores, "c")
     with pytest.raises(InputError, match="Nothing to compare with 'a'"):
         paired_wilcoxon(scores[["a"]], "a")
+
+
+def test_percentile_bootstrap_draws_perturbations_together_for_all_samples_and_statistics():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 40))
+
+    def statistic(x, y, axis):
+        return np.stack([(x * y).mean(axis=axis), x.mean(axis=axis)])
+
+    low, high = percentile_bootstrap([x, y], statistic, 500, rng=7)
+    rows = np.random.default_rng(7).integers(40, size=(500, 40))
+    product, mean = (x * y)[rows].mean(axis=1), x[rows].mean(axis=1)
+    np.testing.assert_allclose([low[0], high[0]], np.quantile(product, [0.025, 0.975]))
+    np.testing.assert_allclose([low[1], high[1]], np.quantile(mean, [0.025, 0.975]))
+
+
+def test_percentile_bootstrap_of_one_perturbation_has_no_interval():
+    assert np.isnan(percentile_bootstrap([[0.5]], np.mean, 100)).all()
