@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from kgpert_lib.graphs import go, string, symbols
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.ranking import strongest_first
 from kgpert_lib.types import FloatArray, NameArray
 
 SIMILARITY = "go"
-DIGITS = 6  # similarities that agree to so many digits are equal; the symbol then decides
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +145,7 @@ def _strongest(values: FloatArray, columns: NameArray, limit: int) -> FloatArray
     """`values` with all but the `limit` largest of each row set to 0."""
     if limit >= values.shape[1]:
         return values
-    by_symbol = np.argsort(columns)
-    order = np.argsort(-np.round(values[:, by_symbol].astype(np.float64), DIGITS), axis=1, kind="stable")
     out = np.zeros_like(values)
-    strongest = by_symbol[order[:, :limit]]
+    strongest = strongest_first(values, columns)[:, :limit]
     np.put_along_axis(out, strongest, np.take_along_axis(values, strongest, axis=1), axis=1)
     return out

@@ -14,7 +14,7 @@ from kgpert_lib.cache import Arrays, cached_arrays
 from kgpert_lib.files import digest
 from kgpert_lib.graphs.graph import KnowledgeGraph
 
-FORMAT = 2
+FORMAT = 3
 
 
 def cached(

@@ -8,7 +8,7 @@ the similarity below is reconstructed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import symbols as spelling
 from kgpert_lib.graphs.cache import cached
 from kgpert_lib.graphs.go_release import read_gaf, read_obo
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.ranking import descending, first_of_row
 
 Measure = Literal["cosine", "jaccard", "shared"]
 ONTOLOGIES = ("BP", "CC", "MF")
@@ -51,7 +51,6 @@ class Annotations:
 def load(
     measure: Measure = "cosine",
     keep: int | None = 100,
-    among: Iterable[str] | None = None,
     max_size: int = 100,
     ontologies: Collection[str] = ONTOLOGIES,
     without_evidence: Collection[str] = ("ND",),
@@ -66,8 +65,6 @@ def load(
         information content; ``"shared"`` is the number of shared terms that at most `max_size` genes carry.
     keep : strongest edges kept for each gene (ties by symbol); an edge stays if either end keeps it. None
         keeps every positive similarity.
-    among : compare only these genes, in whatever spelling (aliases resolved; the graph keeps GO's spelling).
-        Information content is still that over all annotated genes.
     ontologies, without_evidence : which direct annotations count.
     release : paths of ``go-basic.obo`` and ``goa_human.gaf.gz`` to use instead of the committed tables.
 
@@ -82,17 +79,8 @@ def load(
     label = name or ("go" if measure == "cosine" else f"go-{measure}")
 
     def build() -> KnowledgeGraph:
-        annotated = annotate(ontologies, without_evidence, release)
-        rows = None
-        if among is not None:
-            report = spelling.match(annotated.genes, among)
-            names = set(among) | set(report.resolved.values())
-            rows = np.flatnonzero(np.isin(annotated.genes, sorted(names)))
-        return similarity_graph(annotated, label, measure, keep, rows, max_size)
+        return similarity_graph(annotate(ontologies, without_evidence, release), label, measure, keep, max_size)
 
-    if among is not None:
-        among = sorted(set(map(str, among)))
-        return build()
     files = [Path(p) for p in release or _committed()]
     absent = [file for file in files if not file.is_file()]
     if absent:
@@ -164,15 +152,12 @@ def similarity_graph(
     name: str = "go",
     measure: Measure = "cosine",
     keep: int | None = 100,
-    rows: NDArray[np.intp] | None = None,
     max_size: int = 100,
 ) -> KnowledgeGraph:
-    """The graph of `load` from closed annotations; `rows` restricts it to some of the genes."""
-    rows = np.arange(len(annotated.genes)) if rows is None else rows
+    """The graph of `load` from closed annotations."""
     weights, rescale = _vectors(annotated, measure, max_size)
-    weights = weights[rows]
-    genes = annotated.genes[rows]
-    common = weights.getnnz(axis=0) > COMMON * len(rows)
+    size = len(annotated.genes)
+    common = weights.getnnz(axis=0) > COMMON * size
     dense, thin = weights[:, np.flatnonzero(common)].toarray(), weights[:, np.flatnonzero(~common)].tocsr()
     # In float64: a float32 product depends on the number of BLAS threads in its 7th digit, which is enough to turn
     # around two similarities that are equal to 6 digits, and with them a neighbourhood.
@@ -180,8 +165,8 @@ def similarity_graph(
     dense_other, thin_other = np.ascontiguousarray(dense.T), thin.T.tocsr()
     norm = np.asarray(weights.multiply(weights).sum(axis=1)).ravel()
     blocks = []
-    for start in range(0, len(rows), BLOCK):
-        here = slice(start, min(start + BLOCK, len(rows)))
+    for start in range(0, size, BLOCK):
+        here = slice(start, min(start + BLOCK, size))
         shared = (thin[here] @ thin_other).tocoo()
         if common.any():
             block = (dense[here] @ dense_other).astype(np.float32)
@@ -193,10 +178,10 @@ def similarity_graph(
             row, col = shared.row, shared.col
             value = rescale(shared.data, norm[row + start], norm[col])
         other = (col != row + start) & (value > TOLERANCE)
-        blocks.append(_strongest(row[other], col[other], value[other], keep, (here.stop - start, len(rows))))
+        blocks.append(_strongest(row[other], col[other], value[other], keep, (here.stop - start, size)))
     if not sum(block.nnz for block in blocks):
         raise InputError("No two of the chosen genes share a GO term that tells them from others.")
-    return KnowledgeGraph.from_matrix(name, genes, sp.vstack(blocks, format="csr"))
+    return KnowledgeGraph.from_matrix(name, annotated.genes, sp.vstack(blocks, format="csr"))
 
 
 def unit_vectors(annotated: Annotations) -> sp.csr_matrix:
@@ -236,11 +221,9 @@ def _limit(block: NDArray[np.float32], keep: int | None) -> NDArray[np.float32] 
 def _strongest(
     row: NDArray[np.intp], col: NDArray[np.intp], value: NDArray[np.float32], keep: int | None, shape: tuple[int, int]
 ) -> sp.csr_matrix:
-    """CSR of each row's `keep` largest values; equal ones (to 6 digits) go by column."""
+    """CSR of each row's `keep` largest values."""
     if keep is not None:
-        order = np.lexsort((col, -np.round(value, 6), row))
-        row, col, value = row[order], col[order], value[order]
-        first = np.arange(len(row)) - np.searchsorted(row, row) < keep
+        first = first_of_row(row, descending(value), col, keep)
         row, col, value = row[first], col[first], value[first]
     return sp.csr_matrix((value, (row, col)), shape=shape)
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.ranking import strongest_first
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +99,8 @@ class KnowledgeGraph:
         if symbol not in self.index:
             return {}
         row = self.adjacency[[self.index[symbol]]]
-        pairs = [(str(self.symbols[j]), float(w)) for j, w in zip(row.indices, row.data, strict=True)]
-        return dict(sorted(pairs, key=lambda p: (-round(p[1], 6), p[0])))
+        order = strongest_first(row.data, self.symbols[row.indices])
+        return {str(self.symbols[row.indices[k]]): float(row.data[k]) for k in order}
 
     def union(self, *others: KnowledgeGraph, name: str | None = None) -> KnowledgeGraph:
         """All edges of all graphs; an edge in several keeps its largest weight."""

@@ -15,6 +15,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.trust import Trust
 from kgpert_lib.graphs import symbols
 from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.graphs.ranking import strongest_first
 from kgpert_lib.perturbqa.contributions import Contributions, Part, contributions
 from kgpert_lib.perturbqa.tasks import Task
 from kgpert_lib.perturbqa.trust import TooFewPerturbationsError, trust_in_votes
@@ -242,7 +243,7 @@ class Asker:
         names = np.array([gene])
         weight = voter.union_edges(names).toarray()[0] if self.rule == "union" else voter.weight(names)[0]
         measured = line.delta[:, column]
-        order = np.lexsort((line.perturbations, -np.round(weight, 6)))
+        order = strongest_first(weight, line.perturbations)
         order = order[(weight[order] > 0) & ~np.isnan(measured[order])][:top]
         has_vote = self.rule != "completion"
         shares = {SHARES[t]: item.share[order] if has_vote else np.nan for t, item in evidence.items()}

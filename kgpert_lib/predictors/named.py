@@ -10,7 +10,13 @@ from kgpert_lib.graphs import graph_names
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
 from kgpert_lib.predictors.neighbourhoods import Cut
-from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, Fill, GraphNeighbourhood, NeighbourPredictor
+from kgpert_lib.predictors.neighbours import (
+    AffinityNeighbourhood,
+    Fill,
+    GraphNeighbourhood,
+    NeighbourPredictor,
+    SimilarNeighbourhood,
+)
 from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens.screen import Screen
 
@@ -41,10 +47,9 @@ def _weighted(screen: Screen, options: Options, fill: Fill = "none") -> Predicto
 
 def _similar(screen: Screen, options: Options, fill: Fill = "none") -> Predictor:
     """The mean over the training genes most similar in GO, as many as the limit."""
-    near = GraphNeighbourhood([screen.go_similarity], options.limit, "after", options.seed)
-    size = "all" if options.limit is None else options.limit
-    label = f"{size} most similar{', filled' if fill == 'lowrank' else ''}"
-    return NeighbourPredictor(near, options.prior, fill, label=label)
+    if screen.brings_graphs:
+        raise InputError("GO says nothing about the genes of a simulated screen; name its own graphs instead.")
+    return NeighbourPredictor(SimilarNeighbourhood(screen.affinity, options.limit), options.prior, fill)
 
 
 def _shuffled(screen: Screen, options: Options) -> Predictor:

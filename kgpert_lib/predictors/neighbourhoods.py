@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.ranking import descending, first_of_row
 from kgpert_lib.screens.atlas import TrainingLine
 from kgpert_lib.types import FloatArray, NameArray
 
 Cut = Literal["before", "after"]
-WEIGHT_DIGITS = 6
 
 
 class Neighbour(NamedTuple):
@@ -66,7 +66,7 @@ class Neighbourhoods:
             )
             for j, w in zip(weights.indices, weights.data, strict=True)
         ]
-        return sorted(members, key=lambda n: (-round(n.share, WEIGHT_DIGITS), -len(n.graphs), n.gene))
+        return sorted(members, key=lambda n: (descending(n.share), -len(n.graphs), n.gene))
 
     def members(self, row: int) -> list[str]:
         """The neighbours of one row, in the order of the training perturbations."""
@@ -192,15 +192,9 @@ def _strongest(edges: _Edges, graph: KnowledgeGraph, limit: int | None, seed: in
     if not large.any():
         return edges
     crowded = edges.keep(large)
-    strength = -np.round(crowded.weight.astype(np.float64), WEIGHT_DIGITS)
-    order = np.lexsort((crowded.column, strength if graph.weighted else _draw(crowded, graph, seed), crowded.row))
-    row = crowded.row[order]
-    start = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
-    rank = np.arange(len(row)) - np.repeat(start, np.diff(np.r_[start, len(row)]))
-    within_limit = np.zeros(len(row), bool)
-    within_limit[order[rank < limit]] = True
+    key = descending(crowded.weight) if graph.weighted else _draw(crowded, graph, seed)
     which = ~large
-    which[large] = within_limit
+    which[large] = first_of_row(crowded.row, key, crowded.column, limit)
     return edges.keep(which)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.graphs.affinity import SIMILARITY, Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.average import average, default_prior
 from kgpert_lib.predictors.completion import complete, normalised
@@ -88,6 +88,27 @@ class AffinityNeighbourhood:
         return Neighbourhoods(
             queried, training, sp.csr_matrix(weights), {k: sp.csr_matrix(v) for k, v in parts.items()}
         )
+
+
+@dataclass(frozen=True)
+class SimilarNeighbourhood:
+    """The `limit` training perturbations most similar in GO, of equal weight (chapter 2); none where there is no GO."""
+
+    affinity: Affinity
+    limit: int | None = 20
+
+    @property
+    def name(self) -> str:
+        """How many are averaged."""
+        return f"{'all' if self.limit is None else self.limit} most similar"
+
+    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """Neighbours among the target line's training perturbations (`Affinity.similarity`)."""
+        training = view.target.perturbations
+        queried = np.asarray(perturbations, dtype=str)
+        similarity = sp.csr_matrix(self.affinity.similarity(queried, training, self.limit))
+        equal = similarity.astype(bool).astype(np.float32)
+        return Neighbourhoods(queried, training, equal, {SIMILARITY: similarity})
 
 
 @dataclass(frozen=True, eq=False)

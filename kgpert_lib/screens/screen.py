@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import go, load_graphs
+from kgpert_lib.graphs import load_graphs
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.graphs.symbols import align
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
 from kgpert_lib.screens.pseudobulk import Pseudobulk
@@ -77,14 +76,6 @@ class Screen:
         if self.brings_graphs:
             return Affinity.of_graphs(self.graphs)
         return Affinity.load(self.perturbations())
-
-    @cached_property
-    def go_similarity(self) -> KnowledgeGraph:
-        """GO's similarity of every two perturbations, not cut to the nearest. InputError for a simulated screen."""
-        if self.brings_graphs:
-            raise InputError("GO says nothing about the genes of a simulated screen; name its own graphs instead.")
-        names = self.perturbations()
-        return align(go.load(keep=None, among=names), names)[0]
 
     def graph(self, name: str) -> KnowledgeGraph:
         """One of `graphs` by its name, else a graph that `load_graphs` knows, or an edge list by its path.

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.evaluation.trust import Trust
+from kgpert_lib.graphs.ranking import strongest_first
 from kgpert_lib.metrics import deltas, stats
 from kgpert_lib.metrics.auroc import auroc, calibration
 from kgpert_lib.perturbqa import tuning
@@ -276,7 +277,7 @@ def example_question(voter: Voter, atlas: Atlas) -> tuple[str, str]:
     line = voter.data.view.line
     questions = ask_all(atlas[line], "dir")
     training = voter.data.line()
-    strongest = np.argsort(-np.round(voter.weight(questions.perturbations), 6), axis=1, kind="stable")[:, :STRONGEST]
+    strongest = strongest_first(voter.weight(questions.perturbations), training.perturbations)[:, :STRONGEST]
     count = training.measured[strongest].sum(axis=1)[questions.row, questions.column]
     first = np.lexsort((questions.readout, questions.perturbation, -count))[0]
     return str(questions.perturbation[first]), str(questions.readout[first])

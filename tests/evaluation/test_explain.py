@@ -40,6 +40,23 @@ def test_a_held_out_gene_gets_the_prediction_of_its_predictor_and_its_scores():
     assert (told.status, told.kind, told.fallback) == ("test", "simulated", False)
 
 
+def test_one_look_at_the_graphs_gives_prediction_explanation_and_trust():
+    asked = []
+
+    class Source:
+        name = "counted"
+
+        def neighbourhoods(self, view, perturbations):
+            asked.append(tuple(perturbations))
+            return PREDICTOR.neighbourhood.neighbourhoods(view, perturbations)
+
+    gene = LINE.names("test")[0]
+    explanation = explain(ATLAS, "k562", gene, NeighbourPredictor(Source()))
+    assert [n.gene for n in explanation.neighbours]
+    assert sum(gene in names for names in asked) == 1
+    assert len(asked) == len(set(asked))
+
+
 def test_the_delta_of_a_training_gene_never_speaks_for_itself():
     gene = LINE.names("train")[0]
     delta = LINE.delta.copy()

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
@@ -106,35 +107,49 @@ def test_closure_equals_networkx_on_the_real_tables(real):
         assert set(real.terms[real.carried[[i]].indices]) == expected
 
 
+def every_97th(annotated):
+    """Some of the genes, each term as informative as among all."""
+    rows = np.arange(5, len(annotated.genes), 97)
+    return replace(annotated, genes=annotated.genes[rows], carried=annotated.carried[rows])
+
+
 def test_similarity_equals_scikit_learn_and_does_not_depend_on_blocks(real, monkeypatch):
-    rows = np.arange(5, len(real.genes), 97)
-    vectors = real.carried[rows].astype(float).multiply(np.sqrt(real.information)).tocsr()
+    few = every_97th(real)
+    vectors = few.carried.astype(float).multiply(np.sqrt(real.information)).tocsr()
     expected = cosine_similarity(vectors)
     np.fill_diagonal(expected, 0)
     for block, common in ((500, 0.05), (7, 0.05), (500, 1.0), (500, 0.0)):
         monkeypatch.setattr(go, "BLOCK", block)
         monkeypatch.setattr(go, "COMMON", common)
-        graph = go.similarity_graph(real, keep=None, rows=rows)
-        place = np.searchsorted(real.genes[rows], graph.symbols)
+        graph = go.similarity_graph(few, keep=None)
+        place = np.searchsorted(few.genes, graph.symbols)
         got = graph.adjacency.toarray()
         np.testing.assert_allclose(got, expected[np.ix_(place, place)], atol=3e-6)
 
 
 def test_the_strongest_edges_of_either_end_are_kept(real):
-    rows = np.arange(5, len(real.genes), 97)
-    full = go.similarity_graph(real, keep=None, rows=rows)
-    cut = go.similarity_graph(real, keep=4, rows=rows)
+    few = every_97th(real)
+    full, cut = (go.similarity_graph(few, keep=keep) for keep in (None, 4))
     top = {str(g): list(full.neighbours(str(g)))[:4] for g in full.symbols}
     wanted = {frozenset((g, n)) for g, near in top.items() for n in near}
     assert {frozenset((str(g), n)) for g in cut.symbols for n in cut.neighbours(str(g))} == wanted
 
 
-def test_genes_in_any_spelling_are_compared_and_keep_the_whole_tables_information(real):
-    some = go.load(among=["AARS", "CARS1", "RPL3", "NOSUCH1"], keep=None)
-    assert set(some.symbols) == {"AARS1", "CARS1", "RPL3"}
-    i, j = np.searchsorted(real.genes, ["AARS1", "CARS1"])
-    vectors = real.carried[[i, j]].astype(float).multiply(np.sqrt(real.information)).tocsr()
-    assert some.neighbours("AARS1")["CARS1"] == pytest.approx(cosine_similarity(vectors)[0, 1], abs=1e-5)
+def test_one_process_closes_the_annotations_once_for_all_that_use_them():
+    code = """
+from kgpert_lib.graphs import go
+calls, closed = [], go.closed
+go.closed = lambda *tables: calls.append(1) or closed(*tables)
+from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.llm.questions import _direct_terms
+from kgpert_lib.screens.simulated.hierarchy import _build
+Affinity.load(["INTS9", "AARS"])
+Affinity.load(["INTS9"])
+assert _direct_terms() and _build(go.annotate().genes[::40].tolist()).complexes
+print(len(calls))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
 
 
 def test_the_real_graph_puts_complexes_together(graph):
@@ -222,12 +237,17 @@ def test_a_release_is_loaded_like_the_committed_tables(release, tmp_path, monkey
         ({"measure": "euclid"}, "Unknown GO measure 'euclid'; choose from cosine, jaccard, shared"),
         ({"ontologies": ["BP", "XX"]}, "Unknown ontology 'XX'; choose from BP, CC, MF"),
         ({"release": ("none.obo", "none.gaf")}, "There is no file none.obo"),
-        ({"among": ["NOSUCH1"]}, "No two of the chosen genes"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(arguments, message):
     with pytest.raises(InputError, match=message):
         go.load(**arguments)
+
+
+def test_genes_that_share_the_root_only_have_no_graph():
+    unrelated = pd.DataFrame([("g1", "A"), ("g2", "B"), ("g3", "R")], columns=["symbol", "go_id"])
+    with pytest.raises(InputError, match="No two of the chosen genes share a GO term"):
+        go.similarity_graph(go.closed(unrelated, EDGES))
 
 
 @pytest.mark.parametrize(

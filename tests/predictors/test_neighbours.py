@@ -14,6 +14,7 @@ from kgpert_lib.predictors.neighbours import (
     AffinityNeighbourhood,
     GraphNeighbourhood,
     NeighbourPredictor,
+    SimilarNeighbourhood,
     leave_one_out,
 )
 from tests import worlds
@@ -224,6 +225,19 @@ def test_similarity_and_links_add_up_and_the_limit_cuts_similarity_only():
     np.testing.assert_allclose(made.delta[0], (0.64 * line.delta[0] + 0.75 * line.delta[1]) / 1.39, atol=1e-6)
     np.testing.assert_allclose(made.delta[1], line.mean, atol=1e-6)
     assert made.fallback.tolist() == [False, True]
+
+
+def test_the_most_similar_genes_count_alike_also_for_a_gene_that_was_never_screened():
+    view = worlds.atlas().view("k562")
+    a, b, c = map(str, view.target.perturbations[:3])
+    terms = {"HUB": [1.0, 0.0], a: [0.8, 0.6], b: [0.5, 0.75**0.5], c: [0.4, 0.84**0.5]}
+    predictor = NeighbourPredictor(SimilarNeighbourhood(worlds.affinity(terms), 2))
+    near = predictor.neighbourhoods(view, ["HUB", a, "NOWHERE"])
+    assert [(n.gene, n.share) for n in near.of("HUB")] == [(a, 0.5), (b, 0.5)]
+    assert near.of("HUB")[0].graphs == pytest.approx({"go": 0.8})
+    assert [n.gene for n in near.of(a)] == [b, c], "never the gene itself"
+    assert near.of("NOWHERE") == []
+    assert predictor.name == "2 most similar"
 
 
 @given(seeds)

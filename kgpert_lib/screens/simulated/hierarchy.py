@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import networkx as nx
@@ -19,6 +20,7 @@ import pandas as pd
 
 from kgpert_lib.cache import Arrays, cached_arrays
 from kgpert_lib.files import digest
+from kgpert_lib.graphs import go
 from kgpert_lib.paths import DATA
 
 COMPLEX_ROOT = "GO:0032991"
@@ -63,10 +65,15 @@ def read_hierarchy(genes: Sequence[str]) -> Hierarchy:
 
     A complex belongs to the pathway that holds most of its genes (at least 60 % of them), a pathway to the
     organelle that holds most of its genes; a gene in no such part belongs to the larger whole directly. The tables
-    are kept in the cache, under a digest of the genes, of GO's tables and of this module.
+    are kept in the cache, under a digest of the genes, of GO's tables, of this module and of `go`.
     """
     screened = sorted(set(genes))
-    sources = [Path(__file__), *sorted((DATA / "knowledge").glob("go_*")), DATA / "simulated" / "modules.tsv"]
+    sources = [
+        Path(__file__),
+        Path(go.__file__),
+        *sorted((DATA / "knowledge").glob("go_*")),
+        DATA / "simulated" / "modules.tsv",
+    ]
     key = digest(json.dumps(screened), *sources)
 
     def build() -> Arrays:
@@ -80,19 +87,20 @@ def read_hierarchy(genes: Sequence[str]) -> Hierarchy:
 
 
 def _build(genes: Sequence[str]) -> Hierarchy:
-    annotated, names = _go_members(DATA / "knowledge")
     screened = set(genes)
-    members = {term: sorted(screened & group) for term, group in annotated.items()}
+    members = _members(screened)
+    names = pd.read_csv(DATA / "knowledge" / "go_terms.tsv.gz", sep="\t").set_index("go_id")["name"].to_dict()
+    complex_terms = _below(COMPLEX_ROOT) - {COMPLEX_ROOT}
     # complexes: Integrator's submodules, which GO lacks, and GO's complexes of fitting size
     complexes = dict(_modules(screened))
     for term in _select(
-        {t: g for t, g in members.items() if t in _below(COMPLEX_ROOT) and t != COMPLEX_ROOT},
+        {t: g for t, g in members.items() if t in complex_terms},
         COMPLEX_SIZE, COMPLEX_OVERLAP, COMPLEXES_PER_GENE,
     ):  # fmt: skip
         complexes[names[term]] = tuple(members[term])
     complexes = _first(complexes, COMPLEXES_PER_GENE)
     # pathways: GO's processes, regulation left out
-    inner = frozenset().union(*(_below(root) for root in PATHWAY_ROOTS))
+    inner = set().union(*(_below(root) for root in PATHWAY_ROOTS))
     processes = {t: g for t, g in members.items() if t in inner and "regulation" not in names[t]}
     terms = _select(processes, PATHWAY_SIZE, PATHWAY_OVERLAP, PATHWAYS_PER_GENE, large_first=True)
     pathways = _home({names[t]: members[t] for t in terms}, complexes, sorted(screened), NEST_SHARE)
@@ -177,32 +185,26 @@ def _modules(genes: set[str]) -> dict[str, tuple[str, ...]]:
     return {str(name): tuple(sorted(group)) for name, group in groups if len(group) > 1}
 
 
-@cache
-def _ancestors(folder: Path) -> dict[str, frozenset[str]]:
-    edges = pd.read_csv(folder / "go_edges.tsv.gz", sep="\t")
-    edges = edges[edges.relation.isin(["is_a", "part_of"])]
-    graph = nx.DiGraph(zip(edges.child, edges.parent, strict=True))
-    closure: dict[str, frozenset[str]] = {}
-    for term in reversed(list(nx.topological_sort(graph))):
-        closure[term] = frozenset({term}).union(*(closure[parent] for parent in graph.successors(term)))
-    return closure
+def _members(screened: set[str]) -> dict[str, list[str]]:
+    """The screened genes, sorted, of every GO term that some gene carries (`go.annotate`)."""
+    annotated = go.annotate()
+    rows = np.flatnonzero(np.isin(annotated.genes, sorted(screened)))
+    by_term = annotated.carried[rows].tocsc()
+    genes = annotated.genes[rows]
+    return {
+        str(term): genes[by_term.indices[start:stop]].tolist()
+        for term, (start, stop) in zip(annotated.terms, pairwise(by_term.indptr), strict=True)
+    }
+
+
+def _below(root: str) -> set[str]:
+    """The term and all more specific ones."""
+    return {root, *nx.ancestors(_terms(), root)}
 
 
 @cache
-def _below(root: str) -> frozenset[str]:
-    return frozenset(term for term, above in _ancestors(DATA / "knowledge").items() if root in above)
-
-
-@cache
-def _go_members(folder: Path) -> tuple[dict[str, frozenset[str]], dict[str, str]]:
-    """Genes of each GO term over the closure of is_a and part_of, and the terms' names."""
-    closure = _ancestors(folder)
-    table = pd.read_csv(folder / "go_annotations.tsv.gz", sep="\t")
-    table = table[table.evidence != "ND"]
-    members: dict[str, set[str]] = defaultdict(set)
-    for term, group in table.groupby("go_id").symbol:
-        genes = set(group)
-        for above in closure.get(str(term), ()):
-            members[above] |= genes
-    names = pd.read_csv(folder / "go_terms.tsv.gz", sep="\t").set_index("go_id").name.to_dict()
-    return {t: frozenset(g) for t, g in members.items()}, {str(k): str(v) for k, v in names.items()}
+def _terms() -> nx.DiGraph:
+    """GO's terms, each with an edge to its parents along the relations that carry annotations up."""
+    edges = pd.read_csv(DATA / "knowledge" / "go_edges.tsv.gz", sep="\t")
+    edges = edges[edges["relation"].isin(go.CLOSURE)]
+    return nx.DiGraph(zip(edges["child"], edges["parent"], strict=True))
