@@ -69,10 +69,9 @@ def scratch_folder(path: str | Path) -> Iterator[tuple[Path, Path]]:
     Raises
     ------
     OutputError
-        For an empty name, for a device, and for every OSError in the block, with the path and the reason: do
-        nothing but write in it.
+        For an empty name, for a device, and as `writing`.
     """
-    try:
+    with writing(path):
         target = _checked_target(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         # its name does not contain the target's, which may be as long as names can be
@@ -81,6 +80,13 @@ def scratch_folder(path: str | Path) -> Iterator[tuple[Path, Path]]:
             yield folder, target
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """OutputError, with the path and the reason, for every OSError in the block: do nothing but write in it."""
+    try:
+        yield
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({reason(error)}); choose another path.") from error
 
@@ -132,6 +138,12 @@ def locked(path: str | Path, wait: bool = True, on_wait: Callable[[], None] | No
         lock.release()
 
 
+def flush_file(path: Path) -> None:
+    """Wait until the bytes of a file are on the disk."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def reason(error: BaseException | None) -> str:
     """Why the system refused a file, in a few words."""
     if not isinstance(error, OSError):
@@ -163,7 +175,7 @@ def commit_folder(scratch: Path, target: Path, head: str, names: dict[str, str],
     old head named. OSError where the disk refuses.
     """
     for name in (*names.values(), head):
-        _flush_file(scratch / name)
+        flush_file(scratch / name)
     if not target.exists() or is_empty(target):
         _rename(scratch, target)
         _flush_folder(target.parent)
@@ -219,18 +231,12 @@ def _drop_generations(folder: Path, stem: str, suffix: str, keep: Sequence[str])
 
 def _flush_tree(path: Path) -> None:
     if not path.is_dir():
-        _flush_file(path)
+        flush_file(path)
         return
     for folder, _, names in os.walk(path):
         for name in names:
-            _flush_file(Path(folder) / name)
+            flush_file(Path(folder) / name)
         _flush_folder(Path(folder))
-
-
-def _flush_file(path: Path) -> None:
-    """Wait until the bytes of a file are on the disk."""
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
 
 
 def _flush_folder(path: Path) -> None:

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from kgpert_lib.lines import LINES
 from kgpert_lib.screens import perturbqa
+from kgpert_lib.screens.load import SIMULATED, atlas_names
 
 TAG = "needs-data"
 NEEDS: Mapping[str, Callable[[list[str]], bool]] = {
     TAG: lambda names: "perturbqa" in names,
     "dense": lambda names: any(name != "perturbqa" for name in names),
-    "simulated": lambda names: "simulated" in names,
+    SIMULATED: lambda names: SIMULATED in names,
 }
 BOX = (
     '<div class="admonition warning"><p class="admonition-title">PerturbQA is not on this machine</p>'
@@ -35,7 +37,7 @@ def unused_tags(parameters: Mapping[str, Any]) -> set[str]:
     """The tags whose atlas the parameter ``atlas`` does not name; none for a chapter without that parameter."""
     if "atlas" not in parameters:
         return set()
-    names = [name.strip() for name in str(parameters["atlas"]).split(",") if name.strip()]
+    names = atlas_names(str(parameters["atlas"]))
     return {tag for tag, applies in NEEDS.items() if not applies(names)}
 
 
@@ -50,7 +52,7 @@ def data_files(notebook: Any, parameters: Mapping[str, Any]) -> list[str]:
     """The files of PerturbQA that the cells of a chapter need, by their names in the registry."""
     if TAG in unused_tags(parameters) or not any(map(needs_data, notebook.cells)):
         return []
-    return [name for line in parameters.get("lines") or perturbqa.LINES for name in perturbqa.files(line)]
+    return [name for line in parameters.get("lines") or LINES for name in perturbqa.files(line)]
 
 
 def runnable(notebook: Any, parameters: Mapping[str, Any], has_data: bool) -> Any:

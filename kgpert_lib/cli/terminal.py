@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from kgpert_lib.lines import LINES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,8 +30,6 @@ err = Console(markup=False, emoji=False, highlight=False, stderr=True, soft_wrap
 GAP = 2  # blanks between two columns of a table
 NARROWEST_TEXT = 16  # a column of text is folded down to this width before the table is split
 NARROWEST_NAME = 6  # the first column, on a terminal too narrow for anything else
-
-_LINES = ("k562", "rpe1", "hepg2", "jurkat")  # completed by the shell; an atlas of your own may have others
 
 # Written out here because importing the predictors takes a second; a test compares the names.
 PREDICTORS = (
@@ -67,7 +67,7 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [name for name in names if name.startswith(incomplete.lower())]
 
 
-_complete_lines = _starting_with(*_LINES, "all")
+_complete_lines = _starting_with(*LINES, "all")  # an atlas of your own may have others
 complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
 
 AtlasOption = Annotated[
@@ -78,7 +78,7 @@ AtlasOption = Annotated[
     ),
 ]
 LineOption = Annotated[
-    str, typer.Option(help="Cell line, such as k562 (in any case).", autocompletion=_starting_with(*_LINES))
+    str, typer.Option(help="Cell line, such as k562 (in any case).", autocompletion=_starting_with(*LINES))
 ]
 
 

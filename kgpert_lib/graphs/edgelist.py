@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import atomic
 from kgpert_lib.graphs.graph import KnowledgeGraph
 
 SEPARATORS = "\t,;| "
@@ -82,13 +83,16 @@ def read(path: str | Path, name: str | None = None) -> tuple[KnowledgeGraph, Edg
 
 
 def write(graph: KnowledgeGraph, path: str | Path) -> None:
-    """Write the edges as a csv with the columns gene1, gene2 and, if the graph has weights, weight."""
+    """Write the edges as a csv with the columns gene1, gene2 and, if the graph has weights, weight.
+
+    OutputError where the disk refuses.
+    """
     edges = sp.triu(graph.adjacency).tocoo()
     table = pd.DataFrame({"gene1": graph.symbols[edges.row], "gene2": graph.symbols[edges.col]})
     if graph.weighted:
         table["weight"] = edges.data
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False)
+    with atomic(path) as scratch:
+        table.to_csv(scratch, index=False)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

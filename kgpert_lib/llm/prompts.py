@@ -16,15 +16,16 @@ from typing import Any, Literal
 import jinja2
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.lines import LINES
 from kgpert_lib.llm.answers import EXAMPLES
 
 MESSAGE_OVERHEAD = 16
 SYMBOL = "^[A-Za-z][A-Za-z0-9-]{1,11}$"
-CELL_LINES = {
-    "k562": ("K562", "chronic myeloid leukaemia, without functional TP53"),
-    "rpe1": ("RPE1", "retinal pigment epithelium immortalised with hTERT, nearly diploid, TP53 functional"),
-    "hepg2": ("HepG2", "hepatocellular carcinoma, TP53 functional"),
-    "jurkat": ("Jurkat", "acute T-cell leukaemia, without functional TP53"),
+CONTEXT = {
+    "k562": "chronic myeloid leukaemia, without functional TP53",
+    "rpe1": "retinal pigment epithelium immortalised with hTERT, nearly diploid, TP53 functional",
+    "hepg2": "hepatocellular carcinoma, TP53 functional",
+    "jurkat": "acute T-cell leukaemia, without functional TP53",
 }
 
 
@@ -165,13 +166,12 @@ def _piece_tokens(piece: str) -> int:
 def _experiment(
     gene: str, line: str, names: Mapping[str, str] | None, knowledge: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    label, context = CELL_LINES.get(line.lower(), (line, ""))
     name = (names or {}).get(gene, "")
     return {
         "gene": gene,
         "name": name,
-        "line": label,
-        "context": context,
+        "line": LINES.get(line.lower(), line),
+        "context": CONTEXT.get(line.lower(), ""),
         "knowledge": sorted((knowledge or {}).items()),
     }
 

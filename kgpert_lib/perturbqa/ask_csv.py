@@ -6,7 +6,6 @@ import csv
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.files import OutputError, digest, reason, scratch_folder, write_text
+from kgpert_lib.files import OutputError, digest, flush_file, scratch_folder, write_text, writing
 from kgpert_lib.perturbqa.ask import Asker
 
 COLUMNS = ("perturbation", "readout")
@@ -83,7 +82,7 @@ def ask_csv(asker: Asker, source: str | Path, target: str | Path, chunk: int = C
         if not progress.rows:  # there is nothing to go on from
             _drop(part, state)
         raise
-    with _writing(target):
+    with writing(target):
         os.replace(part, target)
         state.unlink(missing_ok=True)
     return Report(progress.answered, progress.broken, progress.examples, resumed)
@@ -95,10 +94,10 @@ def _answer(
     """Answer the rows that `progress` has not; the part file and the state are on the disk after every chunk."""
     header = _header(reader, source)
     next(islice(reader, progress.rows, progress.rows), None)
-    with _writing(part):
+    with writing(part):
         out = part.open("r+" if progress.rows else "w", encoding="utf-8", newline="")
     try:
-        with _writing(part):
+        with writing(part):
             out.truncate(progress.bytes)
             out.seek(progress.bytes)
             if not progress.rows:
@@ -107,19 +106,19 @@ def _answer(
             table = _answer_rows(asker, header, rows)
             failures = [i for i, row in enumerate(table) if row[len(header)] == ""]
             examples = [f"row {progress.rows + i + 2}: {table[i][-1]}" for i in failures]
-            with _writing(part):
+            with writing(part):
                 csv.writer(out).writerows(table)
-                _flush(out)
+                _flush(out, part)
             progress.examples += examples[: EXAMPLES - len(progress.examples)]
             progress.rows += len(rows)
             progress.bytes = out.tell()
             progress.broken += len(failures)
             progress.answered += len(rows) - len(failures)
             write_text(state, json.dumps(asdict(progress)))
-        with _writing(part):
-            _flush(out)
+        with writing(part):
+            _flush(out, part)
     finally:
-        with _writing(part):
+        with writing(part):
             out.close()
 
 
@@ -181,18 +180,9 @@ def _progress(part: Path, state: Path, key: str) -> Progress:
     return Progress(key)
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """OutputError for whatever the system refuses in the block."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({reason(error)}); choose another path.") from error
-
-
-def _flush(out: TextIO) -> None:
+def _flush(out: TextIO, path: Path) -> None:
     out.flush()
-    os.fsync(out.fileno())
+    flush_file(path)
 
 
 def _drop(*paths: Path) -> None:

@@ -47,7 +47,7 @@ def load_screen(
         screen = _simulated(lines, seed, size)
     else:
         screen = Screen(load_atlas(name_or_path, lines), _saved_graphs(Path(name_or_path)))
-    if not screen.graphs and screen.name != SIMULATED:
+    if not (screen.graphs or screen.brings_graphs):
         return replace(screen, graphs=tuple(load_graphs(graph, screen.perturbations())))
     if graph != STANDARD:
         return replace(screen, graphs=tuple(screen.graph(name) for name in dict.fromkeys(graph_names(graph))))
@@ -63,9 +63,12 @@ def load_screens(
     names: str, lines: Sequence[str] | None = None, graph: str = STANDARD, seed: int = 0, size: str = "default"
 ) -> list[Screen]:
     """`load_screen` for each of a comma list of names or directories, such as ``"simulated,perturbqa"``."""
-    return [
-        load_screen(name.strip(), lines, graph, seed, size) for name in dict.fromkeys(names.split(",")) if name.strip()
-    ]
+    return [load_screen(name, lines, graph, seed, size) for name in atlas_names(names)]
+
+
+def atlas_names(names: str) -> list[str]:
+    """The names or directories of a comma list, each once."""
+    return [name for name in dict.fromkeys(map(str.strip, names.split(","))) if name]
 
 
 def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:

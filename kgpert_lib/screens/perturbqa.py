@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from kgpert_lib.downloads.fetch import FetchError, LocalFiles, available, fetch_all
 from kgpert_lib.downloads.registry import Registry, default_registry
 from kgpert_lib.errors import InputError
+from kgpert_lib.lines import LINES
 from kgpert_lib.screens.atlas import Atlas, CellLine
 
-LINES = ("k562", "rpe1", "hepg2", "jurkat")
 COLUMNS = ["pert", "gene", "label", "split"]
 COMMAND = "kgpert fetch perturbqa"
 

@@ -136,7 +136,7 @@ def similarity_of_lines(simulation: Simulation, draws: int = 1_000, seed: int = 
     tables = []
     for name in simulation.lines:
         for profile, delta in profiles(simulation, name).items():
-            table = similarity_by_level(_similarity(delta), simulation.scms[name], draws, seed)
+            table = similarity_by_level(correlation_matrix(delta, delta), simulation.scms[name], draws, seed)
             table.insert(0, "profile", profile)
             tables.append(_named(table, name))
     return pd.concat(tables, ignore_index=True)
@@ -160,10 +160,11 @@ def screens(atlas: str, simulation: Simulation) -> list[Atlas]:
     ``simulated`` is the given simulation; anything else is what `load.load_atlas` takes. A screen of calls, whose
     deltas have gaps, is left out: two of its perturbations share next to no tested genes.
     """
-    from kgpert_lib.screens.load import load_atlas
+    from kgpert_lib.screens.load import SIMULATED, atlas_names, load_atlas
 
-    names = [part.strip() for part in atlas.split(",")]
-    atlases = [simulation.atlas if n == "simulated" else load_atlas(n, simulation.lines) for n in names]
+    atlases = [
+        simulation.atlas if name == SIMULATED else load_atlas(name, simulation.lines) for name in atlas_names(atlas)
+    ]
     return [screen for screen in atlases if all(line.dense for line in screen.lines.values())]
 
 
@@ -315,7 +316,7 @@ def broken_assumptions(seed: int = 0, draws: int = 500) -> pd.DataFrame:
         for value in values:
             scm, response = world(value)
             over = pairs(scm, response).groupby("level", observed=True)["over"].mean()
-            table = similarity_by_level(_similarity(response), scm, draws, seed)
+            table = similarity_by_level(correlation_matrix(response, response), scm, draws, seed)
             tables.append(table.assign(assumption=assumption, value=value, over=table["level"].map(over)))
     table = pd.concat(tables, ignore_index=True).assign(atlas="random hierarchies", kind="simulated")
     return table[["atlas", "kind", "assumption", "value", "level", "n", "similarity", "low", "high", "over"]]
@@ -345,7 +346,7 @@ def equal_descendants(scm: HierarchicalSCM, strength: ArrayLike) -> pd.DataFrame
         ("own responses, partial knock-downs", scm, partial_response(scm, strength)),
     ):
         table = pairs(model, response)[same]
-        similar = _similarity(response)[upper][same]
+        similar = correlation_matrix(response, response)[upper][same]
         rows.append((world, int(same.sum()), table["distance"].mean(), similar.mean(), int(table["over"].sum())))
     return pd.DataFrame(rows, columns=["world", "pairs", "mean distance", "mean similarity", "over"])
 
@@ -372,14 +373,6 @@ def _sample(seed: int, own: float = 0.0, extra: float = 0.0) -> HierarchicalSCM:
 
 def _with_response(scm: HierarchicalSCM) -> tuple[HierarchicalSCM, NDArray[np.float64]]:
     return scm, scm.response()
-
-
-def _similarity(response: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, n) Pearson correlation; 0 where a response is constant."""
-    x = response - response.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(x, axis=1)
-    x = np.where(norm[:, None] > 1e-12, x, 0.0) / np.where(norm > 1e-12, norm, 1.0)[:, None]
-    return np.clip(x @ x.T, -1.0, 1.0)
 
 
 def _distance(x: NDArray[np.float64]) -> NDArray[np.float64]:

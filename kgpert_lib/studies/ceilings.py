@@ -26,7 +26,7 @@ from kgpert_lib.predictors.neighbourhoods import Cut
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens.atlas import CellLine
-from kgpert_lib.screens.load import SIMULATED, load_screens
+from kgpert_lib.screens.load import SIMULATED, atlas_names, load_screens
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
@@ -48,7 +48,7 @@ def screens(
 
     The simulated screen where it names none. InputError for a screen with gaps or without controls.
     """
-    names = [name.strip() for name in atlas.split(",") if name.strip() not in ("", CALLS)]
+    names = [name for name in atlas_names(atlas) if name != CALLS]
     loaded = load_screens(",".join(names) or SIMULATED, lines, graph, seed, size)
     for screen in loaded:
         for line in screen.lines.values():

@@ -20,7 +20,8 @@ from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-LINE_NAMES = {"k562": "K562", "rpe1": "RPE1", "hepg2": "HepG2", "jurkat": "Jurkat"}
+from kgpert_lib.lines import LINES
+
 LABELS = {"pearson": "Pearson delta", "centred_pearson": "centred Pearson delta", "retrieval": "retrieval"}
 DENSE = 1000  # a cloud of more points is a picture inside the SVG: its shapes would weigh megabytes
 RASTER_DPI = 200
@@ -54,7 +55,7 @@ def style() -> None:
 
 def line_name(line: object) -> str:
     """A cell line as people write it."""
-    return LINE_NAMES.get(str(line), str(line))
+    return LINES.get(str(line), str(line))
 
 
 def typographic(text: str) -> str:

@@ -18,7 +18,6 @@ text). ``name`` must be unique in the book; text refers to it by ``{numref}`fig-
 
 from __future__ import annotations
 
-import hashlib
 import html
 import re
 from collections.abc import Mapping
@@ -29,7 +28,9 @@ from pandas.io.formats.style import Styler
 from pandas.io.formats.style_render import CSSDict
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.studies.style import LABELS, LINE_NAMES
+from kgpert_lib.files import digest
+from kgpert_lib.lines import LINES
+from kgpert_lib.studies.style import LABELS
 
 HEADS: Mapping[str, str] = {
     **LABELS,
@@ -49,10 +50,10 @@ HEADS: Mapping[str, str] = {
     "control_likeness": "control-likeness",
     "spearman": "Spearman correlation",
 }
-WORDS: Mapping[str, str] = {**LINE_NAMES, "auroc": "AUROC", "de": "DE", "mse": "MSE", "mae": "MAE", "go": "GO"}
+WORDS: Mapping[str, str] = {**LINES, "auroc": "AUROC", "de": "DE", "mse": "MSE", "mae": "MAE", "go": "GO"}
 CELLS: Mapping[str, Mapping[str, str]] = {
     "atlas": {"perturbqa": "PerturbQA"},
-    "line": LINE_NAMES,
+    "line": LINES,
     "task": {"de": "differential expression", "dir": "direction"},
     "score": LABELS | {"mse": "MSE", "mae": "MAE"},
     "trait": {"control_likeness": "control-likeness"},
@@ -94,7 +95,7 @@ class Table:
             columns=self.body.columns,
         )
         # The name depends on the words of the table only: the same table has the same HTML in every run.
-        name = hashlib.sha256("\n".join([self.caption, *map(str, self.body.columns)]).encode()).hexdigest()[:8]
+        name = digest("\n".join([self.caption, *map(str, self.body.columns)]))[:8]
         styler = Styler(self.body, uuid=name, cell_ids=False, escape="html").hide(axis="index")
         styler = styler.format_index(escape="html", axis=1).set_td_classes(classes)
         heads: list[CSSDict] = [

@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from kgpert_lib.book import cells
-from kgpert_lib.screens.perturbqa import LINES
+from kgpert_lib.lines import LINES
 
 PARTS = {"real": "needs-data", "expression": "dense", "truth": "simulated"}
 TWO = {"atlas": "simulated,perturbqa", "lines": ["k562"]}

@@ -27,6 +27,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.metrics.deltas import correlation_matrix
+from kgpert_lib.types import FloatArray
 
 LEVELS = ("gene", "complex", "pathway", "organelle")
 RELAY = " (direct)"
@@ -263,14 +265,10 @@ class HierarchicalSCM:
         squared[squared < 1e-12 * square.max(initial=1.0)] = 0.0
         return np.sqrt(squared)
 
-    def similarity(self, perturbations: Sequence[str] | None = None) -> NDArray[np.float64]:
+    def similarity(self, perturbations: Sequence[str] | None = None) -> FloatArray:
         """(k, k) Pearson correlation between the expected responses; 0 where one is constant."""
-        x = self.response(perturbations)
-        x -= x.mean(axis=1, keepdims=True)
-        norm = np.linalg.norm(x, axis=1)
-        x[norm <= 1e-12] = 0.0
-        x /= np.where(norm > 1e-12, norm, 1.0)[:, None]
-        return np.clip(x @ x.T, -1.0, 1.0)
+        response = self.response(perturbations)
+        return correlation_matrix(response, response)
 
     def meeting_level(self, perturbations: Sequence[str] | None = None) -> NDArray[np.int8]:
         """(k, k) level of the lowest common descendant; 0: itself, number of levels: they never meet."""
