@@ -47,7 +47,7 @@ def load_screen(
         screen = _simulated(lines, seed, size)
     else:
         screen = Screen(load_atlas(name_or_path, lines), _saved_graphs(Path(name_or_path)))
-    if not (screen.graphs or screen.brings_graphs):
+    if not screen.graphs and screen.name != SIMULATED:
         return replace(screen, graphs=tuple(load_graphs(graph, screen.perturbations())))
     if graph != STANDARD:
         return replace(screen, graphs=tuple(screen.graph(name) for name in dict.fromkeys(graph_names(graph))))
