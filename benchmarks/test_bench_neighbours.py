@@ -31,8 +31,8 @@ def test_neighbourhoods_and_predictions_for_10000_perturbations():
     weights = neighbourhoods(graphs, names, line.perturbations, cut="after").weights.astype(np.float32)
 
     def ours() -> None:
-        found = neighbourhoods(graphs, names, line.perturbations, cut="after")
-        average(found.weights, line)
+        near = neighbourhoods(graphs, names, line.perturbations, cut="after")
+        average(near.weights, line)
 
     measured = ratio(ours, lambda: weights @ line.delta)
     check("neighbourhoods + predictions, 10,000 x 8,000 / the sparse-by-dense product", measured, at_most=1.5)

@@ -6,9 +6,10 @@ cell that uses its results carries the tag as well.
 
 import pytest
 
-from kgpert_lib.book import cells, compare
+from kgpert_lib.book import cells
 from kgpert_lib.downloads.fetch import available
 from kgpert_lib.screens import perturbqa
+from tests import stored_outputs
 
 LINES = ("k562", "rpe1")  # what the stored outputs used
 FILES = [name for line in LINES for name in perturbqa.files(line)]
@@ -21,7 +22,7 @@ class Text(str):
     __hash__ = str.__hash__
 
     def __eq__(self, other):
-        return compare.same(self, other)
+        return stored_outputs.same(self, other)
 
     def __ne__(self, other):
         return not self == other

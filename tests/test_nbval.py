@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from kgpert_lib.book import compare
 from kgpert_lib.book.build import build
 from kgpert_lib.book.chapters import read_notebook
+from tests import stored_outputs
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,8 +78,8 @@ def test_text_is_compared_pictures_are_not_and_cells_on_absent_data_do_not_run(t
     ],
 )
 def test_words_are_equal_and_numbers_close(stored, new, equal):
-    assert compare.same(stored, new) is equal
-    assert compare.same(new, stored) is equal
+    assert stored_outputs.same(stored, new) is equal
+    assert stored_outputs.same(new, stored) is equal
 
 
 def test_notebooks_are_compared_output_by_output():
@@ -87,13 +87,13 @@ def test_notebooks_are_compared_output_by_output():
     other = new_output("display_data", data={"image/svg+xml": "<svg></svg>", "text/plain": "<Figure>"})
     stored = new_notebook(cells=[cell("a", printed("0.5")), cell("b", picture), cell("c", printed("one"))])
     now = new_notebook(cells=[cell("a", printed("0.7")), cell("b", other), cell("c")])
-    assert [text.splitlines()[0] for text in compare.differences(stored, now)] == [
+    assert [text.splitlines()[0] for text in stored_outputs.differences(stored, now)] == [
         "cell 0: stored stdout",
         "cell 2: stored stdout",
     ]
     now.cells[0].source = now.cells[2].source = "None"  # left out of the run
-    assert compare.differences(stored, now) == []
-    assert compare.differences(stored, stored) == []
+    assert stored_outputs.differences(stored, now) == []
+    assert stored_outputs.differences(stored, stored) == []
 
 
 @pytest.fixture(scope="session")
@@ -107,5 +107,8 @@ def built():
 def test_the_run_of_the_book_prints_what_the_stored_notebook_holds(built, name):
     """The same comparison as ``pytest --nbval notebooks``, without executing the chapters a second time."""
     assert (
-        compare.differences(read_notebook(ROOT / "notebooks" / f"{name}.ipynb"), read_notebook(built.pages[name])) == []
+        stored_outputs.differences(
+            read_notebook(ROOT / "notebooks" / f"{name}.ipynb"), read_notebook(built.pages[name])
+        )
+        == []
     )

@@ -23,15 +23,15 @@ def test_evaluate_compares_graphs_and_predictions_from_outside(kgpert, here, toy
     Predictions(np.array(names), line.genes, truth, none, none.astype(bool)).save(here / "perfect.csv")
     code, out, err = kgpert("evaluate", *TOY, "--line", "k562", "--outside", "k562=perfect.csv", "--json")
     assert (code, err) == (0, "")
-    told = json.loads(out)
-    scores = {row["predictor"]: row for row in told["scores"]}
+    answer = json.loads(out)
+    scores = {row["predictor"]: row for row in answer["scores"]}
     assert list(scores) == ["training mean", "linear", "mine", "perfect"]
     assert scores["perfect"]["pearson"] == pytest.approx(1)
     assert scores["mine"]["n"] == len(names)
     assert scores["mine"]["pearson_low"] <= scores["mine"]["pearson"] <= scores["mine"]["pearson_high"]
-    tests = {row["method_a"]: row for row in told["tests"]}
+    tests = {row["method_a"]: row for row in answer["tests"]}
     assert set(tests) == {"linear", "mine", "perfect"}
-    assert all(row["method_b"] == "training mean" for row in told["tests"])
+    assert all(row["method_b"] == "training mean" for row in answer["tests"])
     assert tests["perfect"]["p"] == pytest.approx(2 / 2 ** len(names)), "every one of the pairs is better"
 
 
@@ -89,13 +89,13 @@ def test_graphs_beat_the_training_mean_on_the_real_calls(real):
     specs = [word for spec in ("string", "go", "string+go") for word in ("--graph", spec)]
     done = real("evaluate", "--atlas", "perturbqa", *specs, "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    scores = {(row["line"], row["predictor"]): row for row in told["scores"]}
+    answer = json.loads(done.stdout)
+    scores = {(row["line"], row["predictor"]): row for row in answer["scores"]}
     assert scores["k562", "training mean"]["pearson"] == pytest.approx(0.479, abs=5e-4)
     assert scores["rpe1", "training mean"]["pearson"] == pytest.approx(0.628, abs=5e-4)
     assert scores["k562", "string+go"]["pearson"] == pytest.approx(0.575, abs=5e-3)
     assert (scores["k562", "string+go"]["n"], scores["rpe1", "string+go"]["n"]) == (267, 406)
-    tests = {(row["line"], row["method_a"]): row for row in told["tests"]}
+    tests = {(row["line"], row["method_a"]): row for row in answer["tests"]}
     for line in ("k562", "rpe1"):
         assert tests[line, "string+go"]["low"] > 0
         assert tests[line, "string+go"]["p_holm"] < 1e-10

@@ -25,7 +25,7 @@ def test_several_genes_are_one_table_each_and_one_csv(kgpert, here):
     first, second = json.loads(kgpert(*ask, "--json")[1])
     assert first == json.loads(kgpert("graph", "neighbours", "ONLY2", "--graph", "mine.csv", "--json")[1])
     rows = list(csv.DictReader(io.StringIO(kgpert(*ask, "--csv")[1])))
-    expected = [(told["gene"], row["gene"]) for told in (first, second) for row in told["neighbours"]]
+    expected = [(answer["gene"], row["gene"]) for answer in (first, second) for row in answer["neighbours"]]
     assert [(row["neighbour_of"], row["gene"]) for row in rows] == expected
 
 

@@ -36,8 +36,8 @@ def test_all_lines_are_scored_one_after_the_other(kgpert, mirror, cache):
     for row, value in zip(rows, re.findall(r"^auroc (\d\.\d+)", out, re.M), strict=True):
         assert f"{float(row['auroc']):.3f}" == value
         assert 0 < float(row["trust_covered"]) < 1
-    told = json.loads(kgpert(*common[:2], "RPE1", *common[3:], "--json")[1])
-    assert (told["line"], told["auroc"]) == ("rpe1", pytest.approx(float(rows[1]["auroc"])))
+    answer = json.loads(kgpert(*common[:2], "RPE1", *common[3:], "--json")[1])
+    assert (answer["line"], answer["auroc"]) == ("rpe1", pytest.approx(float(rows[1]["auroc"])))
     assert [row["line"] for row in json.loads(kgpert(*common, "--json")[1])] == lines
 
 

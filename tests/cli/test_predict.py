@@ -22,18 +22,18 @@ def test_a_held_out_gene_is_predicted_explained_and_compared(kgpert, here, toy):
     gene = toy["k562"].names("test")[1]
     code, out, err = kgpert("predict", gene, "--line", "k562", *TOY, "--json")
     assert (code, err) == (0, "")
-    told = json.loads(out)
+    answer = json.loads(out)
     train = set(toy["k562"].names("train"))
     graph = KnowledgeGraph.from_edges("mine", *zip(*_edges(here / "mine.csv"), strict=True))
     near = {g: w for g, w in graph.neighbours(gene).items() if g in train}
-    assert {n["gene"]: n["graphs"]["mine"] for n in told["neighbours"]} == pytest.approx(near)
-    assert told["status"] == "test"
-    assert told["kind"] == "simulated"
-    values = [row["predicted"] for row in told["up"]]
+    assert {n["gene"]: n["graphs"]["mine"] for n in answer["neighbours"]} == pytest.approx(near)
+    assert answer["status"] == "test"
+    assert answer["kind"] == "simulated"
+    values = [row["predicted"] for row in answer["up"]]
     assert values == sorted(values, reverse=True)
     assert min(values) > 0
     truth = dict(zip(toy["k562"].genes, toy["k562"].delta[toy["k562"].index[gene]], strict=True))
-    for row in told["up"] + told["down"]:
+    for row in answer["up"] + answer["down"]:
         measured = truth[row["gene"]]
         assert row["measured"] == (None if np.isnan(measured) else pytest.approx(float(measured)))
 
@@ -85,27 +85,28 @@ def test_a_screened_gene_in_no_graph_gets_the_training_mean_and_says_so(kgpert, 
 @pytest.mark.parametrize("ending", [".h5ad", ".npz"])
 def test_all_genes_of_the_graphs_go_into_a_file_that_evaluate_reads_back(kgpert, here, toy, ending):
     code, out, _ = kgpert("predict", "--all", "--line", "k562", *TOY, "-o", f"all{ending}")
-    made = Predictions.load(here / f"all{ending}")
+    predictions = Predictions.load(here / f"all{ending}")
     assert code == 0
-    assert out.startswith(f"all{ending}: {len(made.perturbations)} genes x 25 readout genes in k562 of toy (simulated)")
-    assert set(made.perturbations) == {g for edge in _edges(here / "mine.csv") for g in edge[:2]}
+    count = len(predictions.perturbations)
+    assert out.startswith(f"all{ending}: {count} genes x 25 readout genes in k562 of toy (simulated)")
+    assert set(predictions.perturbations) == {g for edge in _edges(here / "mine.csv") for g in edge[:2]}
     gene = toy["k562"].names("test")[1]
-    told = json.loads(kgpert("predict", gene, "--line", "k562", *TOY, "--json", "--top", 25)[1])
-    row = made.delta[made.perturbations.tolist().index(gene)]
-    got = dict(zip(made.genes, row.tolist(), strict=True))
-    assert {r["gene"]: r["predicted"] for r in told["up"] + told["down"]} == pytest.approx(got, abs=1e-6)
+    answer = json.loads(kgpert("predict", gene, "--line", "k562", *TOY, "--json", "--top", 25)[1])
+    row = predictions.delta[predictions.perturbations.tolist().index(gene)]
+    got = dict(zip(predictions.genes, row.tolist(), strict=True))
+    assert {r["gene"]: r["predicted"] for r in answer["up"] + answer["down"]} == pytest.approx(got, abs=1e-6)
 
 
 def test_several_genes_in_several_lines_are_one_prediction_each(kgpert, here, toy):
     first, second = toy["k562"].names("train")[:2]
     code, out, _ = kgpert("predict", first, second.lower(), "--line", "K562", "--line", "rpe1", *TOY, "--json")
-    told = json.loads(out)
+    answer = json.loads(out)
     assert code == 0
-    assert [(t["gene"], t["line"]) for t in told] == [
+    assert [(t["gene"], t["line"]) for t in answer] == [
         (first, "k562"), (first, "rpe1"), (second, "k562"), (second, "rpe1"),
     ]  # fmt: skip
     single = json.loads(kgpert("predict", second, "--line", "rpe1", *TOY, "--json")[1])
-    assert told[3] == single
+    assert answer[3] == single
     assert kgpert("predict", first, second, "--line", "all", *TOY, "--json")[1] == out
 
 
@@ -120,10 +121,10 @@ def test_specific_ranks_by_what_exceeds_the_mean_training_delta(kgpert, here, to
     mean = toy.view("k562").target.mean
     for row, m in zip(rows, mean, strict=True):
         assert float(row["specific"]) == pytest.approx(float(row["predicted"]) - m, abs=1e-6)
-    told = json.loads(kgpert("predict", gene, *TOY, "--specific", "--top", 5, "--json")[1])
+    answer = json.loads(kgpert("predict", gene, *TOY, "--specific", "--top", 5, "--json")[1])
     values = {row["gene"]: float(row["specific"]) for row in rows}
-    assert [row["gene"] for row in told["up"]] == sorted(values, key=values.get, reverse=True)[:5]
-    assert [row["gene"] for row in told["down"]] == sorted(values, key=values.get)[:5]
+    assert [row["gene"] for row in answer["up"]] == sorted(values, key=values.get, reverse=True)[:5]
+    assert [row["gene"] for row in answer["down"]] == sorted(values, key=values.get)[:5]
 
 
 def test_readouts_that_no_neighbour_measured_are_marked(kgpert, here, toy):
@@ -198,16 +199,16 @@ def test_a_saved_simulation_is_predicted_from_its_own_graphs(kgpert, tmp_path):
 @pytest.mark.needs_mirror
 def test_ints9_is_predicted_from_the_integrator(real):
     done = real("predict", "INTS9", "--line", "k562", "--json")
-    told = json.loads(done.stdout)
+    answer = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
-    assert told["status"] == "test"
-    graphs = {n["gene"]: set(n["graphs"]) for n in told["neighbours"]}
-    assert [n["share"] for n in told["neighbours"]] == pytest.approx([1 / 11] * 11)
+    assert answer["status"] == "test"
+    graphs = {n["gene"]: set(n["graphs"]) for n in answer["neighbours"]}
+    assert [n["share"] for n in answer["neighbours"]] == pytest.approx([1 / 11] * 11)
     assert sum(gene.startswith("INTS") for gene in graphs) >= 8
     assert set().union(*graphs.values()) == {"string", "go"}
-    assert told["measured"]["n_genes"] == 93
-    assert told["measured"]["pearson"] > 0.7
-    assert sum(row["measured"] is not None for row in told["up"]) >= 2
+    assert answer["measured"]["n_genes"] == 93
+    assert answer["measured"]["pearson"] > 0.7
+    assert sum(row["measured"] is not None for row in answer["up"]) >= 2
     text = real("predict", "INTS9", "--line", "k562").stdout
     assert "held out for test in this line" in " ".join(text.split())
     assert table_rows(text, "INTS4")[1:] == ["0.091", "1", "0.913"]
@@ -234,6 +235,6 @@ def test_the_genes_most_similar_in_go_predict_by_name(real):
 
 @pytest.mark.needs_mirror
 def test_the_weighted_predictor_is_that_of_the_book(real):
-    told = json.loads(real("evaluate", "--line", "K562", "--predictor", "weighted", "--json").stdout)
-    scores = {row["predictor"]: row["pearson"] for row in told["scores"]}
+    answer = json.loads(real("evaluate", "--line", "K562", "--predictor", "weighted", "--json").stdout)
+    scores = {row["predictor"]: row["pearson"] for row in answer["scores"]}
     assert scores["weighted"] == pytest.approx(0.603, abs=5e-4), "chapter 2, K562"

@@ -189,19 +189,19 @@ def test_no_network_is_one_sentence_for_each_file(make_registry, server, cache):
     server.close()
     fields = {"urls": [f"{dead}/one", f"{dead}/two"], "checksum": SHA}
     registry = make_registry(dict.fromkeys(("a.bin", "b.bin"), fields))
-    found = fetch_group("lab", registry=registry)
-    assert dict(found) == {}
-    assert set(found.failed) == {"a.bin", "b.bin"}
-    assert all("could not be reached" in why and "\n" not in why for why in found.failed.values())
+    local = fetch_group("lab", registry=registry)
+    assert dict(local) == {}
+    assert set(local.failed) == {"a.bin", "b.bin"}
+    assert all("could not be reached" in why and "\n" not in why for why in local.failed.values())
     assert visible(cache / "lab") == []
 
 
 def test_a_group_goes_on_past_a_file_that_cannot_be_had(make_registry, server):
     server.files["/b"] = BODY
     fields = {name: {"urls": [f"{server.address}/{name}"], "checksum": SHA} for name in ("a", "b")}
-    found = fetch_group("lab", registry=make_registry(fields))
-    assert list(found) == ["b"]
-    assert found.failed["a"].endswith("/a answered 404 Not Found.")
+    local = fetch_group("lab", registry=make_registry(fields))
+    assert list(local) == ["b"]
+    assert local.failed["a"].endswith("/a answered 404 Not Found.")
 
 
 def test_a_kill_in_the_middle_leaves_only_the_part_which_is_resumed(server, write_registry, make_registry, cache):

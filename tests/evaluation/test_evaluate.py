@@ -26,11 +26,11 @@ def test_a_row_a_predictor_and_test_perturbation_with_the_scores_of_the_metrics(
     assert table["perturbation"].tolist() == names * 2
     for name, part in table.groupby("predictor"):
         predictor = next(p for p in PREDICTORS if p.name == name)
-        made = predictor.predict(ATLAS.view("k562"), names)
-        np.testing.assert_allclose(part["pearson"], pearson_delta(made.delta, truth))
-        np.testing.assert_allclose(part["retrieval"], retrieval(made.delta, truth))
-        assert part["n_neighbours"].tolist() == made.n_neighbours.tolist()
-        assert part["fallback"].tolist() == made.fallback.tolist()
+        predictions = predictor.predict(ATLAS.view("k562"), names)
+        np.testing.assert_allclose(part["pearson"], pearson_delta(predictions.delta, truth))
+        np.testing.assert_allclose(part["retrieval"], retrieval(predictions.delta, truth))
+        assert part["n_neighbours"].tolist() == predictions.n_neighbours.tolist()
+        assert part["fallback"].tolist() == predictions.fallback.tolist()
     assert set(zip(table["atlas"], table["kind"], table["line"], table["split"], strict=True)) == {
         ("toy", "simulated", "k562", "strict")
     }

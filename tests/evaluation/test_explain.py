@@ -26,18 +26,20 @@ PREDICTOR = NeighbourPredictor(GraphNeighbourhood([worlds.graph(0, name="one"), 
 def test_a_held_out_gene_gets_the_prediction_of_its_predictor_and_its_scores():
     gene = LINE.names("test")[0]
     view = ATLAS.view("k562")
-    told = explain(ATLAS, "k562", gene, PREDICTOR)
-    made = PREDICTOR.predict(view, [gene])
-    np.testing.assert_allclose(told.readout["predicted"], made.delta[0], atol=1e-6)
-    np.testing.assert_array_equal(told.readout["measured"], LINE.delta[LINE.index[gene]])
-    members = [n.gene for n in told.neighbours]
+    explanation = explain(ATLAS, "k562", gene, PREDICTOR)
+    predictions = PREDICTOR.predict(view, [gene])
+    np.testing.assert_allclose(explanation.readout["predicted"], predictions.delta[0], atol=1e-6)
+    np.testing.assert_array_equal(explanation.readout["measured"], LINE.delta[LINE.index[gene]])
+    members = [n.gene for n in explanation.neighbours]
     counts = view.target.measured[[view.target.index[g] for g in members]].sum(axis=0)
-    np.testing.assert_array_equal(told.readout["neighbours_measured"], counts)
+    np.testing.assert_array_equal(explanation.readout["neighbours_measured"], counts)
     truth = LINE.delta[[LINE.index[gene]]]
-    assert told.score["pearson"] == pytest.approx(pearson_delta(made.delta, truth)[0])
-    assert told.score["centred_pearson"] == pytest.approx(centred_pearson(made.delta, truth, view.target.mean)[0])
-    assert told.score["n_genes"] == np.isfinite(truth).sum()
-    assert (told.status, told.kind, told.fallback) == ("test", "simulated", False)
+    assert explanation.score["pearson"] == pytest.approx(pearson_delta(predictions.delta, truth)[0])
+    assert explanation.score["centred_pearson"] == pytest.approx(
+        centred_pearson(predictions.delta, truth, view.target.mean)[0]
+    )
+    assert explanation.score["n_genes"] == np.isfinite(truth).sum()
+    assert (explanation.status, explanation.kind, explanation.fallback) == ("test", "simulated", False)
 
 
 def test_one_look_at_the_graphs_gives_prediction_explanation_and_trust():
@@ -69,36 +71,36 @@ def test_the_delta_of_a_training_gene_never_speaks_for_itself():
 
 
 def test_a_gene_that_was_not_screened_has_a_prediction_and_no_score():
-    told = explain(ATLAS, "k562", "G0035", PREDICTOR)
-    assert told.status == "not screened"
-    assert told.score is None
-    assert told.readout["measured"].isna().all()
-    assert len(told.neighbours) > 0
+    explanation = explain(ATLAS, "k562", "G0035", PREDICTOR)
+    assert explanation.status == "not screened"
+    assert explanation.score is None
+    assert explanation.readout["measured"].isna().all()
+    assert len(explanation.neighbours) > 0
 
 
 def test_a_gene_in_no_graph_falls_back_on_the_training_mean():
     gene = LINE.names("test")[0]
     elsewhere = NeighbourPredictor(GraphNeighbourhood([KnowledgeGraph.from_edges("far", ["X"], ["Y"])]))
-    told = explain(ATLAS, "k562", gene, elsewhere)
-    assert told.fallback
-    assert told.neighbour_table().empty
-    np.testing.assert_allclose(told.readout["predicted"], ATLAS.view("k562").target.mean, atol=1e-6)
+    explanation = explain(ATLAS, "k562", gene, elsewhere)
+    assert explanation.fallback
+    assert explanation.neighbour_table().empty
+    np.testing.assert_allclose(explanation.readout["predicted"], ATLAS.view("k562").target.mean, atol=1e-6)
 
 
-def told(predicted):
+def of_deltas(predicted):
     readout = pd.DataFrame({"gene": list("DCBA"), "predicted": predicted, "neighbours_measured": 1, "measured": np.nan})
     return Explanation("P", "k562", "toy", "simulated", "test", [], readout, False, None)
 
 
 def test_the_strongest_come_first_ties_by_symbol_and_zero_is_neither():
-    found = told([0.5, 0.5, 0.0, -2.0])
-    assert found.strongest(5, 1)["gene"].tolist() == ["C", "D"]
-    assert found.strongest(5, -1)["gene"].tolist() == ["A"]
-    assert found.strongest(1, 1)["gene"].tolist() == ["C"]
+    result = of_deltas([0.5, 0.5, 0.0, -2.0])
+    assert result.strongest(5, 1)["gene"].tolist() == ["C", "D"]
+    assert result.strongest(5, -1)["gene"].tolist() == ["A"]
+    assert result.strongest(1, 1)["gene"].tolist() == ["C"]
 
 
 def test_the_dictionary_is_json_with_null_for_gaps():
-    text = json.dumps(told([0.5, 0.25, 0.0, -2.0]).to_dict(1), allow_nan=False)
+    text = json.dumps(of_deltas([0.5, 0.25, 0.0, -2.0]).to_dict(1), allow_nan=False)
     back = json.loads(text)
     assert back["up"] == [{"gene": "D", "predicted": 0.5, "neighbours_measured": 1, "measured": None}]
     assert back["down"][0]["gene"] == "A"

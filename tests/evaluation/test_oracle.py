@@ -49,14 +49,14 @@ def test_search_with_gaps_makes_the_moves_of_an_exhaustive_one(seed, moves, prio
     def score(members):
         return float(pearson_delta(completed(values, measured, members, mean, prior)[None], truth[None])[0])
 
-    found = oracle.greedy_oracle(values, measured, truth, mean, prior, sorted(start), moves)
-    np.testing.assert_allclose(found.scores, plain_search(score, 12, start, moves), atol=1e-9)
-    assert found.score == pytest.approx(score(found.members), abs=1e-9)
+    result = oracle.greedy_oracle(values, measured, truth, mean, prior, sorted(start), moves)
+    np.testing.assert_allclose(result.scores, plain_search(score, 12, start, moves), atol=1e-9)
+    assert result.score == pytest.approx(score(result.members), abs=1e-9)
     members = set(start)
-    for kind, row in found.moves:
+    for kind, row in result.moves:
         members = members | {row} if kind == "add" else members - {row}
-    assert set(found.members) == members
-    assert (np.diff(found.scores) > 0).all()
+    assert set(result.members) == members
+    assert (np.diff(result.scores) > 0).all()
 
 
 def test_one_search_a_row_of_truth_over_its_own_genes():
@@ -64,8 +64,8 @@ def test_one_search_a_row_of_truth_over_its_own_genes():
     delta = np.where(rng.random((20, 12)) < 0.5, rng.normal(size=(20, 12)), np.nan).astype(np.float32)
     line = TrainingLine("k562", np.array([f"P{i}" for i in range(20)]), np.array([f"G{i}" for i in range(12)]), delta)
     truth = np.where(rng.random((3, 12)) < 0.7, rng.normal(size=(3, 12)), np.nan)
-    found = oracle.greedy_oracles(line, truth, [[], [0, 1], [5]], max_steps=2)
-    for y, start, search in zip(truth, [[], [0, 1], [5]], found, strict=True):
+    result = oracle.greedy_oracles(line, truth, [[], [0, 1], [5]], max_steps=2)
+    for y, start, search in zip(truth, [[], [0, 1], [5]], result, strict=True):
         alone = oracle.greedy_oracle(line.filled, line.measured, y, line.mean, start=start, max_steps=2)
         np.testing.assert_allclose(search.scores, alone.scores, atol=1e-12)
         assert len(search.moves) <= 2
@@ -74,9 +74,9 @@ def test_one_search_a_row_of_truth_over_its_own_genes():
 
 def test_a_constant_target_leaves_nothing_to_find():
     values = np.random.default_rng(5).normal(size=(6, 4))
-    found = oracle.greedy_oracle(values, np.ones((6, 4)), np.full(4, 2.0), np.zeros(4), start=[1])
-    assert found.score == 0.0
-    assert not found.moves
+    result = oracle.greedy_oracle(values, np.ones((6, 4)), np.full(4, 2.0), np.zeros(4), start=[1])
+    assert result.score == 0.0
+    assert not result.moves
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,10 @@ def test_a_lonely_gene_is_trusted_less_than_a_well_connected_one():
     known = affinity(400)
     trust = Trust.fit(atlas.view("k562"), NeighbourPredictor(GraphNeighbourhood(known.graphs)))
     names = atlas["k562"].names("test")
-    made = trust.expect([*names, "NOBODY"])
-    assert made.expected[-1] < made.expected[:-1].mean()
-    assert (made.low <= made.expected).all()
-    assert (made.expected <= made.high).all()
+    intervals = trust.expect([*names, "NOBODY"])
+    assert intervals.expected[-1] < intervals.expected[:-1].mean()
+    assert (intervals.low <= intervals.expected).all()
+    assert (intervals.expected <= intervals.high).all()
 
 
 def test_coverage_of_exchangeable_genes_is_nominal():
@@ -65,10 +65,10 @@ def test_coverage_on_real_test_genes(line, mirror):
     atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
     graphs = NeighbourPredictor(GraphNeighbourhood(Affinity.load(atlas.perturbations()).graphs))
     view, names = atlas.view(line), atlas[line].names("test")
-    made = Trust.fit(view, graphs).expect(names)
+    intervals = Trust.fit(view, graphs).expect(names)
     score = deltas.pearson_delta(graphs.predict(view, names).delta, atlas[line].delta[atlas[line].rows(names)])
-    assert 0.75 <= ((score >= made.low) & (score <= made.high)).mean() <= 0.85
-    assert np.corrcoef(made.expected, score)[0, 1] > 0.4
+    assert 0.75 <= ((score >= intervals.low) & (score <= intervals.high)).mean() <= 0.85
+    assert np.corrcoef(intervals.expected, score)[0, 1] > 0.4
 
 
 def test_learnt_trust_is_kept_by_content(tmp_path, monkeypatch):

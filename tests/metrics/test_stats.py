@@ -9,13 +9,13 @@ from kgpert_lib.metrics.stats import bootstrap_mean, paired_wilcoxon, percentile
 
 def test_interval_is_scipys_bca_and_the_same_on_every_run():
     x = np.random.default_rng(0).exponential(size=80)
-    found = bootstrap_mean(x, n=2000, seed=3)
+    interval = bootstrap_mean(x, n=2000, seed=3)
     expected = bootstrap((x,), np.mean, n_resamples=2000, method="BCa", rng=3).confidence_interval
-    assert found.mean == pytest.approx(x.mean())
-    assert found[1:] == pytest.approx((expected.low, expected.high))
-    assert bootstrap_mean(x, n=2000, seed=3) == found
-    assert bootstrap_mean(x, n=2000, seed=4) != found
-    assert bootstrap_mean(np.append(x, np.nan), n=2000, seed=3) == found
+    assert interval.mean == pytest.approx(x.mean())
+    assert interval[1:] == pytest.approx((expected.low, expected.high))
+    assert bootstrap_mean(x, n=2000, seed=3) == interval
+    assert bootstrap_mean(x, n=2000, seed=4) != interval
+    assert bootstrap_mean(np.append(x, np.nan), n=2000, seed=3) == interval
 
 
 def test_interval_covers_the_true_mean_about_as_often_as_it_says():

@@ -103,6 +103,6 @@ def _look(browser, path: Path, view: dict, look: str) -> dict:
     tab.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
     tab.goto(path.as_uri(), wait_until="load")
     tab.evaluate("async () => { await window.MathJax?.startup?.promise }")
-    found = tab.evaluate(look)
+    result = tab.evaluate(look)
     context.close()
-    return found | {"faults": faults, "requests": requests}
+    return result | {"faults": faults, "requests": requests}

@@ -156,7 +156,7 @@ def test_choices_come_from_training_rows_and_are_the_same_again():
 def test_every_candidate_is_listed_with_how_far_it_lies_behind():
     atlas, known = screen(n=120, m=60, tests=30), affinity(120)
     folds = list(tuning.make_folds(atlas.view("k562", "strict"), known, k=3))
-    chosen, table = tuning.choose(folds, "dir", "strict", 2)
+    choices, table = tuning.choose(folds, "dir", "strict", 2)
     offered = tuning.stages("dir", "strict", 2)
     assert len(table) == sum(len(candidates) for _, candidates in offered)
     for stage, (rule, candidates) in enumerate(offered):
@@ -165,9 +165,9 @@ def test_every_candidate_is_listed_with_how_far_it_lies_behind():
         assert best["auroc"] == max(row["auroc"] for row in tried)
         assert all(row["rule"] == rule for row in tried)
         last = not any(set(candidates[0]) & set(later[0]) for _, later in offered[stage + 1 :])
-        assert not last or all(getattr(chosen, name) == best[name] for name in candidates[0])
+        assert not last or all(getattr(choices, name) == best[name] for name in candidates[0])
     questions = [(f.data, f.questions["dir"]) for f in folds]
-    again = [mean_auroc(Voter(g, "dir", chosen).answer("mixed", q), q.label, q.column) for g, q in questions]
+    again = [mean_auroc(Voter(g, "dir", choices).answer("mixed", q), q.label, q.column) for g, q in questions]
     assert np.mean(again) == pytest.approx(best["auroc"], abs=1e-3)
 
 

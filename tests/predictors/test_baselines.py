@@ -14,10 +14,10 @@ from tests import worlds
 def test_the_training_mean_uses_measured_training_deltas_only():
     cells = worlds.line(2, gaps=0.5)
     view = Atlas("toy", "simulated", {"k562": cells}).view("k562")
-    made = TrainingMean().predict(view, ["ANY", "OTHER"])
+    predictions = TrainingMean().predict(view, ["ANY", "OTHER"])
     expected = np.nan_to_num(np.nanmean(cells.delta[cells.split == "train"], axis=0))
-    np.testing.assert_allclose(made.delta, [expected, expected], atol=1e-6)
-    assert made.fallback.all()
+    np.testing.assert_allclose(predictions.delta, [expected, expected], atol=1e-6)
+    assert predictions.fallback.all()
 
 
 def linear_world(noise: float = 0.0) -> Atlas:
@@ -34,9 +34,9 @@ def linear_world(noise: float = 0.0) -> Atlas:
 def test_the_linear_baseline_recovers_a_linear_world():
     atlas = linear_world()
     cells = atlas["k562"]
-    made = LinearBaseline(components=2, ridge=1e-6).predict(atlas.view("k562"), cells.names("test"))
+    predictions = LinearBaseline(components=2, ridge=1e-6).predict(atlas.view("k562"), cells.names("test"))
     truth = cells.delta[cells.split == "test"]
-    scores = [np.corrcoef(a, b)[0, 1] for a, b in zip(made.delta, truth, strict=True)]
+    scores = [np.corrcoef(a, b)[0, 1] for a, b in zip(predictions.delta, truth, strict=True)]
     assert np.median(scores) > 0.95
 
 
@@ -55,15 +55,15 @@ def test_the_linear_baseline_solves_its_ridge_problem_exactly():
         @ perturbed
         @ np.linalg.inv(perturbed.T @ perturbed + eye)
     )
-    made = model.predict(view, [str(line.perturbations[0])])
-    np.testing.assert_allclose(made.delta[0], line.mean + genes @ expected @ genes[0], atol=1e-3)
+    predictions = model.predict(view, [str(line.perturbations[0])])
+    np.testing.assert_allclose(predictions.delta[0], line.mean + genes @ expected @ genes[0], atol=1e-3)
 
 
 def test_a_gene_without_an_embedding_gets_the_mean():
     view = linear_world().view("k562")
-    made = LinearBaseline().predict(view, ["ELSEWHERE", "G0050"])
-    np.testing.assert_array_equal(made.delta[0], view.target.mean)
-    assert made.fallback.tolist() == [True, False]
+    predictions = LinearBaseline().predict(view, ["ELSEWHERE", "G0050"])
+    np.testing.assert_array_equal(predictions.delta[0], view.target.mean)
+    assert predictions.fallback.tolist() == [True, False]
 
 
 def test_the_linear_baseline_needs_perturbed_readout_genes():

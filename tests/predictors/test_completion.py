@@ -24,8 +24,8 @@ def test_recovers_a_low_rank_matrix_from_half_of_it():
     truth, seen = low_rank()
     row, column = np.nonzero(seen)
     residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
-    found = factorise(residual, sp.csr_matrix((60, 60), dtype=np.float32), rank=2, ridge=0.1)
-    error = (found.rows @ found.columns.T - truth)[~seen]
+    factors = factorise(residual, sp.csr_matrix((60, 60), dtype=np.float32), rank=2, ridge=0.1)
+    error = (factors.rows @ factors.columns.T - truth)[~seen]
     assert np.sqrt((error**2).mean()) < 0.15 * truth.std()
 
 
@@ -33,11 +33,11 @@ def test_a_row_update_solves_its_normal_equations():
     truth, seen = low_rank(1)
     row, column = np.nonzero(seen)
     residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
-    found = factorise(residual, sp.csr_matrix((60, 60), dtype=np.float32), rank=3, ridge=0.5)
+    factors = factorise(residual, sp.csr_matrix((60, 60), dtype=np.float32), rank=3, ridge=0.5)
     for i in range(0, 60, 7):
-        v = found.columns[seen[i]].astype(float)
+        v = factors.columns[seen[i]].astype(float)
         wanted = np.linalg.solve(v.T @ v + 0.5 * np.eye(3), v.T @ truth[i, seen[i]])
-        np.testing.assert_allclose(found.rows[i], wanted, atol=1e-3)
+        np.testing.assert_allclose(factors.rows[i], wanted, atol=1e-3)
 
 
 def test_a_perturbation_without_data_takes_its_neighbours_factor():
@@ -47,8 +47,8 @@ def test_a_perturbation_without_data_takes_its_neighbours_factor():
     residual = sp.csr_matrix((truth[seen], (row, column)), shape=truth.shape)
     pull = np.zeros((60, 60), np.float32)
     pull[0, 5] = 1
-    found = factorise(residual, pull, rank=2, ridge=0.1)
-    np.testing.assert_allclose(found.rows[0], found.rows[5], rtol=0.05, atol=0.02)
+    factors = factorise(residual, pull, rank=2, ridge=0.1)
+    np.testing.assert_allclose(factors.rows[0], factors.rows[5], rtol=0.05, atol=0.02)
 
 
 def test_a_readout_gene_without_data_takes_its_neighbours_factor():
@@ -59,8 +59,8 @@ def test_a_readout_gene_without_data_takes_its_neighbours_factor():
     gene_pull = np.zeros((50, 50), np.float32)
     gene_pull[0, 5] = 1
     none = sp.csr_matrix((60, 60), dtype=np.float32)
-    found = factorise(residual, none, 2, 0.1, gene_pull)
-    np.testing.assert_allclose(found.columns[0], found.columns[5], rtol=0.05, atol=0.02)
+    factors = factorise(residual, none, 2, 0.1, gene_pull)
+    np.testing.assert_allclose(factors.columns[0], factors.columns[5], rtol=0.05, atol=0.02)
     assert not factorise(residual, none, 2, 0.1).columns[0].any()
 
 
@@ -90,9 +90,9 @@ def test_a_row_has_no_part_in_the_fold_that_holds_it(p, seed):
 
 
 def test_folds_cover_everything_once_and_evenly():
-    made = folds(103, 5, seed=3)
-    assert sorted(np.bincount(made)) == [20, 20, 21, 21, 21]
-    np.testing.assert_array_equal(made, folds(103, 5, seed=3))
+    result = folds(103, 5, seed=3)
+    assert sorted(np.bincount(result)) == [20, 20, 21, 21, 21]
+    np.testing.assert_array_equal(result, folds(103, 5, seed=3))
 
 
 @pytest.mark.parametrize(("rank", "ridge"), [(0, 1.0), (2, 0.0), (2, -1.0)])
@@ -109,11 +109,11 @@ def test_a_filled_predictor_averages_completed_deltas_and_reads_no_test_row():
     weights = plain.neighbourhoods(view, [str(p) for p in view.target.perturbations]).weights
     done = complete(view.target, normalised(weights), rank=4)
     expected = plain.predict(replace(view, lines={**view.lines, "k562": done}), names).delta
-    made = filled.predict(view, names)
-    np.testing.assert_array_equal(made.delta, expected)
-    assert (made.delta != plain.predict(view, names).delta).any()
+    result = filled.predict(view, names)
+    np.testing.assert_array_equal(result.delta, expected)
+    assert (result.delta != plain.predict(view, names).delta).any()
     poisoned = with_deltas(atlas, lambda v: np.where((v.split == "test")[:, None], 1.0, v.delta))
-    np.testing.assert_array_equal(filled.predict(poisoned.view("k562"), names).delta, made.delta)
+    np.testing.assert_array_equal(filled.predict(poisoned.view("k562"), names).delta, result.delta)
     assert filled.name == "string+go, filled"
 
 

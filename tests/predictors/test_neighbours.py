@@ -30,8 +30,8 @@ def star(weights: dict[str, float] | list[str], name: str = "star") -> Knowledge
 
 
 def members(graphs, perturbation, training, **options) -> set[str]:
-    found = neighbourhoods(graphs, [perturbation], training, **options)
-    return {n.gene for n in found.of(perturbation)}
+    near = neighbourhoods(graphs, [perturbation], training, **options)
+    return {n.gene for n in near.of(perturbation)}
 
 
 @given(seeds, cuts, st.booleans(), st.integers(1, 12))
@@ -39,10 +39,10 @@ def members(graphs, perturbation, training, **options) -> set[str]:
 def test_a_neighbourhood_holds_training_genes_joined_by_an_edge_and_never_the_gene_itself(seed, cut, weighted, limit):
     graph = worlds.graph(seed, weighted=weighted)
     cells = worlds.line(seed)
-    found = neighbourhoods([graph], cells.perturbations, cells.names("train"), limit, cut, seed)
+    near = neighbourhoods([graph], cells.perturbations, cells.names("train"), limit, cut, seed)
     test = set(cells.names("test"))
     for p in map(str, cells.perturbations):
-        genes = {n.gene for n in found.of(p)}
+        genes = {n.gene for n in near.of(p)}
         assert p not in genes
         assert not genes & test
         assert genes <= set(graph.neighbours(p))
@@ -55,11 +55,11 @@ def test_no_gene_that_was_cut_off_has_a_stronger_edge_than_one_that_was_kept(see
     graph = worlds.graph(seed)
     everyone = worlds.symbols(40)
     pool = everyone if cut == "before" else everyone[::2]
-    found = neighbourhoods([graph], everyone, everyone[::2], limit, cut)
+    near = neighbourhoods([graph], everyone, everyone[::2], limit, cut)
     for p in map(str, everyone):
         around = {g: w for g, w in graph.neighbours(p).items() if g in set(pool)}
         expected = sorted(around, key=lambda g: (-round(around[g], 6), g))[:limit]
-        assert {n.gene for n in found.of(p)} == set(expected) & set(everyone[::2])
+        assert {n.gene for n in near.of(p)} == set(expected) & set(everyone[::2])
 
 
 @given(seeds, cuts, st.booleans())
@@ -103,21 +103,21 @@ def test_an_unweighted_graph_is_cut_by_a_seeded_draw():
 
 def test_the_union_names_every_graph_that_gave_a_neighbour():
     one, two = star({"A": 0.9, "B": 0.2}, "one"), star({"B": 0.4, "C": 0.3}, "two")
-    found = neighbourhoods([one, two], ["HUB"], ["A", "B", "C"]).of("HUB")
-    assert [n.gene for n in found] == ["B", "A", "C"]
-    assert set(found[0].graphs) == {"one", "two"}
-    assert found[0].share == pytest.approx(1 / 3)
+    near = neighbourhoods([one, two], ["HUB"], ["A", "B", "C"]).of("HUB")
+    assert [n.gene for n in near] == ["B", "A", "C"]
+    assert set(near[0].graphs) == {"one", "two"}
+    assert near[0].share == pytest.approx(1 / 3)
 
 
 def test_the_prediction_is_the_mean_of_the_neighbours_deltas():
     view = worlds.atlas().view("k562")
     line = view.target
     a, b = map(str, line.perturbations[:2])
-    made = NeighbourPredictor(GraphNeighbourhood([star({a: 1.0, b: 0.5})])).predict(view, ["HUB", "NOWHERE"])
-    np.testing.assert_allclose(made.delta[0], line.delta[:2].mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(made.delta[1], line.delta.mean(axis=0), atol=1e-6)
-    assert made.n_neighbours.tolist() == [2, 0]
-    assert made.fallback.tolist() == [False, True]
+    predictions = NeighbourPredictor(GraphNeighbourhood([star({a: 1.0, b: 0.5})])).predict(view, ["HUB", "NOWHERE"])
+    np.testing.assert_allclose(predictions.delta[0], line.delta[:2].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(predictions.delta[1], line.delta.mean(axis=0), atol=1e-6)
+    assert predictions.n_neighbours.tolist() == [2, 0]
+    assert predictions.fallback.tolist() == [False, True]
 
 
 @given(seeds, st.sampled_from([0.0, 0.5, 1.0, 5.0]), st.sampled_from([0.0, 0.3, 0.9]))
@@ -149,8 +149,8 @@ def test_the_default_prior_is_zero_without_gaps_and_one_with_them():
 def test_measured_neighbours_counts_those_that_measured_a_gene():
     line = worlds.line(1, gaps=0.6).training()
     names = [str(p) for p in line.perturbations[:5]]
-    found = neighbourhoods([star(names)], ["HUB"], line.perturbations)
-    np.testing.assert_array_equal(measured_neighbours(found, line)[0], (~np.isnan(line.delta[:5])).sum(axis=0))
+    near = neighbourhoods([star(names)], ["HUB"], line.perturbations)
+    np.testing.assert_array_equal(measured_neighbours(near, line)[0], (~np.isnan(line.delta[:5])).sum(axis=0))
 
 
 @pytest.mark.parametrize(
@@ -195,19 +195,19 @@ def test_leave_one_out_is_predicting_each_training_gene_without_its_row(gaps, pr
     view = worlds.atlas(3, gaps).view("k562")
     predictor = NeighbourPredictor(GraphNeighbourhood([worlds.graph(3, edges=60)], 3, cut), prior)
     names = [str(p) for p in view.target.perturbations]
-    made = leave_one_out(predictor.neighbourhoods(view, names), view.target, prior)
+    predictions = leave_one_out(predictor.neighbourhoods(view, names), view.target, prior)
     for i, name in enumerate(names):
         alone = predictor.predict(view.without([name]), [name])
-        np.testing.assert_allclose(made.delta[i], alone.delta[0], atol=1e-5)
-        assert made.n_neighbours[i] == alone.n_neighbours[0]
-    assert made.fallback.any(), "a gene without neighbours gets the mean of the others"
+        np.testing.assert_allclose(predictions.delta[i], alone.delta[0], atol=1e-5)
+        assert predictions.n_neighbours[i] == alone.n_neighbours[0]
+    assert predictions.fallback.any(), "a gene without neighbours gets the mean of the others"
 
 
 def test_leave_one_out_refuses_the_neighbourhoods_of_other_genes():
     view = worlds.atlas().view("k562")
-    found = GraphNeighbourhood([worlds.graph()]).neighbourhoods(view, list(view.target.perturbations[::-1]))
+    near = GraphNeighbourhood([worlds.graph()]).neighbourhoods(view, list(view.target.perturbations[::-1]))
     with pytest.raises(InputError, match="own training perturbations"):
-        leave_one_out(found, view.target)
+        leave_one_out(near, view.target)
 
 
 def test_similarity_and_links_add_up_and_the_limit_cuts_similarity_only():
@@ -217,14 +217,14 @@ def test_similarity_and_links_add_up_and_the_limit_cuts_similarity_only():
     terms = {"HUB": [1.0, 0.0], a: [0.8, 0.6], b: [0.5, 0.75**0.5], c: [0.4, 0.84**0.5]}
     affinity = worlds.affinity(terms, star({b: 1.0}, "near"))
     predictor = NeighbourPredictor(AffinityNeighbourhood(affinity, 2.0, 0.5, 2))
-    found = predictor.neighbourhoods(view, ["HUB"]).of("HUB")
-    assert [n.gene for n in found] == [b, a]
-    assert [n.share for n in found] == pytest.approx([0.75 / 1.39, 0.64 / 1.39])
-    assert found[0].graphs == pytest.approx({"go": 0.5, "near": 1.0})
-    made = predictor.predict(view, ["HUB", "NOWHERE"])
-    np.testing.assert_allclose(made.delta[0], (0.64 * line.delta[0] + 0.75 * line.delta[1]) / 1.39, atol=1e-6)
-    np.testing.assert_allclose(made.delta[1], line.mean, atol=1e-6)
-    assert made.fallback.tolist() == [False, True]
+    near = predictor.neighbourhoods(view, ["HUB"]).of("HUB")
+    assert [n.gene for n in near] == [b, a]
+    assert [n.share for n in near] == pytest.approx([0.75 / 1.39, 0.64 / 1.39])
+    assert near[0].graphs == pytest.approx({"go": 0.5, "near": 1.0})
+    predictions = predictor.predict(view, ["HUB", "NOWHERE"])
+    np.testing.assert_allclose(predictions.delta[0], (0.64 * line.delta[0] + 0.75 * line.delta[1]) / 1.39, atol=1e-6)
+    np.testing.assert_allclose(predictions.delta[1], line.mean, atol=1e-6)
+    assert predictions.fallback.tolist() == [False, True]
 
 
 def test_the_most_similar_genes_count_alike_also_for_a_gene_that_was_never_screened():

@@ -30,11 +30,11 @@ def some(n: int = 3, m: int = 4, seed: int = 0) -> Predictions:
 @settings(max_examples=8, deadline=None)
 def test_every_format_gives_back_what_was_saved(tmp_path_factory, ending, n, m, seed):
     path = tmp_path_factory.mktemp("p") / f"mine{ending}"
-    made = some(n, m, seed)
-    back = Predictions.load(made.save(path))
-    np.testing.assert_array_equal(back.delta, made.delta)
-    assert back.perturbations.tolist() == made.perturbations.tolist()
-    assert back.genes.tolist() == made.genes.tolist()
+    predictions = some(n, m, seed)
+    back = Predictions.load(predictions.save(path))
+    np.testing.assert_array_equal(back.delta, predictions.delta)
+    assert back.perturbations.tolist() == predictions.perturbations.tolist()
+    assert back.genes.tolist() == predictions.genes.tolist()
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 

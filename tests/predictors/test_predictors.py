@@ -74,10 +74,10 @@ def test_one_and_two_workers_give_the_same_predictions(predictors, gaps):
             name: list(pool.map(predictor.predict, [view, view], [ASKED[:20], ASKED[20:]]))
             for name, predictor in predictors.items()
         }
-    for name, made in alone.items():
-        np.testing.assert_allclose(threads[name].delta, made.delta, atol=1e-6)
-        np.testing.assert_allclose(np.concatenate([half.delta for half in halves[name]]), made.delta, atol=1e-6)
-        assert np.concatenate([half.fallback for half in halves[name]]).tolist() == made.fallback.tolist()
+    for name, predictions in alone.items():
+        np.testing.assert_allclose(threads[name].delta, predictions.delta, atol=1e-6)
+        np.testing.assert_allclose(np.concatenate([half.delta for half in halves[name]]), predictions.delta, atol=1e-6)
+        assert np.concatenate([half.fallback for half in halves[name]]).tolist() == predictions.fallback.tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -296,14 +296,14 @@ def test_a_save_killed_at_any_rename_leaves_the_old_atlas_or_the_new_one(tmp_pat
     printed = subprocess.run(command, env=env, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300).stdout
     statuses = [int(line) for line in printed.split()]
     assert set(statuses[:-1]) == {signal.SIGKILL}
-    found = []
+    names = []
     for step in range(len(statuses)):
         atlas = Atlas.load(tmp_path / str(step) / "atlas")
         assert {float(line.delta[0, 0]) for line in atlas.lines.values()} == {{"old": 1.0, "new": 2.0}[atlas.name]}
-        found.append(atlas.name)
-    assert found == sorted(found, reverse=True)
-    assert found[0] == "old"
-    assert found.count("new") > 1
+        names.append(atlas.name)
+    assert names == sorted(names, reverse=True)
+    assert names[0] == "old"
+    assert names.count("new") > 1
 
 
 def test_a_save_that_fails_leaves_the_old_atlas_and_no_scratch(tmp_path):

@@ -52,12 +52,12 @@ def test_the_mean_over_pairs_is_the_plain_mean_and_lies_in_its_interval(n, seed)
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(n, n))
     values += values.T
-    chosen = np.triu(rng.random((n, n)) < 0.6, 1)
-    chosen[0, 1] = True
-    mean, low, high = cs.mean_over_pairs(values, chosen, draws=400, seed=seed)
-    assert mean == pytest.approx(values[chosen].mean())
+    mask = np.triu(rng.random((n, n)) < 0.6, 1)
+    mask[0, 1] = True
+    mean, low, high = cs.mean_over_pairs(values, mask, draws=400, seed=seed)
+    assert mean == pytest.approx(values[mask].mean())
     assert low - 1e-9 <= high
-    constant = cs.mean_over_pairs(np.full((n, n), 0.25), chosen | chosen.T, draws=50)
+    constant = cs.mean_over_pairs(np.full((n, n), 0.25), mask | mask.T, draws=50)
     assert constant == pytest.approx((0.25, 0.25, 0.25))
 
 
@@ -133,13 +133,13 @@ def test_cross_line_needs_two_lines_without_gaps():
 
 
 def test_integrator_subunits_come_submodule_by_submodule(simulation):
-    found = cs.integrator(simulation.perturbations.tolist())
-    assert list(found) == [
+    result = cs.integrator(simulation.perturbations.tolist())
+    assert list(result) == [
         *("INTS4", "INTS9", "INTS11", "INTS10", "INTS13", "INTS14"),
         *("INTS5", "INTS6", "INTS8", "INTS1", "INTS2", "INTS7", "INTS12", "INTS3"),
     ]
-    assert found["INTS9"] == "cleavage module"
-    assert found["INTS3"] == cs.ALONE
+    assert result["INTS9"] == "cleavage module"
+    assert result["INTS3"] == cs.ALONE
     assert cs.integrator(["ABC", "INTS9", "INTS4"]) == {"INTS4": "cleavage module", "INTS9": "cleavage module"}
     with pytest.raises(InputError, match="0 Integrator subunits were perturbed"):
         cs.integrator(["ABC"])
@@ -182,10 +182,10 @@ def test_the_submodule_test_tells_blocks_from_none():
 def test_screens_takes_the_simulation_and_saved_atlases_and_leaves_out_calls(simulation, tmp_path):
     simulation.atlas.save(tmp_path / "mine")
     worlds.atlas(gaps=0.5).save(tmp_path / "calls")
-    found = cs.screens(f"simulated,{tmp_path / 'mine'}, {tmp_path / 'calls'}", simulation)
-    assert [screen.name for screen in found] == ["simulated", "simulated"]
-    assert found[0] is simulation.atlas
-    np.testing.assert_array_equal(found[1]["rpe1"].delta, simulation.atlas["rpe1"].delta)
+    result = cs.screens(f"simulated,{tmp_path / 'mine'}, {tmp_path / 'calls'}", simulation)
+    assert [screen.name for screen in result] == ["simulated", "simulated"]
+    assert result[0] is simulation.atlas
+    np.testing.assert_array_equal(result[1]["rpe1"].delta, simulation.atlas["rpe1"].delta)
 
 
 def test_partial_response_runs_from_own_response_to_the_model():

@@ -87,10 +87,10 @@ def test_errors_that_grow_with_the_effect_reverse_the_preference():
     error = magnitude**2 + rng.normal(0, 0.1, 200)
     noise = rng.normal(size=200)
     given = table(np.zeros(200), pearson=score, mse=error, mae=noise, magnitude=magnitude, control_likeness=-magnitude)
-    found = ceilings.score_correlations(given).set_index(["score", "trait"])
-    assert found.loc[("pearson", "magnitude"), "spearman"] == pytest.approx(spearmanr(score, magnitude)[0])
-    assert found.loc[("mse", "control_likeness"), "pearson"] == pytest.approx(pearsonr(error, -magnitude)[0])
-    assert found["better for"].to_dict() == {
+    result = ceilings.score_correlations(given).set_index(["score", "trait"])
+    assert result.loc[("pearson", "magnitude"), "spearman"] == pytest.approx(spearmanr(score, magnitude)[0])
+    assert result.loc[("mse", "control_likeness"), "pearson"] == pytest.approx(pearsonr(error, -magnitude)[0])
+    assert result["better for"].to_dict() == {
         ("pearson", "magnitude"): "large",
         ("pearson", "control_likeness"): "large",
         ("mse", "magnitude"): "small",
@@ -98,8 +98,8 @@ def test_errors_that_grow_with_the_effect_reverse_the_preference():
         ("mae", "magnitude"): "neither",
         ("mae", "control_likeness"): "neither",
     }
-    assert (found["spearman_low"] <= found["spearman"]).all()
-    assert (found["spearman"] <= found["spearman_high"]).all()
+    assert (result["spearman_low"] <= result["spearman"]).all()
+    assert (result["spearman"] <= result["spearman_high"]).all()
 
 
 def test_pairs_agree_with_scipy_and_with_the_neighbourhoods(screens, pairs):
@@ -130,11 +130,11 @@ def test_quality_of_neighbours_by_hand():
     ).assign(atlas="toy", kind="simulated", line="k562")
     table = ceilings.neighbour_quality(rows, top=2)
     assert set(table["n"]) == {1}, "B has no neighbour"
-    found = table.set_index("quantity")["mean"]
-    assert found["all"] == pytest.approx(0.375)
-    assert found["neighbours"] == pytest.approx(0.3)
-    assert (found["best of all"], found["best neighbour"]) == (0.9, 0.5)
-    assert (found["top missed"], found["poor neighbours"]) == (0.5, 0.5)
+    result = table.set_index("quantity")["mean"]
+    assert result["all"] == pytest.approx(0.375)
+    assert result["neighbours"] == pytest.approx(0.3)
+    assert (result["best of all"], result["best neighbour"]) == (0.9, 0.5)
+    assert (result["top missed"], result["poor neighbours"]) == (0.5, 0.5)
 
 
 def test_one_pass_over_the_cells_gives_the_simulation_s_own_atlas(screens):
@@ -149,7 +149,7 @@ def test_one_pass_over_the_cells_gives_the_simulation_s_own_atlas(screens):
 
 
 def test_what_was_measured_is_what_the_simulation_measures(screens):
-    found = ceiling.measure_simulated(screens)
+    result = ceiling.measure_simulated(screens)
     simulation = screens[0].simulation
     bulks = {name: simulation.bulk(name, splits=RANDOM_HALVES) for name in LINES}
     parts = []
@@ -157,7 +157,7 @@ def test_what_was_measured_is_what_the_simulation_measures(screens):
         halves = split_half(bulk).assign(shared=split_half(bulk, "shared")["r"])
         parts.append(ceiling.measure(simulation, name, halves, bulk.deltas()[0]))
     expected = pd.concat(parts, ignore_index=True)
-    pd.testing.assert_frame_equal(found, expected)
+    pd.testing.assert_frame_equal(result, expected)
 
 
 def test_a_saved_atlas_gives_a_panel_of_its_own(screens, tmp_path):
@@ -243,19 +243,19 @@ def test_corrupted_test_deltas_move_no_prediction(screens):
 
 
 def test_findings_are_read_from_the_studies(scored, pairs):
-    found = findings.comparison(scored, pairs).set_index("measured")
+    result = findings.comparison(scored, pairs).set_index("measured")
     ends = [f"{line}{end}" for line in LINES for end in ("", "_low", "_high")]
-    assert list(found.columns) == ["atlas", "paper", *ends, "agrees"]
+    assert list(result.columns) == ["atlas", "paper", *ends, "agrees"]
     shares = ceilings.gap_shares(scored).set_index(["line", "part"])["share of shortfall"]
-    assert found.loc["share of the shortfall, worst 10 %", "rpe1"] == pytest.approx(shares["rpe1", "worst 10 %"])
+    assert result.loc["share of the shortfall, worst 10 %", "rpe1"] == pytest.approx(shares["rpe1", "worst 10 %"])
     quality = ceilings.neighbour_quality(pairs).set_index(["line", "quantity"])["mean"]
-    better = found.loc["correlation with neighbours minus that with all"]
+    better = result.loc["correlation with neighbours minus that with all"]
     assert better["k562"] == pytest.approx(quality["k562", "neighbours"] - quality["k562", "all"])
     wide = scored[scored["line"] == "k562"].pivot(index="perturbation", columns="predictor", values="pearson")
     gain = wide["union"] - wide["training mean"]
-    row = found.loc["gain of the union over the training mean"]
+    row = result.loc["gain of the union over the training mean"]
     assert row[["k562", "k562_low", "k562_high"]].tolist() == pytest.approx(stats.bootstrap_mean(gain))
-    assert np.isnan(found.loc["share of the shortfall, worst 10 %", "rpe1_low"])
+    assert np.isnan(result.loc["share of the shortfall, worst 10 %", "rpe1_low"])
 
 
 def test_a_screen_that_contradicts_the_paper_agrees_nowhere(scored, pairs):
@@ -263,11 +263,11 @@ def test_a_screen_that_contradicts_the_paper_agrees_nowhere(scored, pairs):
         pearson=-scored["pearson"], gap=1 + scored["gap"], mse=-scored["mse"], mae=-scored["mae"]
     )
     far = pairs.assign(pearson=np.where(pairs["neighbour"], -1.0, pairs["pearson"]))
-    found = findings.comparison(upside_down, far).set_index("measured")["agrees"]
+    result = findings.comparison(upside_down, far).set_index("measured")["agrees"]
     for measured in (
         "gain of the union over the training mean",
         "gap to the ceiling, best 60 % of genes",
         "Pearson delta against magnitude, Spearman",
         "correlation with neighbours minus that with all",
     ):
-        assert found[measured] == "0 of 2"
+        assert result[measured] == "0 of 2"

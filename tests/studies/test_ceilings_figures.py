@@ -26,8 +26,8 @@ def titles(figure: Figure) -> list[str]:
 
 
 def words(figure: Figure) -> str:
-    found = [text.get_text() for axis in figure.axes for text in axis.texts]
-    return " ".join([*found, *(text.get_text() for text in figure.texts)])
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    return " ".join([*texts, *(text.get_text() for text in figure.texts)])
 
 
 def test_gains_stand_in_a_panel_a_line_under_the_ceiling_on_one_range(scored):
