@@ -242,7 +242,7 @@ shown(
 # `kgpert vote` prints how many test genes such intervals hold, `kgpert ask` the interval for the gene in question.
 
 # %% mystnb={"figure": {"caption": "Expected probability that a vote of the mixed rule gives to the measured answer (line) with its 80 % interval (band) and the reached one (points), PerturbQA (real), test perturbations, strict split. Dashed: what base rates alone reach, on average.", "name": "fig-trust-votes"}, "image": {"alt": "Expected probability of the measured answer with 80 % intervals, and the probability reached, for test perturbations of K562 and RPE1 in both tasks, sorted by expectation; base rates alone as a dashed line."}} tags=["needs-data"]
-votes = perturbqa.trusted_votes(scores, screen.atlas, split=split, seed=seed)
+votes = perturbqa.trusted_votes(scores, split=split, seed=seed)
 title = f"{screen.name} ({screen.kind}), {split} split, rule mixed"
 figures.trust(votes, title, "probability of the measured answer")
 

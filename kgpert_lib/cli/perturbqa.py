@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,8 +14,10 @@ from kgpert_lib.errors import InputError
 if TYPE_CHECKING:
     from kgpert_lib.perturbqa.ask import Answer
     from kgpert_lib.perturbqa.evaluate import RuleScores
+    from kgpert_lib.perturbqa.tasks import Task
     from kgpert_lib.perturbqa.voting import Rule
     from kgpert_lib.screens.screen import Screen
+    from kgpert_lib.types import Split
 
 TaskOption = Annotated[Literal["de", "dir"], typer.Option(help="de: does it change? dir: does it rise?")]
 RuleOption = Annotated[
@@ -42,19 +45,12 @@ def vote(
     with terminal.working("Loading the screen") as say:
         import pandas as pd
 
-        from kgpert_lib.perturbqa.ask import voting_lines
-        from kgpert_lib.perturbqa.evaluate import evaluate_rules, published
+        from kgpert_lib.perturbqa.evaluate import published
         from kgpert_lib.screens.load import load_screen
 
         screen = load_screen(atlas)
-        results = []
-        for name in [screen[name].name for name in terminal.selected_in(screen.lines, line or ["k562"])]:
-            say(f"Fitting the votes in {name}")
-            scores = evaluate_rules(screen.atlas, name, split, screen.affinity, [rule], [task])[0]
-            say(f"Learning how far to trust the votes in {name}")
-            head = {"atlas": screen.name, "kind": screen.kind, "line": name, "task": task, "split": split, "rule": rule}
-            lines = voting_lines([scores.voter], rule)
-            results.append({**head, "voting_lines": lines, **_figures(scores, rule, screen)})
+        names = [screen[name].name for name in terminal.selected_in(screen.lines, line or ["k562"])]
+        results = [_result(screen, name, split, rule, task, say) for name in names]
     others = published()
     others = others[others["task"] == task]
     for result in results:
@@ -99,8 +95,22 @@ def _print_vote(result: dict[str, Any], atlas: str) -> None:
         terminal.print_table(pd.DataFrame(result["published"]), "Published (on the benchmark's own split, per-line)")
 
 
-def _figures(scores: RuleScores, rule: Rule, screen: Screen) -> dict[str, Any]:
-    """The figures of one rule that `vote` prints."""
+def _result(
+    screen: Screen, line: str, split: Split, rule: Rule, task: Task, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """What `vote` prints of one line; its fits, hundreds of megabytes, end with the call."""
+    from kgpert_lib.perturbqa.ask import voting_lines
+    from kgpert_lib.perturbqa.evaluate import evaluate_rules
+
+    say(f"Fitting the votes in {line}")
+    scores = evaluate_rules(screen.atlas, line, split, screen.affinity, [rule], [task])[0]
+    say(f"Learning how far to trust the votes in {line}")
+    head = {"atlas": screen.name, "kind": screen.kind, "line": line, "task": task, "split": split, "rule": rule}
+    return {**head, "voting_lines": voting_lines([scores.voter], rule), **_figures(scores, rule)}
+
+
+def _figures(scores: RuleScores, rule: Rule) -> dict[str, Any]:
+    """The figures of one rule."""
     from kgpert_lib.metrics.auroc import calibration
     from kgpert_lib.perturbqa.trust import TooFewPerturbationsError, expected_and_reached
     from kgpert_lib.studies.perturbqa import covered
@@ -108,7 +118,7 @@ def _figures(scores: RuleScores, rule: Rule, screen: Screen) -> dict[str, Any]:
     row, questions = scores.table.set_index("rule").loc[rule], scores.questions
     reliability = calibration(scores.probability[rule], questions.label, bins=5)
     try:
-        table = expected_and_reached(scores.voter, rule, screen.atlas).assign(line=scores.line)
+        table = expected_and_reached(scores, rule).assign(line=scores.line)
         trust = covered(table).iloc[0, 1:].to_dict()
     except TooFewPerturbationsError:
         trust = None

@@ -12,7 +12,7 @@ neighbours with equal weights; this affinity is ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -27,6 +27,7 @@ from kgpert_lib.graphs.ranking import strongest_first
 from kgpert_lib.types import FloatArray, NameArray
 
 SIMILARITY = "go"
+DENSE_COLUMNS = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,10 @@ class Affinity:
 
     def weight(self, rows: NameArray, columns: NameArray, power: float, string: float) -> FloatArray:
         """(n, k) affinity of the genes `rows` (n,) and `columns` (k,); 0 between a gene and itself."""
-        return self.combine(self.parts(rows, columns), power, string)
+        out = np.empty((len(rows), len(columns)), np.float32)
+        for block in _blocks(len(columns)):
+            out[:, block] = self.combine(self.parts(rows, columns[block]), power, string)
+        return out
 
     def parts(self, rows: NameArray, columns: NameArray, limit: int | None = None) -> dict[str, FloatArray]:
         """The (n, k) `similarity` and the two-step weights of each walk, by the name of the source.
@@ -90,8 +94,7 @@ class Affinity:
 
     def combine(self, parts: Mapping[str, FloatArray], power: float, string: float) -> FloatArray:
         """(n, k) affinity from `parts`."""
-        shape = next(iter(parts.values())).shape
-        none = np.zeros(shape, np.float32)
+        none = np.zeros(next(iter(parts.values())).shape, np.float32)
         steps = sum((part for name, part in parts.items() if name != SIMILARITY), none)
         return combine(parts.get(SIMILARITY, none), steps, power, string)
 
@@ -101,8 +104,11 @@ class Affinity:
             return np.zeros((len(rows), len(columns)), np.float32)
         left, right = (self._vectors(names) for names in (rows, columns))
         shared = np.flatnonzero(right.getnnz(axis=0))
-        out = left[:, shared] @ right[:, shared].toarray(order="F").T
-        out = np.clip(out, 0.0, 1.0)
+        left, right = left[:, shared], right[:, shared]
+        out = np.empty((len(rows), len(columns)), np.float32)
+        for block in _blocks(len(columns)):
+            out[:, block] = left @ right[block].toarray(order="F").T
+        np.clip(out, 0.0, 1.0, out=out)
         out[np.asarray(rows)[:, None] == np.asarray(columns)[None, :]] = 0.0
         return out if limit is None else _strongest(out, np.asarray(columns), limit)
 
@@ -124,6 +130,11 @@ def combine(similarity: FloatArray, steps: FloatArray, power: float, string: flo
     weight: FloatArray = np.power(similarity, np.float32(power), dtype=np.float32)
     weight += np.float32(string) * steps
     return weight
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Slices of n columns: the annotations of so many genes are held as a dense matrix at once."""
+    return (slice(start, start + DENSE_COLUMNS) for start in range(0, n, DENSE_COLUMNS))
 
 
 @lru_cache(maxsize=1)

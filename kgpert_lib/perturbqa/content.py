@@ -23,6 +23,7 @@ _CODE = (
     *(f"perturbqa/{name}.py" for name in ("tasks", "voting", "tuning", "trust", "content")),
     *(f"predictors/{name}.py" for name in ("completion", "neighbourhoods", "neighbours")),
     "graphs/affinity.py",
+    "graphs/ranking.py",
     "evaluation/trust.py",
 )
 

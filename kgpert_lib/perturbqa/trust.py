@@ -18,10 +18,10 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.trust import FEWEST, Trust, neighbourhood_features
 from kgpert_lib.files import digest
 from kgpert_lib.perturbqa import content, tuning
-from kgpert_lib.perturbqa.tasks import Questions, ask_all
+from kgpert_lib.perturbqa.evaluate import RuleScores
+from kgpert_lib.perturbqa.tasks import Questions
 from kgpert_lib.perturbqa.voting import Rule, Voter
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
-from kgpert_lib.screens.atlas import Atlas
 
 PRIOR = 1.0
 FEWEST_QUESTIONS = 10
@@ -89,7 +89,7 @@ def trust_in_votes(voter: Voter, rule: Rule, seed: int = 0) -> Trust:
     return Trust(features, BOUNDS, LEVEL, float(arrays["widen"]), arrays["coefficients"])
 
 
-def expected_and_reached(voter: Voter, rule: Rule, atlas: Atlas, seed: int = 0) -> pd.DataFrame:
+def expected_and_reached(scores: RuleScores, rule: Rule, seed: int = 0) -> pd.DataFrame:
     """Expected and reached `measured_answer_probability` of the test perturbations, as in `Trust.against`."""
-    reached = measured_answer_probability(voter, rule, ask_all(atlas[voter.data.view.line], voter.task))
-    return trust_in_votes(voter, rule, seed).against(reached)
+    reached = measured_answer_of(scores.probability[rule], scores.questions)
+    return trust_in_votes(scores.voter, rule, seed).against(reached)

@@ -16,9 +16,9 @@ perturbations in `tuning`. The rules are ours; the paper answers these questions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -40,7 +40,7 @@ from kgpert_lib.types import FloatArray, NameArray
 Rule = Literal["union", "affinity", "smoothed", "lines", "completion", "mixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 AFFINITIES_HELD = 4  # lists of perturbations whose affinity to training perturbations is held at once
-SMOOTHED_AT_ONCE = 512  # readout genes whose similarity to all others is held at once
+COLUMNS_AT_ONCE = 512  # readout genes whose evidence is held at once
 UNION_PRIOR = 1.0  # weight of the base rate in the plain union, in neighbours
 PARTS = ("lines", "completion", "level")
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -171,19 +171,19 @@ class VotingData:
         names = np.concatenate([self.line(n).perturbations for n in lines])
 
         def fit() -> dict[str, NDArray[np.float32]]:
-            weight = np.vstack(
-                [
-                    np.hstack([self.weight(self.line(a).perturbations, c.pull, c.string, b) for b in lines])
-                    for a in lines
-                ]
-            )
-            if joint:  # the same gene in another line is as close as two genes can be
-                weight[(names[:, None] == names[None, :]) & ~np.eye(len(names), dtype=bool)] = 1.0
+            pull: list[FloatArray] = []
+            for line in lines:
+                own = self.line(line).perturbations
+                weight = np.hstack([self.weight(own, c.pull, c.string, other) for other in lines])
+                if joint:  # the same gene in another line is as close as two genes can be
+                    same = own[:, None] == names[None, :]
+                    first = sum(len(part) for part in pull)
+                    same[np.arange(len(own)), first + np.arange(len(own))] = False
+                    weight[same] = 1.0
+                pull.append(normalised(weight, c.prior))
             stacked = sp.vstack([self.residual(task, signed, c.base_prior, n) for n in lines], format="csr")
-            genes = None
-            if c.gene_affinity:
-                genes = normalised(self._gene_weight(c.pull, c.string), c.prior)
-            return factorise(stacked, normalised(weight, c.prior), c.rank, c.ridge, genes)._asdict()
+            genes = self._gene_pull(c.pull, c.string, c.prior) if c.gene_affinity else None
+            return factorise(stacked, np.vstack(pull), c.rank, c.ridge, genes)._asdict()
 
         key = ("factors", task, signed, joint, _fit_settings(c))
 
@@ -220,9 +220,10 @@ class VotingData:
 
         return self._once(("profile vectors", _fit_settings(c)), build)
 
-    def _gene_weight(self, power: float, string: float) -> FloatArray:
-        """(m, m) affinity between readout genes."""
-        return self._once(("genes", power, string), lambda: self.affinity.weight(self.genes, self.genes, power, string))
+    def _gene_pull(self, power: float, string: float, prior: float) -> FloatArray:
+        """(m, m) what each readout gene is drawn to: the affinity of the others, `normalised`."""
+        key = ("genes", power, string, prior)
+        return self._once(key, lambda: normalised(self.affinity.weight(self.genes, self.genes, power, string), prior))
 
     def _once(self, key, build):  # type: ignore[no-untyped-def]
         if key not in self._memo:
@@ -321,23 +322,20 @@ class Voter:
         return held[1]
 
     def _line_evidence(self, smooth: bool, lines: Sequence[str | None], columns: NDArray[np.intp]) -> list[Evidence]:
-        c = self.choices
-        residuals = [self.data.residual(self.task, c.signed, c.base_prior, line) for line in lines]
-        # of each line: residuals and the number of them
-        sums = [(residual, _ones(residual)) for residual in residuals]
-        dense = [[part[:, columns].toarray() for part in pair] for pair in sums]
+        c, similar = self.choices, None
         if smooth and c.smoothing:
-            for start in range(0, len(columns), SMOOTHED_AT_ONCE):
-                block = slice(start, start + SMOOTHED_AT_ONCE)
-                similar = self.data.similar_readouts(c, columns[block]) * np.float32(c.smoothing)
-                for pair, values in zip(sums, dense, strict=True):
-                    for part, value in zip(pair, values, strict=True):
-                        value[:, block] += part @ similar
-        names = [self.data.line(line).perturbations for line in lines]
-        return [
-            Evidence(name, *(np.ascontiguousarray(value.T) for value in values))
-            for name, values in zip(names, dense, strict=True)
-        ]
+            similar = self.data.similar_readouts(c, columns) * np.float32(c.smoothing)
+        evidence = []
+        for line in lines:
+            residual = self.data.residual(self.task, c.signed, c.base_prior, line)
+            sums = []
+            for part in (residual, _ones(residual)):  # residuals, and the number of them
+                value = part[:, columns].T.toarray(order="C")
+                if similar is not None:
+                    value += (part @ similar).T
+                sums.append(value)
+            evidence.append(Evidence(self.data.line(line).perturbations, *sums))
+        return evidence
 
     def level(self, names: NameArray) -> FloatArray:
         """(n, 1) mean residual of a perturbation's neighbours over all readout genes: how much they change at all."""
@@ -404,16 +402,29 @@ EVIDENCE: Mapping[Rule, Callable[[Voter, NameArray, Pairs | None], FloatArray]] 
 
 def _vote(voter: Voter, names: NameArray, at: Pairs | None, smooth: bool, others: Sequence[str]) -> FloatArray:
     """Sum of weighted residuals over the sum of weights plus the prior, of the line itself and of `others`."""
-    columns = np.arange(len(voter.genes))
-    if at is not None:
-        columns, place = np.unique(at[1], return_inverse=True)
-        at = at[0], place
-    own, *elsewhere = voter.line_evidence(smooth, [None, *others], columns)
-    total, count = _products(voter.weight(names), own, at)
-    for line, evidence in zip(others, elsewhere, strict=True):
-        more = _products(voter.other_weight(names, line), evidence, at)
-        total, count = total + more[0], count + more[1]
-    return total / (count + np.float32(voter.choices.prior))
+    lines = [None, *others]
+    weights = [voter.weight(names), *(voter.other_weight(names, line) for line in others)]
+
+    def share(columns: NDArray[np.intp], pairs: Pairs | None) -> FloatArray:
+        evidence = voter.line_evidence(smooth, lines, columns)
+        total, count = zip(*(_products(w, e, pairs) for w, e in zip(weights, evidence, strict=True)), strict=True)
+        votes: FloatArray = reduce(np.add, total) / (reduce(np.add, count) + np.float32(voter.choices.prior))
+        return votes
+
+    if at is None:
+        every = np.arange(len(voter.genes))
+        return np.hstack([share(every[block], None) for block in _blocks(len(every))])
+    columns, place = np.unique(at[1], return_inverse=True)
+    out = np.empty(len(place), np.float32)
+    for block in _blocks(len(columns)):
+        here = np.flatnonzero((place >= block.start) & (place < block.stop))
+        out[here] = share(columns[block], (at[0][here], place[here] - block.start))
+    return out
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Slices of n readout genes, `COLUMNS_AT_ONCE` each."""
+    return (slice(start, start + COLUMNS_AT_ONCE) for start in range(0, n, COLUMNS_AT_ONCE))
 
 
 def mixture(parts: Mapping[str, FloatArray], choices: Choices) -> FloatArray:

@@ -229,7 +229,7 @@ def trusted(screen: Screen, predictor: NeighbourPredictor, seed: int = 0) -> pd.
 
 
 def trusted_votes(
-    scores: Sequence[RuleScores], atlas: Atlas, rule: Rule = "mixed", split: Split = "strict", seed: int = 0
+    scores: Sequence[RuleScores], rule: Rule = "mixed", split: Split = "strict", seed: int = 0
 ) -> pd.DataFrame:
     """Expected and reached probability of the measured answer, one row per line, task and test perturbation.
 
@@ -239,7 +239,7 @@ def trusted_votes(
     for item in scores:
         if item.split == split:
             base = measured_answer_of(item.voter.base[item.questions.column], item.questions).mean()
-            table = expected_and_reached(item.voter, rule, atlas, seed)
+            table = expected_and_reached(item, rule, seed)
             parts.append(table.assign(line=item.line, task=item.task, base_rate=float(base)))
     return pd.concat(parts, ignore_index=True)
 

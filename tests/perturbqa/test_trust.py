@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kgpert_lib.perturbqa import content
+from kgpert_lib.perturbqa.evaluate import evaluate_rules
 from kgpert_lib.perturbqa.tasks import ask_all
 from kgpert_lib.perturbqa.trust import (
     FEWEST_QUESTIONS,
@@ -77,8 +78,8 @@ def test_what_is_expected_of_a_gene_does_not_read_its_own_row():
 
 def test_intervals_of_exchangeable_genes_hold_their_share():
     atlas = screen(n=800, m=60, tests=400)
-    voter = Voter.fit(atlas.view("k562", "strict"), "de", affinity(800), CHOICES)
-    table = expected_and_reached(voter, "affinity", atlas)
+    scores = evaluate_rules(atlas, "k562", "strict", affinity(800), ["affinity"], ["de"], {"de": CHOICES}, draws=2)[0]
+    table = expected_and_reached(scores, "affinity")
     inside = (table["reached"] >= table["low"]) & (table["reached"] <= table["high"])
     assert inside.mean() == pytest.approx(0.8, abs=0.08)
 

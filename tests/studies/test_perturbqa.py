@@ -148,7 +148,7 @@ def test_trust_is_expected_for_every_test_perturbation_and_its_cover_counted():
 
 
 def test_trust_in_votes_stands_beside_what_base_rates_reach(scores):
-    trust = perturbqa.trusted_votes(scores, screen(), "affinity")
+    trust = perturbqa.trusted_votes(scores, "affinity")
     table = perturbqa.covered(trust).set_index(["line", "task"])
     assert len(table) == 4
     part = trust[(trust["line"] == "rpe1") & (trust["task"] == "dir")]
