@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
+from kgpert_lib import paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import edgelist, go, string
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -25,6 +26,8 @@ GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
     ),
     "go-full": lambda: go.load(release=_fetched("go-basic.obo", "goa_human.gaf.gz"), name="go-full"),
 }
+
+COMMITTED = ("string", "go")
 
 
 def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[KnowledgeGraph]:
@@ -43,11 +46,12 @@ def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[Knowledge
             raise InputError(
                 f"Unknown graph {name!r}; choose from {', '.join(GRAPHS)} or give the path of a .csv or .tsv edge list."
             )
-    graphs = [_edge_list(name) if _is_edge_list(name) else GRAPHS[name]() for name in parts]
+    spelling = None if names is None else tuple(sorted(set(map(str, names))))
+    graphs = [_edge_list(name, spelling) if _is_edge_list(name) else _graph(name, spelling) for name in parts]
     labels = [graph.name for graph in graphs]
     if len(set(labels)) < len(labels):
         raise InputError(f"Two graphs of {spec!r} are both called {max(labels, key=labels.count)!r}; rename a file.")
-    return graphs if names is None else [align(graph, names)[0] for graph in graphs]
+    return graphs
 
 
 def graph_names(spec: str) -> list[str]:
@@ -66,8 +70,20 @@ def _is_edge_list(name: str) -> bool:
     return Path(name).suffix.lower() in (".csv", ".tsv")
 
 
-def _edge_list(name: str) -> KnowledgeGraph:
+def _edge_list(name: str, spelling: tuple[str, ...] | None) -> KnowledgeGraph:
     graph, report = edgelist.read(name)
     if report.rejected:
         warnings.warn(str(report), stacklevel=3)
-    return graph
+    return graph if spelling is None else align(graph, spelling)[0]
+
+
+def _graph(name: str, spelling: tuple[str, ...] | None) -> KnowledgeGraph:
+    """A graph of `GRAPHS`; the committed tables are read and renamed once per process and screen."""
+    if name in COMMITTED:
+        return _committed(name, spelling, paths.DATA)
+    return GRAPHS[name]() if spelling is None else align(GRAPHS[name](), spelling)[0]
+
+
+@lru_cache(maxsize=2 * len(COMMITTED))
+def _committed(name: str, spelling: tuple[str, ...] | None, data: Path) -> KnowledgeGraph:
+    return GRAPHS[name]() if spelling is None else align(GRAPHS[name](), spelling)[0]

@@ -21,7 +21,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kgpert_lib.graphs import go, string, symbols
+from kgpert_lib.graphs import go, load_graphs, string, symbols
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import strongest_first
 from kgpert_lib.types import FloatArray, NameArray
@@ -54,7 +54,7 @@ class Affinity:
         genes, vectors = _committed_vectors()
         spelling = {v: k for k, v in symbols.match(map(str, genes), map(str, names)).resolved.items()}
         renamed = np.array([spelling.get(str(g), str(g)) for g in genes])
-        graphs = tuple(symbols.align(g, names)[0] for g in (string.load(), go.load()))
+        graphs = tuple(load_graphs("string+go", names))
         return cls(renamed, vectors, (string.two_step(graphs[0]),), graphs)
 
     @classmethod

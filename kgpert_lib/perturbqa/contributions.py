@@ -54,7 +54,7 @@ def contributions(voter: Voter, rule: Rule, perturbation: str, column: int) -> C
     """The parts of the rule's evidence on one perturbation and the readout gene in `column`."""
     names, at = np.array([perturbation]), (np.array([0]), np.array([column]))
     if rule == "completion":
-        none = np.zeros(len(voter.data.line().perturbations), np.float32)
+        none = np.zeros(len(voter.data.perturbations()), np.float32)
         return Contributions({"completion": float(voter.evidence(rule, names, at)[0])}, none, none)
     if rule == "union":
         edges = voter.union_edges(names).toarray()[0]

@@ -40,7 +40,8 @@ from kgpert_lib.types import FloatArray, NameArray
 Rule = Literal["union", "affinity", "smoothed", "lines", "completion", "mixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 AFFINITIES_HELD = 4  # lists of perturbations whose affinity to training perturbations is held at once
-COLUMNS_AT_ONCE = 512  # readout genes whose evidence is held at once
+COLUMNS_AT_ONCE = 1_024  # readout genes whose evidence is worked out at once
+EVIDENCE_HELD = 300_000_000  # bytes of evidence that a voter keeps for its next answers
 UNION_PRIOR = 1.0  # weight of the base rate in the plain union, in neighbours
 PARTS = ("lines", "completion", "level")
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -134,8 +135,17 @@ class VotingData:
         return [name for name in self.view.lines if name != self.view.line]
 
     def line(self, name: str | None = None) -> TrainingLine:
-        """A line's training rows over the target's readout genes, without the genes' readouts of themselves."""
-        return self._once(("line", name), lambda: _over(self.view.lines[name or self.view.line], self.genes))
+        """A line's training rows over the target's readout genes, without the genes' readouts of themselves.
+
+        Those of the view's own line are kept.
+        """
+        if name is not None:
+            return _over(self.view.lines[name], self.genes)
+        return self._once("line", lambda: _over(self.view.target, self.genes))
+
+    def perturbations(self, name: str | None = None) -> NameArray:
+        """(t,) training perturbations of a line; None is the view's own."""
+        return self.view.lines[name or self.view.line].perturbations
 
     def weight(self, perturbations: NameArray, power: float, string: float, name: str | None = None) -> FloatArray:
         """(n, t) affinity between `perturbations` and a line's training perturbations."""
@@ -145,7 +155,7 @@ class VotingData:
                 del self._parts[next(iter(self._parts))]
             similarity = self.affinity.similarity(perturbations, self._training)
             self._parts[key] = similarity, self.affinity.steps(perturbations, self._training)
-        columns = np.searchsorted(self._training, self.line(name).perturbations)
+        columns = np.searchsorted(self._training, self.perturbations(name))
         similarity, steps = self._parts[key]
         return combine(similarity[:, columns], steps[:, columns], power, string)
 
@@ -168,12 +178,12 @@ class VotingData:
     def factors(self, task: Task, signed: bool, joint: bool, c: Choices) -> tuple[NameArray, Factors]:
         """Completion of one line or (`joint`) of all: the row names and the factors."""
         lines = [self.view.line, *self.other_lines] if joint else [None]
-        names = np.concatenate([self.line(n).perturbations for n in lines])
+        names = np.concatenate([self.perturbations(n) for n in lines])
 
         def fit() -> dict[str, NDArray[np.float32]]:
             pull: list[FloatArray] = []
             for line in lines:
-                own = self.line(line).perturbations
+                own = self.perturbations(line)
                 weight = np.hstack([self.weight(own, c.pull, c.string, other) for other in lines])
                 if joint:  # the same gene in another line is as close as two genes can be
                     same = own[:, None] == names[None, :]
@@ -248,7 +258,7 @@ class Voter:
         self.data, self.task, self.choices = data, task, choices
         self.genes = data.genes
         self.base = base_rate(data.answers(task, signed=False), choices.base_prior)
-        self._evidence: dict[tuple[bool, tuple[str | None, ...]], tuple[NDArray[np.intp], list[Evidence]]] = {}
+        self._evidence: dict[tuple[bool, tuple[str | None, ...], bytes], list[Evidence]] = {}
 
     @classmethod
     def fit(cls, view: TrainingView, task: Task, affinity: Affinity, choices: Choices | None = None) -> Voter:
@@ -290,7 +300,7 @@ class Voter:
 
     def union_edges(self, names: NameArray) -> sp.csr_matrix:
         """(n, t) 1 where a graph puts a training perturbation among the 20 strongest of a perturbation."""
-        training = self.data.line().perturbations
+        training = self.data.perturbations()
         near = neighbourhoods(self.data.affinity.graphs, names, training, limit=20, cut="after")
         return near.weights.astype(np.float32)
 
@@ -302,7 +312,7 @@ class Voter:
     def other_weight(self, names: NameArray, line: str) -> FloatArray:
         """(n, t) weight of another line's training perturbations: `other` of the affinity; `same` for the same gene."""
         weight = np.float32(self.choices.other) * self.weight(names, line)
-        weight[names[:, None] == self.data.line(line).perturbations[None, :]] = self.choices.same
+        weight[names[:, None] == self.data.perturbations(line)[None, :]] = self.choices.same
         return weight
 
     @property
@@ -313,13 +323,16 @@ class Voter:
     def line_evidence(self, smooth: bool, lines: Sequence[str | None], columns: NDArray[np.intp]) -> list[Evidence]:
         """The evidence of each line's training rows on the readout genes `columns`; None is the voter's own line.
 
-        With `smooth` it is spread over similar readout genes. What was last worked out is kept.
+        With `smooth` it is spread over similar readout genes. What was worked out is kept up to `EVIDENCE_HELD`.
         """
-        key = (smooth, tuple(lines))
-        held = self._evidence.get(key)
-        if held is None or not np.array_equal(held[0], columns):
-            held = self._evidence[key] = columns, self._line_evidence(smooth, lines, columns)
-        return held[1]
+        key = (smooth, tuple(lines), columns.tobytes())
+        if key not in self._evidence:
+            evidence = self._line_evidence(smooth, lines, columns)
+            # The newest makes room: of a pass over more than fits, the first part stays for the next pass.
+            while self._evidence and _bytes(evidence, *self._evidence.values()) > EVIDENCE_HELD:
+                self._evidence.popitem()
+            self._evidence[key] = evidence
+        return self._evidence[key]
 
     def _line_evidence(self, smooth: bool, lines: Sequence[str | None], columns: NDArray[np.intp]) -> list[Evidence]:
         c, similar = self.choices, None
@@ -334,7 +347,7 @@ class Voter:
                 if similar is not None:
                     value += (part @ similar).T
                 sums.append(value)
-            evidence.append(Evidence(self.data.line(line).perturbations, *sums))
+            evidence.append(Evidence(self.data.perturbations(line), *sums))
         return evidence
 
     def level(self, names: NameArray) -> FloatArray:
@@ -380,7 +393,7 @@ def _completion(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
     weight = np.hstack([voter.weight(names, n, c.pull) for n in lines])
     if c.joint:
         same = names[:, None] == known[None, :]
-        same[:, : len(data.line().perturbations)] = False
+        same[:, : len(data.perturbations())] = False
         weight[same] = max(c.same, 1.0)
     rows: FloatArray = np.asarray(normalised(weight, c.prior) @ factors.rows, dtype=np.float32)
     return rows @ factors.columns.T if at is None else (rows[at[0]] * factors.columns[at[1]]).sum(axis=1)
@@ -420,6 +433,10 @@ def _vote(voter: Voter, names: NameArray, at: Pairs | None, smooth: bool, others
         here = np.flatnonzero((place >= block.start) & (place < block.stop))
         out[here] = share(columns[block], (at[0][here], place[here] - block.start))
     return out
+
+
+def _bytes(*held: Sequence[Evidence]) -> int:
+    return sum(evidence.total.nbytes + evidence.count.nbytes for lines in held for evidence in lines)
 
 
 def _blocks(n: int) -> Iterator[slice]:
