@@ -180,7 +180,7 @@ def _write_h5ad(predictions: Predictions, path: Path) -> None:
         index=predictions.perturbations.astype(object),
     )
     data = ad.AnnData(X=predictions.delta, obs=obs, var=pd.DataFrame(index=predictions.genes.astype(object)))
-    write_h5ad(data, path, "gzip")
+    write_h5ad(data, path)
 
 
 def _write_npz(predictions: Predictions, path: Path) -> None:

@@ -386,7 +386,7 @@ def _write_line(line: CellLine, path: Path) -> None:
     data = ad.AnnData(
         X=np.asarray(line.delta), obs=obs, var=pd.DataFrame(index=line.genes.astype(object)), layers=layers
     )
-    write_h5ad(data, path, "gzip")
+    write_h5ad(data, path)
 
 
 def _read_line(name: str, path: Path) -> CellLine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import h5py
 
@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 GROWTH = 1 << 24  # bytes by which the image in memory grows
+# LZF is faster, but its output depends on what its table held before: one run in a hundred gave other bytes.
+COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
-def write_h5ad(data: AnnData, path: Path, compression: Literal["gzip", "lzf"]) -> None:
-    """Write an annotated matrix; OSError where the disk refuses.
+def write_h5ad(data: AnnData, path: Path) -> None:
+    """Write an annotated matrix, equal ones as equal bytes; OSError where the disk refuses.
 
     HDF5 ends the process with a segmentation fault when it closes a file on a full disk. The file is therefore
     put together in memory, where closing cannot fail, and its bytes are written at once.
@@ -22,7 +24,7 @@ def write_h5ad(data: AnnData, path: Path, compression: Literal["gzip", "lzf"]) -
     from anndata.io import write_elem
 
     with h5py.File(path.name, "w", driver="core", backing_store=False, block_size=GROWTH) as file:
-        write_elem(file, "/", data, dataset_kwargs={"compression": compression})
+        write_elem(file, "/", data, dataset_kwargs=COMPRESSION)
         file.flush()
         image = file.id.get_file_image()
     path.write_bytes(image)

@@ -172,7 +172,7 @@ class Simulation:
                 edgelist.write(graph, scratch / "atlas" / "graphs" / f"{graph.name}.csv")
             (scratch / "cells").mkdir()
             for line in self.lines:
-                write_h5ad(self.cells(line), scratch / "cells" / f"{line}.h5ad", "lzf")
+                write_h5ad(self.cells(line), scratch / "cells" / f"{line}.h5ad")
         return Path(folder)
 
     def _obs(self, line: str) -> pd.DataFrame:
