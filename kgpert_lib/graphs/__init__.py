@@ -47,7 +47,7 @@ def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[Knowledge
                 f"Unknown graph {name!r}; choose from {', '.join(GRAPHS)} or give the path of a .csv or .tsv edge list."
             )
     spelling = None if names is None else tuple(sorted(set(map(str, names))))
-    graphs = [_edge_list(name, spelling) if _is_edge_list(name) else _graph(name, spelling) for name in parts]
+    graphs = [_load(name, spelling) for name in parts]
     labels = [graph.name for graph in graphs]
     if len(set(labels)) < len(labels):
         raise InputError(f"Two graphs of {spec!r} are both called {max(labels, key=labels.count)!r}; rename a file.")
@@ -70,20 +70,24 @@ def _is_edge_list(name: str) -> bool:
     return Path(name).suffix.lower() in (".csv", ".tsv")
 
 
-def _edge_list(name: str, spelling: tuple[str, ...] | None) -> KnowledgeGraph:
-    graph, report = edgelist.read(name)
-    if report.rejected:
-        warnings.warn(str(report), stacklevel=3)
-    return graph if spelling is None else align(graph, spelling)[0]
-
-
-def _graph(name: str, spelling: tuple[str, ...] | None) -> KnowledgeGraph:
-    """A graph of `GRAPHS`; the committed tables are read and renamed once per process and screen."""
+def _load(name: str, spelling: tuple[str, ...] | None) -> KnowledgeGraph:
+    """A graph by its name or path; the committed tables are read and renamed once per process and screen."""
     if name in COMMITTED:
         return _committed(name, spelling, paths.DATA)
-    return GRAPHS[name]() if spelling is None else align(GRAPHS[name](), spelling)[0]
+    return _renamed(_edge_list(name) if _is_edge_list(name) else GRAPHS[name](), spelling)
 
 
 @lru_cache(maxsize=2 * len(COMMITTED))
 def _committed(name: str, spelling: tuple[str, ...] | None, data: Path) -> KnowledgeGraph:
-    return GRAPHS[name]() if spelling is None else align(GRAPHS[name](), spelling)[0]
+    return _renamed(GRAPHS[name](), spelling)
+
+
+def _renamed(graph: KnowledgeGraph, spelling: tuple[str, ...] | None) -> KnowledgeGraph:
+    return graph if spelling is None else align(graph, spelling)[0]
+
+
+def _edge_list(name: str) -> KnowledgeGraph:
+    graph, report = edgelist.read(name)
+    if report.rejected:
+        warnings.warn(str(report), stacklevel=4)
+    return graph

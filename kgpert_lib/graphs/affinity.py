@@ -12,7 +12,7 @@ neighbours with equal weights; this affinity is ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from kgpert_lib.graphs import go, load_graphs, string, symbols
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import strongest_first
+from kgpert_lib.metrics.chunks import chunks
 from kgpert_lib.types import FloatArray, NameArray
 
 SIMILARITY = "go"
-DENSE_COLUMNS = 1_000
+DENSE_COLUMNS = 1_000  # genes whose annotations are held as a dense matrix at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class Affinity:
     def weight(self, rows: NameArray, columns: NameArray, power: float, string: float) -> FloatArray:
         """(n, k) affinity of the genes `rows` (n,) and `columns` (k,); 0 between a gene and itself."""
         out = np.empty((len(rows), len(columns)), np.float32)
-        for block in _blocks(len(columns)):
+        for block in chunks(len(columns), DENSE_COLUMNS):
             out[:, block] = self.combine(self.parts(rows, columns[block]), power, string)
         return out
 
@@ -106,7 +107,7 @@ class Affinity:
         shared = np.flatnonzero(right.getnnz(axis=0))
         left, right = left[:, shared], right[:, shared]
         out = np.empty((len(rows), len(columns)), np.float32)
-        for block in _blocks(len(columns)):
+        for block in chunks(len(columns), DENSE_COLUMNS):
             out[:, block] = left @ right[block].toarray(order="F").T
         np.clip(out, 0.0, 1.0, out=out)
         out[np.asarray(rows)[:, None] == np.asarray(columns)[None, :]] = 0.0
@@ -130,11 +131,6 @@ def combine(similarity: FloatArray, steps: FloatArray, power: float, string: flo
     weight: FloatArray = np.power(similarity, np.float32(power), dtype=np.float32)
     weight += np.float32(string) * steps
     return weight
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    """Slices of n columns: the annotations of so many genes are held as a dense matrix at once."""
-    return (slice(start, start + DENSE_COLUMNS) for start in range(0, n, DENSE_COLUMNS))
 
 
 @lru_cache(maxsize=1)

@@ -25,6 +25,7 @@ from kgpert_lib.graphs.cache import cached
 from kgpert_lib.graphs.go_release import read_gaf, read_obo
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import descending, first_of_row
+from kgpert_lib.metrics.chunks import chunks
 
 Measure = Literal["cosine", "jaccard", "shared"]
 ONTOLOGIES = ("BP", "CC", "MF")
@@ -165,8 +166,7 @@ def similarity_graph(
     dense_other, thin_other = np.ascontiguousarray(dense.T), thin.T.tocsr()
     norm = np.asarray(weights.multiply(weights).sum(axis=1)).ravel()
     blocks = []
-    for start in range(0, size, BLOCK):
-        here = slice(start, min(start + BLOCK, size))
+    for here in chunks(size, BLOCK):
         shared = (thin[here] @ thin_other).tocoo()
         if common.any():
             block = (dense[here] @ dense_other).astype(np.float32)
@@ -176,9 +176,9 @@ def similarity_graph(
             value = block[row, col]
         else:
             row, col = shared.row, shared.col
-            value = rescale(shared.data, norm[row + start], norm[col])
-        other = (col != row + start) & (value > TOLERANCE)
-        blocks.append(_strongest(row[other], col[other], value[other], keep, (here.stop - start, size)))
+            value = rescale(shared.data, norm[row + here.start], norm[col])
+        other = (col != row + here.start) & (value > TOLERANCE)
+        blocks.append(_strongest(row[other], col[other], value[other], keep, (here.stop - here.start, size)))
     if not sum(block.nnz for block in blocks):
         raise InputError("No two of the chosen genes share a GO term that tells them from others.")
     return KnowledgeGraph.from_matrix(name, annotated.genes, sp.vstack(blocks, format="csr"))

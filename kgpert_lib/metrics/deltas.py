@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.metrics.chunks import chunks
 
 Ties = Literal["half", "leq"]
 Matrix = NDArray[np.floating[Any]]
@@ -214,11 +215,6 @@ def _tolerance(*arrays: Matrix) -> float:
     return 16.0 * max(float(np.finfo(a.dtype).eps) for a in arrays)
 
 
-def _chunks(n: int, size: int) -> Iterator[slice]:
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))
-
-
 def _scale_rows(x: Vector) -> NDArray[np.int32]:
     """Bring rows of float64 `x`, in place, near 1 where squares of their entries could overflow or vanish.
 
@@ -259,7 +255,7 @@ def _correlate_rows(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> 
     """Row-wise correlation over the measured genes, in float64, and where it does not exist."""
     n, m = pred.shape
     scores, constant = np.empty(n), np.empty(n, bool)
-    for rows in _chunks(n, max(1, CACHE // m)):
+    for rows in chunks(n, max(1, CACHE // m)):
         p, t = pred[rows].astype(np.float64), truth[rows].astype(np.float64)
         gaps = np.isnan(t)
         measured = ~gaps if gaps.any() else None
@@ -288,7 +284,7 @@ def _root_mean_square(values: Matrix, measured: NDArray[np.bool_]) -> Vector:
 def _row_errors(pred: Matrix, truth: Matrix, size: Callable[[Any], Any]) -> Vector:
     """(n,) mean of `size` of the error over the measured genes."""
     out = np.empty(len(pred))
-    for rows in _chunks(len(pred), max(1, CACHE // pred.shape[1])):
+    for rows in chunks(len(pred), max(1, CACHE // pred.shape[1])):
         out[rows] = np.nanmean(size(truth[rows].astype(np.float64) - pred[rows]), axis=1)
     return out
 
@@ -300,14 +296,14 @@ def _correlation_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
 
 def _dense_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
     right = _standardised(reference)
-    for rows in _chunks(len(pred), ROWS):
+    for rows in chunks(len(pred), ROWS):
         yield rows, slice(0, len(reference)), np.clip(_standardised(pred[rows]) @ right.T, -1.0, 1.0)
 
 
 def _standardised(values: Matrix) -> NDArray[np.float32]:
     """Unit rows of a matrix without gaps: centred in float64, kept in float32."""
     out = np.empty(values.shape, np.float32)
-    for rows in _chunks(len(values), max(1, CACHE // values.shape[1])):
+    for rows in chunks(len(values), max(1, CACHE // values.shape[1])):
         out[rows] = _unit_rows(values[rows].astype(np.float64), None, _tolerance(values))[0]
     return out
 
@@ -318,13 +314,13 @@ def _masked_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
     Rows of P are centred over all genes beforehand, so that the variance, a difference of sums, keeps its digits.
     """
     tolerance = _tolerance(pred)
-    for columns in _chunks(len(reference), COLUMNS):
+    for columns in chunks(len(reference), COLUMNS):
         t = reference[columns].astype(np.float64)
         measured = ~np.isnan(t)
         count = np.count_nonzero(measured, axis=1)
         t = _unit_rows(t, measured, _tolerance(reference))[0]
         mask = measured.astype(np.float64)
-        for rows in _chunks(len(pred), ROWS):
+        for rows in chunks(len(pred), ROWS):
             p = pred[rows].astype(np.float64)
             _scale_rows(p)
             offset = p.mean(axis=1, keepdims=True)

@@ -16,7 +16,7 @@ perturbations in `tuning`. The rules are ours; the paper answers these questions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Literal, NamedTuple, get_args
@@ -30,6 +30,7 @@ from kgpert_lib.cache import cached_arrays
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest
 from kgpert_lib.graphs.affinity import Affinity, combine
+from kgpert_lib.metrics.chunks import chunks
 from kgpert_lib.perturbqa import content
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
 from kgpert_lib.predictors.completion import Factors, factorise, normalised
@@ -177,7 +178,7 @@ class VotingData:
 
     def factors(self, task: Task, signed: bool, joint: bool, c: Choices) -> tuple[NameArray, Factors]:
         """Completion of one line or (`joint`) of all: the row names and the factors."""
-        lines = [self.view.line, *self.other_lines] if joint else [None]
+        lines = [None, *self.other_lines] if joint else [None]
         names = np.concatenate([self.perturbations(n) for n in lines])
 
         def fit() -> dict[str, NDArray[np.float32]]:
@@ -426,10 +427,10 @@ def _vote(voter: Voter, names: NameArray, at: Pairs | None, smooth: bool, others
 
     if at is None:
         every = np.arange(len(voter.genes))
-        return np.hstack([share(every[block], None) for block in _blocks(len(every))])
+        return np.hstack([share(every[block], None) for block in chunks(len(every), COLUMNS_AT_ONCE)])
     columns, place = np.unique(at[1], return_inverse=True)
     out = np.empty(len(place), np.float32)
-    for block in _blocks(len(columns)):
+    for block in chunks(len(columns), COLUMNS_AT_ONCE):
         here = np.flatnonzero((place >= block.start) & (place < block.stop))
         out[here] = share(columns[block], (at[0][here], place[here] - block.start))
     return out
@@ -437,11 +438,6 @@ def _vote(voter: Voter, names: NameArray, at: Pairs | None, smooth: bool, others
 
 def _bytes(*held: Sequence[Evidence]) -> int:
     return sum(evidence.total.nbytes + evidence.count.nbytes for lines in held for evidence in lines)
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    """Slices of n readout genes, `COLUMNS_AT_ONCE` each."""
-    return (slice(start, start + COLUMNS_AT_ONCE) for start in range(0, n, COLUMNS_AT_ONCE))
 
 
 def mixture(parts: Mapping[str, FloatArray], choices: Choices) -> FloatArray:
