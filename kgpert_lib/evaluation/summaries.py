@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from kgpert_lib.errors import InputError
@@ -33,8 +32,7 @@ def scores(
         if "fallback" in evaluated:
             row["fallback"] = group["fallback"].sum()
         for value in values:
-            reached = group[value].dropna()
-            interval = stats.bootstrap_mean(reached, seed=seed) if len(reached) else (np.nan, np.nan, np.nan)
+            interval = stats.mean_of_present(group[value], seed)
             row |= dict(zip((value, f"{value}_low", f"{value}_high"), interval, strict=True))
         rows.append(row)
     return pd.DataFrame(rows)

@@ -25,6 +25,7 @@ from kgpert_lib.types import FloatArray, NameArray, Split
 SPLITS = ("train", "val", "test")
 CONTROL_NAMES = frozenset({"control", "ctrl", "non-targeting"})
 FORMAT = 1
+MOSTLY = 0.5  # share of readout genes measured under every perturbation, from which on deltas are expression
 LARGEST = 1e15  # of a delta; sums of squares over a screen then stay inside float32
 
 _MATRICES = ("delta", "control", "half_a", "half_b")
@@ -84,6 +85,29 @@ class CellLine:
     def dense(self) -> bool:
         """True when every delta is measured."""
         return not bool(np.isnan(self.delta).any())
+
+    @cached_property
+    def _measured_always(self) -> NDArray[np.bool_]:
+        """(m,) True for readout genes that were measured under every perturbation."""
+        return np.logical_not(np.isnan(self.delta).any(axis=0))
+
+    @property
+    def expression(self) -> bool:
+        """Whether these are expression deltas, nearly all of them measured, and not calls on a few pairs."""
+        return bool(self._measured_always.mean() >= MOSTLY)
+
+    def complete(self) -> CellLine:
+        """The line with only the readout genes that were measured under every perturbation; InputError for calls."""
+        keep = self._measured_always
+        if keep.all():
+            return self
+        if not self.expression:
+            raise InputError(
+                f"{self.name}: {int(keep.sum())} of {len(self.genes)} readout genes were measured under every "
+                "perturbation; this needs expression deltas, in which nearly all are."
+            )
+        parts = {key: value[:, keep] for key in _MATRICES if (value := getattr(self, key)) is not None}
+        return replace(self, genes=self.genes[keep], **parts)
 
     def names(self, split: str) -> list[str]:
         """Perturbations of one split, in row order."""

@@ -46,7 +46,9 @@ def load_screen(
     if str(name_or_path) == SIMULATED:
         screen = _simulated(lines, seed, size)
     else:
-        screen = Screen(load_atlas(name_or_path, lines), _saved_graphs(Path(name_or_path)))
+        atlas, saved = load_atlas(name_or_path, lines), str(name_or_path) not in ATLASES
+        graphs = _saved_graphs(Path(name_or_path)) if saved else ()
+        screen = Screen(atlas, graphs, brings_graphs=saved and atlas.kind == "simulated")
     if not screen.graphs and screen.name != SIMULATED:
         return replace(screen, graphs=tuple(load_graphs(graph, screen.perturbations())))
     if graph != STANDARD:
@@ -84,7 +86,9 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
         shared = split_half(bulk, "shared")["r"]
         halves.append(split_half(bulk).assign(line=name, shared=shared))
     table = pd.concat(halves, ignore_index=True)
-    return Screen(simulation.as_atlas(cells), tuple(simulation.graphs), simulation, table)
+    return Screen(
+        simulation.as_atlas(cells), tuple(simulation.graphs), simulation, True, table, simulation.second_experiment
+    )
 
 
 def _saved_graphs(folder: Path) -> tuple[KnowledgeGraph, ...]:

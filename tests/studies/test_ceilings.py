@@ -71,7 +71,7 @@ def test_traits_of_a_line_by_hand():
     rng = np.random.default_rng(0)
     line = replace(line, half_a=line.delta, half_b=line.delta + rng.normal(0, 1, line.delta.shape).astype(np.float32))
     line = replace(line, n_cells=np.full(len(line.perturbations), 40))
-    traits = ceilings.traits(line, stored_split(line), "spearman-brown").set_index("perturbation")
+    traits = ceilings.traits(line, ceiling.ceiling(stored_split(line), "spearman-brown")).set_index("perturbation")
     for i, name in enumerate(line.perturbations[:4]):
         r = pearsonr(line.half_a[i], line.half_b[i])[0]
         assert traits.loc[name, "ceiling"] == pytest.approx(2 * r / (1 + r), abs=1e-5)
