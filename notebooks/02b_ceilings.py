@@ -48,7 +48,7 @@ size = "default"
 
 # %% tags=["hide-input"]
 from kgpert_lib.evaluation import ceiling, summaries
-from kgpert_lib.studies import ceilings, findings, graph_neighbours, tables
+from kgpert_lib.studies import ceilings, graph_neighbours, tables
 from kgpert_lib.studies import ceilings_figures as figures
 from kgpert_lib.studies.style import style
 
@@ -95,6 +95,24 @@ tables.shown(
 # %% [markdown] tags=["simulated"]
 # Shared controls put the same noise into both deltas.
 # With hundreds of control cells per batch the rise is small; the book splits the controls all the same.
+
+# %% [markdown] tags=["simulated"]
+# ### A second experiment estimates the truth as well
+#
+# Where a line was screened twice, as K562 was by {cite:t}`replogle2022`, no halving is needed: the two deltas of a gene come from other cells and other controls.
+#
+# **Claim.** The square root of the correlation of two experiments and `noise-free` from halves both estimate the truth without bias that matters; gene by gene the second experiment is off by SECONDERR, the halves by HALVESERR.
+
+# %% tags=["simulated", "hide-input"]
+tables.shown(
+    ceiling.estimates_of_truth(measured, seed=seed),
+    "Estimates of the correlation between the observed and the noise-free delta, from halves under each correction and from a second experiment with as many cells, simulated: mean of estimate minus truth and root mean square of it over perturbations, with 95 % bootstrap intervals.",
+    labels={"error": "root mean square error"},
+)
+
+# %% [markdown] tags=["simulated"]
+# The plain correlation of two experiments answers another question, how well an experiment repeats, and is about as far below the truth as `spearman-brown`, which estimates it.
+# A second experiment has to be as precise as the first for its square root to be right; [the next chapter](02c_claims.ipynb) shows it for two real ones where a reader has them.
 
 # %% [markdown] tags=["dense"]
 # ## The union of the graphs against the ceiling
@@ -233,31 +251,10 @@ tables.shown(
 
 # %% [markdown] tags=["dense"]
 # Similarity is measured with the noise of both deltas in it, so some of the best ten are there by chance.
-#
-# ## Which of the paper's findings the simulation shows
-#
-# **Claim.** The simulation shows most of the paper's findings about genes in sign, and not its proportions.
-
-# %% tags=["dense", "hide-input"]
-tables.shown(
-    findings.comparison(scores, pairs, seed=seed),
-    "Findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated, with 95 % bootstrap intervals where the tables above have them; n as there.",
-)
-
-# %% [markdown] tags=["dense"]
-# `agrees` counts lines: a gain or a correlation agrees when its 95 % interval lies on the paper's side of 0, as do the difference in mean correlation and the two shares of neighbours in the last rows; a gap when it is at most .05 in size, a share of the shortfall when it is within .1 of the published one, the number of neighbours by its sign.
-#
-# What is not reproduced:
-#
-# - The weakest single graph does not beat the training mean in RPE1, .004 [-.021, .026]; the paper shows every graph above it.
-# - The middle of the genes makes about half of the shortfall, not two thirds.
-# - Under `sqrt` 27 % and 39 % of the genes exceed their ceiling. The paper's wording leaves open whether any do in real screens.
-#
-# Agreement has its limits too: the share of genes with weak effects, and that graphs know them less, were put in.
-# That hierarchy, weak effects and incomplete graphs *suffice* for the pattern is what the table shows; that they cause it in real cells, it does not.
 
 # %% [markdown]
 # ## What to take from this chapter
 #
 # - Before saying how far a method is from the best possible, say which ceiling: the correction moves it by more than the methods differ.
+# - Which of the paper's findings hold here, by criteria that were fixed beforehand, is in [chapter 2c](02c_claims.ipynb).
 # - Genes with few neighbours are further from their ceiling: the gap depends on what the graphs know of a gene, and not on noise alone.

@@ -55,7 +55,7 @@ from kgpert_lib.evaluation import summaries
 from kgpert_lib.llm.question_data import question_data
 from kgpert_lib.llm.record import open_record
 from kgpert_lib.screens.load import load_screen
-from kgpert_lib.studies import langpert, tables
+from kgpert_lib.studies import langpert, published, tables
 from kgpert_lib.studies import langpert_figures as figures
 from kgpert_lib.studies.style import style
 
@@ -275,11 +275,12 @@ tables.shown(
 #
 # What a large model reaches on these calls was not measured here.
 # The table quotes the paper's Table 1 {cite:p}`fawkes2026`: its data are expression changes of all readout genes and not calls, and other genes are held out, so these numbers and ours cannot be compared.
-# The first row is a model that was trained with rewards to edit neighbourhoods, the second TxPert, which learns from graphs and deltas {cite:p}`wenkel2025`.
+# `LLM RL + KG` is a model that was trained with rewards to edit neighbourhoods; TxPert learns from graphs and deltas {cite:p}`wenkel2025`.
+# The re-reported figures stand in another preprint, [arXiv 2602.18885](https://arxiv.org/abs/2602.18885).
 
 # %% tags=["hide-input"]
-caption = "Quoted, not measured here: mean Pearson delta (standard error) from the paper's Table 1, expression data."
-tables.shown(langpert.published_scores(), caption)
+caption = "Quoted, not measured here: mean scores (standard error where it is given), expression data."
+tables.shown(published.table(), caption)
 
 # %% [markdown]
 # ## Ask another model

@@ -162,13 +162,13 @@ tables.shown(
 )
 
 # %% [markdown] tags=["dense"]
-# ## The paper's findings, line by line
+# ## The paper's claims, line by line
 
 # %% tags=["dense", "hide-input"]
 tables.shown(
-    findings.comparison(scores, pairs, seed=seed),
-    "Findings of the paper's Section 4 and Appendix B.2 and what each line shows, simulated, with 95 % bootstrap intervals where the tables above have them; n as there.",
+    findings.judged(scores, pairs, seed=seed),
+    "Claims of the paper's Section 4 and Appendix B.2 in each line, simulated, with 95 % bootstrap intervals; n is the number of test perturbations behind a figure.",
 )
 
 # %% [markdown] tags=["dense"]
-# How agreement is judged, and what was put into the simulation, stands in the [chapter](02b_ceilings.ipynb).
+# What decides a claim stands in [chapter 2c](02c_claims.ipynb).

@@ -167,9 +167,10 @@ def _executed(
     pages, runs = {}, {}
     for chapter in chapters:
         own = chapter.own(parameters)
-        has_data = failed.keys().isdisjoint(needed[chapter])
-        notebook = cells.runnable(chapter.notebook, chapter.defaults | own, has_data)
-        page = pages[chapter.name] = store / f"{chapter.name}-{chapter_digest(notebook, own, state)}.ipynb"
+        every = chapter.defaults | own
+        notebook = cells.runnable(chapter.notebook, every, cells.absent_tags(chapter.notebook, every, failed))
+        key = chapter_digest(notebook, own, digest(state, *cells.expression_files(every)))
+        page = pages[chapter.name] = store / f"{chapter.name}-{key}.ipynb"
         if _has_outputs(page):
             say(f"{chapter.name}: unchanged, not executed")
         else:
@@ -276,14 +277,19 @@ def _files(folder: Path) -> list[Path]:
 def store(root: Path) -> None:
     """Keep the outputs of a run at the stored parameters in the notebooks themselves: `make store`.
 
+    Cells on data that most machines do not have are stored without outputs.
+
     InputError, and no notebook changed, where cells were left out of the run because their data could not be had.
     """
     pages = {root / "notebooks" / f"{name}.ipynb": read_notebook(page) for name, page in build(root).pages.items()}
     for path, executed in pages.items():
-        if any(cells.BOX in str(cell.get("outputs", "")) for cell in executed.cells):
+        if any(cells.BOXES[cells.TAG].html in str(cell.get("outputs", "")) for cell in executed.cells):
             raise InputError(f"{path} would lose its outputs on real screens; run `kgpert fetch perturbqa` first.")
     for path, executed in pages.items():
-        nbformat.write(with_outputs(read_notebook(path), executed), path)
+        page = with_outputs(read_notebook(path), executed)
+        for cell in filter(cells.never_stored, page.cells):
+            cell.update(outputs=[], execution_count=None)
+        nbformat.write(page, path)
 
 
 if __name__ == "__main__":
