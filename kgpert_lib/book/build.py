@@ -111,7 +111,7 @@ def build(
             config["sphinx"].setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
         if parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
-            config["html"]["announcement"] = f"Run with {html.escape(values)}"
+            config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
         _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, scratch / "source")
         target = root / "_build" / "html"
         if chapters is not None or parameters:
