@@ -90,9 +90,9 @@ def evaluate(
     """Scores of every gene under the training mean, each of `sets` and, where a gene has several, its other guide.
 
     Deltas that are averaged are taken against `control`, those that are measured against `other` (None: the same).
-    Every guide is scored by itself and a gene has the mean over its guides. Columns: atlas, kind, control,
-    ``crossed`` (two controls), perturbation, ``n_guides``, predictor, ``n_neighbours``, ``fallback`` (True: no neighbour, so the mean of all other
-    genes), cosine and retrieval.
+    Every guide is scored by itself and a gene has the mean over its guides. Columns: atlas, kind, control, ``crossed``
+    (two controls), perturbation, ``n_guides``, predictor, ``n_neighbours``, ``fallback`` (True: no neighbour, so the
+    mean of all other genes), cosine and retrieval.
     """
     inner = distances.gram(control)
     cross, lengths, label = inner, np.diag(inner), control
