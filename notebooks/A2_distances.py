@@ -84,8 +84,8 @@ tables.shown(
 # Against two different controls, prediction and measurement share no such noise; there the gain of GO neighbours is .070 [.048, .096] in one direction and −.010 [−.051, .022] in the other.
 #
 # In Norman's screen GO neighbours gain in retrieval and lose in cosine; STRING gains in retrieval, and its interval in cosine holds 0.
-# In Tian's neighbours lose in cosine, and STRING's lose in retrieval too.
-# In Frangieh's the cosine shows nothing.
+# In Tian's, neighbours lose in cosine, and those from STRING in retrieval too.
+# In Frangieh's, no gain in cosine is clear.
 # Its gain in retrieval through GO, .049 [.005, .093] with p = .048 after correction, comes from a table whose negative eigenvalues weigh as much as its positive ones, and is not counted as a finding here.
 
 # %% mystnb={"figure": {"caption": "Gain of neighbours over the training mean in cosine (left) and retrieval (right), real expression as distances, each gene left out once and paired over genes. Bars are 95 % bootstrap intervals, grey where they hold 0.", "name": "fig-distances-gains"}, "image": {"alt": "Gains of STRING, GO and both over the training mean with intervals; retrieval gains lie above zero in Adamson 2016 and Norman 2019 under every control, cosine gains do not."}}
@@ -133,7 +133,7 @@ tables.shown(
 # ## Among genes above the noise the result is the same
 #
 # Leaving out genes that cannot be distinguished from the control changes little in Adamson's and Norman's screens.
-# In Tian's and Frangieh's 11 and 13 genes are left, too few to show a gain: every interval of a gain in retrieval reaches below 0.
+# In Tian's and Frangieh's, 11 and 13 genes are left; no interval of a gain there lies above 0.
 
 # %% tags=["hide-input"]
 clear = distances.with_effect(predicted, screens)
