@@ -48,6 +48,7 @@ from kgpert_lib.files import digest, locked
 RENDER_ENVIRONMENT = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1767225600"}
 KEPT_PER_CHAPTER = 8
 STAMP = ".kgpert-book.json"
+OTHER_RUN = "Text and captions describe the stored run; figures and tables name the atlas that they show."
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LAST_WORDS = re.compile(r"^\w*Error:[\s=]*(.+)", re.MULTILINE)  # of a traceback; the rest of it helps nobody here
 

@@ -59,7 +59,7 @@ CELLS: Mapping[str, Mapping[str, str]] = {
     "trait": {"control_likeness": "control-likeness"},
 }
 CONSTANT = ("atlas", "kind", "split", "task", "method_b")
-GROUPS = ("atlas", "claim", "measured", "line", "task")
+GROUPS = ("atlas", "claim", "measured", "line", "control", "task")
 P_VALUES = ("p", "p_holm")
 DIGITS: Mapping[str, int] = {"n_neighbours": 1, "genes each": 1, "genes added": 1, "genes removed": 1, "cells": 0}
 MINUS = "−"
