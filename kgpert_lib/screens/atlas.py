@@ -348,12 +348,14 @@ def _check_line(line: CellLine) -> None:
             continue
         if values.shape != (n, m):
             raise InputError(f"{line.name}: {key} has shape {values.shape}; expected ({n}, {m}).")
-        huge = np.abs(values) > LARGEST
+        # reductions that pass over NaN, row by row: nothing of the matrix' size is made on the way
+        huge = (np.fmin.reduce(values, axis=1) < -LARGEST) | (np.fmax.reduce(values, axis=1) > LARGEST)
         if huge.any():
-            i, j = np.argwhere(huge)[0]
+            i = int(np.argmax(huge))
+            j = int(np.argmax(np.abs(values[i]) > LARGEST))
             what = "infinite" if np.isinf(values[i, j]) else f"{values[i, j]:.2g}, larger than any expression,"
             raise InputError(f"{line.name}: {key} is {what} for {line.perturbations[i]} at gene {line.genes[j]}.")
-    empty = np.isnan(line.delta).all(axis=1)
+    empty = np.isnan(np.fmax.reduce(line.delta, axis=1))
     if empty.any():
         raise InputError(f"{line.name}: perturbation {line.perturbations[empty][0]} has no measured gene.")
     if line.split.shape != (n,):

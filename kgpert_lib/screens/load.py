@@ -16,7 +16,11 @@ from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
 from kgpert_lib.screens.screen import Screen, split_half
 
-ATLASES = {"perturbqa": "kgpert_lib.screens.perturbqa", "simulated": "kgpert_lib.screens.simulated.simulation"}
+ATLASES = {
+    "perturbqa": "kgpert_lib.screens.perturbqa",
+    "replogle": "kgpert_lib.screens.replogle",
+    "simulated": "kgpert_lib.screens.simulated.simulation",
+}
 SIMULATED = "simulated"
 GRAPHS = "graphs"  # folder of edge lists beside atlas.json
 STANDARD = "string+go"
@@ -101,18 +105,24 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
 
     Parameters
     ----------
-    name_or_path : a name wins over a directory of the same name; write ``./perturbqa`` for the directory.
+    name_or_path : a name wins over a directory of the same name; write ``./perturbqa`` for the directory. Options of
+        an atlas that has any follow its name, as in ``replogle:split=rule:filtered=no`` (`replogle.Options`).
     lines : cell lines to load, in this order and in any case; None for all.
     download : whether missing files may be downloaded.
 
     Raises
     ------
     InputError
-        For a name that is neither, and whatever the source itself raises.
+        For a name that is neither, for an option that the atlas lacks, and whatever the source itself raises.
     """
-    if isinstance(name_or_path, str) and name_or_path in ATLASES:
-        load: Callable[..., Atlas] = import_module(ATLASES[name_or_path]).load
-        return load(lines=None if lines is None else [line.lower() for line in lines], download=download)
+    name, *texts = str(name_or_path).split(":")
+    if isinstance(name_or_path, str) and name in ATLASES:
+        module = import_module(ATLASES[name])
+        load: Callable[..., Atlas] = module.load
+        options = {"options": module.Options.parse(_options(name, texts))} if hasattr(module, "Options") else {}
+        if texts and not options:
+            raise InputError(f"The atlas {name} takes no options; {texts[0]!r} follows its name.")
+        return load(lines=None if lines is None else [line.lower() for line in lines], download=download, **options)
     if Path(name_or_path).is_dir():
         atlas = Atlas.load(name_or_path)
         if lines is None:
@@ -122,3 +132,27 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
     raise InputError(
         f"Unknown atlas {str(name_or_path)!r}; it is {', '.join(ATLASES)} or a directory that an atlas was saved in."
     )
+
+
+def default_atlas(lines: Sequence[str] | None) -> str:
+    """The atlas to predict from where none is named: Replogle's expression where it has these lines, else PerturbQA.
+
+    Files are looked for in the cache and the mirror, and verified; nothing is downloaded. All lines (None) are
+    PerturbQA's, which has four. Raises FetchError for a mirror whose copy is wrong.
+    """
+    from kgpert_lib.screens import replogle
+
+    has = lines is not None and replogle.at_hand(line.lower() for line in lines)
+    return "replogle" if has else "perturbqa"
+
+
+def _options(name: str, texts: Sequence[str]) -> dict[str, str]:
+    """The ``key=value`` texts behind an atlas' name, by key; InputError for another form and for a key given twice."""
+    options: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or key in options:
+            why = "is given twice" if equals else "is not of the form key=value"
+            raise InputError(f"The option {text!r} of the atlas {name} {why}; write {name}:key=value:key=value.")
+        options[key] = value
+    return options
