@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.metrics.stats import percentile_bootstrap
+from kgpert_lib.metrics.targets import without_own_readouts
 from kgpert_lib.screens.screen import Screen
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def ceiling(table: pd.DataFrame, correction: str = "sqrt") -> pd.DataFrame:
 
 
 def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: NDArray[np.float32]) -> pd.DataFrame:
-    """What a simulation knows about each perturbation of a line, one row each.
+    """What a simulation knows about each perturbation of a line, one row each; own readouts do not count.
 
     Parameters
     ----------
@@ -90,6 +91,7 @@ def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
     columns = {name: ceiling(halves, name)["ceiling"].to_numpy() for name in CORRECTIONS}
     first = ceiling(halves.assign(r=halves["shared"]), "none")
     again = simulation.bulk(line, splits=0, replicate=1).deltas()[0]
+    scored = without_own_readouts(observed, simulation.perturbations, simulation.genes)
     return pd.DataFrame(
         {
             "line": line,
@@ -97,8 +99,8 @@ def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
             "n_cells": first["n_cells"],
             **columns,
             "shared": first["ceiling"],
-            "truth": pearson_delta(simulation.truth[line], observed),
-            "replicate": pearson_delta(again, observed),
+            "truth": pearson_delta(simulation.truth[line], scored),
+            "replicate": pearson_delta(again, scored),
         }
     )
 
