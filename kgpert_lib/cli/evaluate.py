@@ -44,18 +44,28 @@ def evaluate(
     outside: Annotated[
         list[str] | None, typer.Option(metavar="<file>", help="LINE=FILE with predictions made elsewhere.")
     ] = None,
+    changed: Annotated[
+        float | None,
+        typer.Option(
+            metavar="<float>",
+            help="Size of a delta from which a readout counts as changed. Default: any change of a call, else four "
+            "robust standard deviations of the training deltas, for each line.",
+        ),
+    ] = None,
     as_json: terminal.JsonOption = False,
     as_csv: terminal.CsvOption = False,
 ) -> None:
     """Score predictors on test perturbations: means with intervals, and paired tests.
 
-    The mean training delta and the linear baseline are always scored beside them.
+    The mean training delta and the linear baseline are always scored beside them. Where a line holds deltas of two
+    halves of its cells, scores between the training mean and the other half follow.
     """
     files = _by_line(outside or [])
     with terminal.working("Loading") as say:
         from kgpert_lib.cli.predictors import build
         from kgpert_lib.evaluation import summaries
         from kgpert_lib.evaluation.evaluate import evaluate_lines
+        from kgpert_lib.evaluation.replicates import metric_ranges, replicated_lines, scaled_scores
         from kgpert_lib.screens.load import load_screen
 
         screen = load_screen(atlas, terminal.selected(line), seed=seed)
@@ -67,24 +77,32 @@ def evaluate(
         ]
         say(f"Scoring {len(models)} predictors in {', '.join(screen.lines)}")
         files = {terminal.spelt_in(screen.lines, name): paths for name, paths in files.items()}
-        scores = evaluate_lines(screen.atlas, list(screen.lines), models, split, files, reference)
-        summary = summaries.scores(scores, seed=seed)
+        scores = evaluate_lines(screen.atlas, list(screen.lines), models, split, files, reference, changed)
+        summary, further = summaries.scores(scores, seed=seed), summaries.further(scores, seed=seed)
         control = next(model.name for model in models if model.name == build(REFERENCE, screen).name)
         tests = summaries.paired_tests(scores, reference=control, seed=seed)
+        again = replicated_lines(screen.atlas, models, split, files, reference, changed)
+        repeated = {} if again.empty else {"scaled": scaled_scores(again, seed), "ranges": metric_ranges(again, seed)}
     if as_json:
-        terminal.print_json({"scores": summary.to_dict("records"), "tests": tests.to_dict("records")})
+        tables = {"scores": summary, "further": further, "tests": tests, **repeated}
+        terminal.print_json({name: table.to_dict("records") for name, table in tables.items()})
     elif as_csv:
         terminal.print_csv(scores)
     else:
         terminal.out.print(f"Atlas {screen.atlas.label}, {split} split; means with 95 % bootstrap intervals.")
         for name, part in summary.groupby("line", sort=False):
             terminal.print_table(_score_rows(part), f"{name}: {part['n'].iloc[0]} test perturbations")
+        terminal.out.print("\nfallback: perturbations that got the training mean, because they have no neighbour.")
+        for name, part in further.groupby("line", sort=False):
+            terminal.print_table(_score_rows(part.dropna(axis="columns", how="all")), f"{name}: further scores")
         terminal.out.print(
-            "\nfallback: perturbations that got the training mean, because they have no neighbour.\n\n"
+            "\nDirection and Jaccard over readouts that change; vendi: effective number of different deltas.\n\n"
             f"Pearson delta minus that of the {control}; paired Wilcoxon test, p corrected by Holm."
         )
         for name, part in tests.groupby("line", sort=False):
             terminal.print_table(_test_rows(part), str(name))
+        if repeated:
+            _print_repeated(**repeated)
     for name, why in screen.atlas.missing.items():
         terminal.err.print(f"{name} is missing: {why}")
 
@@ -106,6 +124,27 @@ def _score_rows(summary: pd.DataFrame) -> pd.DataFrame:
 
     rows = summaries.formatted(summary.drop(columns=["atlas", "kind", "line", "split", "n"]))
     return rows.rename(columns=lambda c: c.removesuffix(" [95 %]").replace("_", " "))
+
+
+def _print_repeated(scaled: pd.DataFrame, ranges: pd.DataFrame) -> None:
+    """Scores between training mean and replicate, and what the controls reach in each metric."""
+    from kgpert_lib.evaluation import summaries
+
+    terminal.out.print(
+        "\nAgainst one half of the cells: 0 is the training mean, 1 the other half of the cells (the replicate).\n"
+        "Blank: the replicate does not clearly beat the training mean."
+    )
+    for name, part in scaled.groupby("line", sort=False):
+        rows = _score_rows(part.dropna(axis="columns", how="all"))
+        terminal.print_table(rows, f"{name}: scaled scores")
+    terminal.out.print(
+        "\nIs a metric usable? drf: how much of its range the interpolated duplicate reaches above the training mean; "
+        "bds: share of perturbations on which it beats it."
+    )
+    for name, part in ranges.groupby("line", sort=False):
+        rows = summaries.formatted(part.drop(columns=["atlas", "kind", "line"]))
+        rows = rows.assign(score=rows["score"].str.replace("_", " "))
+        terminal.print_table(rows.rename(columns=lambda c: c.removesuffix(" [95 %]")), f"{name}: metrics")
 
 
 def _test_rows(tests: pd.DataFrame) -> pd.DataFrame:

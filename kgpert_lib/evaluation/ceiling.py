@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.metrics.stats import percentile_bootstrap
-from kgpert_lib.metrics.targets import without_own_readout
+from kgpert_lib.metrics.targets import without_own_readouts
 from kgpert_lib.screens.atlas import CellLine
 from kgpert_lib.screens.screen import Screen
 
@@ -91,7 +91,7 @@ def between_experiments(first: CellLine, second: CellLine) -> pd.DataFrame:
             "their agreement needs one and two."
         )
     rows, columns = first.rows(names), pd.Index(first.genes).get_indexer(pd.Index(genes))
-    truth = without_own_readout(first.delta[np.ix_(rows, columns)], names, genes)
+    truth = without_own_readouts(first.delta[np.ix_(rows, columns)], names, np.array(genes))
     rows_second, columns = second.rows(names), pd.Index(second.genes).get_indexer(pd.Index(genes))
     again = second.delta[np.ix_(rows_second, columns)]
     gaps = np.isnan(truth) | np.isnan(again)
@@ -126,7 +126,7 @@ def reproducibility(screen: Screen, line: str, correction: str = "sqrt") -> pd.D
 
 
 def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: NDArray[np.float32]) -> pd.DataFrame:
-    """What a simulation knows about each perturbation of a line, one row each.
+    """What a simulation knows about each perturbation of a line, one row each; own readouts do not count.
 
     Parameters
     ----------
@@ -142,6 +142,7 @@ def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
     columns = {name: ceiling(halves, name)["ceiling"].to_numpy() for name in CORRECTIONS}
     first = ceiling(halves.assign(r=halves["shared"]), "none")
     again = simulation.bulk(line, splits=0, replicate=1).deltas()[0]
+    scored = without_own_readouts(observed, simulation.perturbations, simulation.genes)
     return pd.DataFrame(
         {
             "line": line,
@@ -149,8 +150,8 @@ def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
             "n_cells": first["n_cells"],
             **columns,
             "shared": first["ceiling"],
-            "truth": pearson_delta(simulation.truth[line], observed),
-            "replicate": pearson_delta(again, observed),
+            "truth": pearson_delta(simulation.truth[line], scored),
+            "replicate": pearson_delta(again, scored),
         }
     )
 

@@ -17,7 +17,7 @@ from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.neighbourhoods import Neighbour, neighbourhoods
 from kgpert_lib.predictors.predictions import Predictions, Predictor
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView, label
-from kgpert_lib.types import Split
+from kgpert_lib.types import FloatArray, Split
 
 PRINTED = 10  # readout genes shown in each direction, where nothing else is asked for
 
@@ -34,7 +34,8 @@ class Explanation:
     readout : one row per readout gene: gene, predicted, specific (predicted minus mean training delta),
         neighbours_measured, measured (NaN where it was not).
     fallback : True when there is no neighbour and the mean training delta stands in.
-    score : Pearson delta, centred Pearson and number of measured genes; None for a gene not screened.
+    score : Pearson delta, centred Pearson and number of measured genes, its own readout left out; None for a gene not
+        screened.
     expected : Pearson delta to expect from such a neighbourhood, with the `low` and `high` end of an interval that
         holds the share `level` of genes (`trust.Trust`); None where `explain` was called without `trust`, and
         where the line has too few training perturbations.
@@ -194,7 +195,7 @@ def explain(
         neighbours=[] if near is None else near.of(gene),
         readout=readout,
         fallback=bool(predictions.fallback[0]),
-        score=_score(view, predictions, measured) if gene in cells.index else None,
+        score=_score(view, predictions, cells.scored[cells.index[gene]]) if gene in cells.index else None,
         expected=_expected(view, predictor, predictions) if trust else None,
     )
 
@@ -234,8 +235,9 @@ def _measured(cells: CellLine, gene: str) -> np.ndarray:
     return np.full(len(cells.genes), np.nan)
 
 
-def _score(view: TrainingView, predictions: Predictions, measured: np.ndarray) -> dict[str, float]:
-    """The scores of one prediction that a reader can use; a single gene has no retrieval."""
-    truth = measured[None].astype(np.float32)
-    scores = deltas.score(predictions.delta, truth, predictions.perturbations.tolist(), view.target.mean).iloc[0]
+def _score(view: TrainingView, predictions: Predictions, scored: FloatArray) -> dict[str, float] | None:
+    """The scores of one prediction that a reader can use; None where nothing but its own readout was measured."""
+    if np.isnan(scored).all():
+        return None
+    scores = deltas.score(predictions.delta, scored[None], predictions.perturbations.tolist(), view.target.mean).iloc[0]
     return {"n_genes": int(scores["n_genes"]), **{k: float(scores[k]) for k in ("pearson", "centred_pearson")}}

@@ -10,6 +10,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.metrics import stats
 
 SCORES = ("pearson", "centred_pearson", "retrieval", "mse", "mae")
+FURTHER = ("pds_cosine", "direction_fidelity", "direction_reach", "jaccard", "nmae")
 HEAD = ["atlas", "kind", "line", "split", "predictor"]
 
 
@@ -36,6 +37,18 @@ def scores(
             row |= dict(zip((value, f"{value}_low", f"{value}_high"), interval, strict=True))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def further(evaluated: pd.DataFrame, by: Sequence[str] = HEAD, seed: int = 0) -> pd.DataFrame:
+    """The means of `FURTHER` as in `scores`, and how many different deltas each predictor predicts.
+
+    Columns besides: ``vendi`` and ``vendi_measured`` (`diversity.vendi_score` of the predicted and of the measured
+    deltas; plain numbers, as they belong to a whole set of perturbations). A score that no row has is left out.
+    """
+    values = [value for value in FURTHER if value not in evaluated or evaluated[value].notna().any()]
+    means = scores(evaluated.drop(columns="fallback", errors="ignore"), values, by, seed)
+    diversity = evaluated.groupby(list(by), sort=False, dropna=False, observed=True)[["vendi", "vendi_measured"]]
+    return means.merge(diversity.first().reset_index(), on=list(by), validate="one_to_one")
 
 
 def paired_tests(evaluated: pd.DataFrame, reference: str, seed: int = 0) -> pd.DataFrame:

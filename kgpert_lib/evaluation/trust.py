@@ -40,7 +40,8 @@ FEWEST = 50  # training perturbations
 CONFORMAL_FOLDS = 5
 CODE = (
     *(f"kgpert_lib.predictors.{name}" for name in ("neighbours", "average", "completion")),
-    *("kgpert_lib.evaluation.trust", "kgpert_lib.metrics.deltas", "kgpert_lib.screens.atlas"),
+    *(f"kgpert_lib.metrics.{name}" for name in ("checks", "chunks", "deltas", "targets")),
+    *("kgpert_lib.evaluation.trust", "kgpert_lib.screens.atlas"),
 )
 PACKAGES = ("numpy", "scipy", "scikit-learn")
 
@@ -104,7 +105,7 @@ def out_of_fold(view: TrainingView, predictor: Predictor, k: int = PREDICTION_FO
         names = [str(p) for p in line.perturbations[fold == f]]
         rest = view.without(names)
         predictions = predictor.predict(rest, names)
-        score = deltas.pearson_delta(predictions.delta, line.delta[fold == f])
+        score = deltas.pearson_delta(predictions.delta, line.scored[fold == f])
         tables.append(describe(rest, predictions).assign(score=score))
     return pd.concat(tables).reindex(pd.Index(line.perturbations, name="perturbation"))
 

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def chunks(n: int, size: int) -> Iterator[slice]:
     """Slices of at most `size` that cover 0 to n in order."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def each_chunk(work: Callable[[slice], T], n: int, size: int) -> list[T]:
+    """What `work` returns for each of the `chunks`, in order, on as many threads as there are processors.
+
+    `work` reads and writes its own slice only, so that the result does not depend on the number of threads.
+    """
+    slices = list(chunks(n, size))
+    if len(slices) == 1:
+        return [work(slices[0])]
+    with ThreadPoolExecutor(min(len(slices), os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, slices))

@@ -2,34 +2,44 @@
 
 Predictions are (n, m), one row per perturbation and one column per readout gene, without gaps. Measured
 deltas have the same columns and hold NaN where a gene was not measured; every score is taken over the
-measured genes only. A correlation with a constant row does not exist: it scores 0, and `undefined`
+measured genes only. A perturbation's own readout never counts: callers make it a gap
+(`targets.without_own_readouts`). A correlation with a constant row does not exist: it scores 0, and `undefined`
 says where that happened. A row counts as constant when its standard deviation is below 16 roundings
 of its own number type, relative to its root mean square.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.metrics.chunks import chunks
+from kgpert_lib.metrics.changes import are_calls, changes_of
+from kgpert_lib.metrics.checks import Matrix, checked, checked_mean
+from kgpert_lib.metrics.chunks import chunks, each_chunk
 
 Ties = Literal["half", "leq"]
-Matrix = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
-Block = tuple[slice, slice, Matrix]
 
-TIE = 1e-6  # correlations closer than this are a tie: the rounding of one float32 matrix product
+TIE = 1e-6  # similarities closer than this are a tie: the rounding of one float32 matrix product
 CANCELLED = 1e-13  # share of a sum of squares below which a variance found by subtraction is rounding
 SAFE = 300  # powers of two up to which squares and their sums stay inside float64
 CACHE = 2**17  # values of one row-wise chunk
 ROWS = 1024  # predictions of one block of a matrix product
 COLUMNS = 2048  # references of one block of a masked matrix product
+
+
+class Block(NamedTuple):
+    """Part of the (n, r) similarities of predictions with references: which rows and columns, and the values."""
+
+    rows: slice
+    columns: slice
+    pearson: Matrix
+    cosine: Matrix
 
 
 def pearson_delta(pred: ArrayLike, truth: ArrayLike) -> Vector:
@@ -38,7 +48,7 @@ def pearson_delta(pred: ArrayLike, truth: ArrayLike) -> Vector:
     `pred` (n, m), `truth` (n, m) with NaN for gaps; returns (n,), 0 where no correlation exists.
     InputError names a prediction that is not finite, a row without a measured gene, or a wrong shape.
     """
-    return _correlate_rows(*_checked(pred, truth))[0]
+    return _row_scores(*checked(pred, truth)).pearson
 
 
 def centred_pearson(pred: ArrayLike, truth: ArrayLike, mean: ArrayLike) -> Vector:
@@ -46,8 +56,8 @@ def centred_pearson(pred: ArrayLike, truth: ArrayLike, mean: ArrayLike) -> Vecto
 
     It scores what is predicted beyond the effect that all perturbations share; predicting `mean` itself scores 0.
     """
-    p, t = _checked(pred, truth)
-    return _correlate_rows(p, t, _checked_mean(mean, p.shape[1]))[0]
+    p, t = checked(pred, truth)
+    return _row_scores(p, t, checked_mean(mean, p.shape[1])).centred_pearson
 
 
 def undefined(pred: ArrayLike, truth: ArrayLike) -> NDArray[np.bool_]:
@@ -55,17 +65,17 @@ def undefined(pred: ArrayLike, truth: ArrayLike) -> NDArray[np.bool_]:
 
     One measured gene is always constant.
     """
-    return _correlate_rows(*_checked(pred, truth))[1]
+    return _row_scores(*checked(pred, truth)).constant
 
 
 def mse(pred: ArrayLike, truth: ArrayLike) -> Vector:
     """(n,) mean squared error over the measured genes (appendix B.2)."""
-    return _row_errors(*_checked(pred, truth), np.square)
+    return _row_scores(*checked(pred, truth)).mse
 
 
 def mae(pred: ArrayLike, truth: ArrayLike) -> Vector:
     """(n,) mean absolute error over the measured genes (appendix B.2)."""
-    return _row_errors(*_checked(pred, truth), np.abs)
+    return _row_scores(*checked(pred, truth)).mae
 
 
 def correlation_matrix(pred: ArrayLike, truth: ArrayLike) -> NDArray[np.float32]:
@@ -73,10 +83,10 @@ def correlation_matrix(pred: ArrayLike, truth: ArrayLike) -> NDArray[np.float32]
 
     `pred` (n, m), `truth` (r, m); returns (n, r) float32, 0 where no correlation exists.
     """
-    p, t = _checked(pred, truth, paired=False)
+    p, t = checked(pred, truth, paired=False)
     out = np.empty((len(p), len(t)), np.float32)
-    for rows, columns, block in _correlation_blocks(p, t):
-        out[rows, columns] = block
+    for block in _blocks(p, t):
+        out[block.rows, block.columns] = block.pearson
     return out
 
 
@@ -90,6 +100,9 @@ def retrieval(
 ) -> Vector:
     """Share of references that prediction i agrees with less than with its own measured delta (appendix A.1).
 
+    Agreement is the Pearson correlation over the reference's measured genes. The readouts of the ranked genes
+    themselves must not be among the columns (`targets.ranked_readouts`); `score` leaves them out.
+
     Parameters
     ----------
     pred, truth : (n, m) predictions and their measured deltas.
@@ -100,32 +113,22 @@ def retrieval(
 
     Returns (n,) in 0..1. InputError when i has nothing to be ranked against.
     """
-    p, t = _checked(pred, truth)
-    if ties not in ("half", "leq"):
-        raise InputError(f"Unknown ties {ties!r}; it is 'half' or 'leq'.")
-    r = t if reference is None else _checked(p, reference, paired=False)[1]
-    mine = _checked_own(own, reference is None, len(p), len(r))
-    present = mine >= 0
-    left_out = present & (ties == "half")
-    against = len(r) - left_out.astype(float)
-    if (against < 1).any():
-        raise InputError("Retrieval needs at least one reference besides the perturbation's own delta.")
+    p, t = checked(pred, truth)
+    return _ranked(p, t, *_references(p, t, reference, own), ties)[0]
 
-    # Without gaps the block holds each prediction's own correlation, rounded like those that it is compared with.
-    in_block = bool(present.all()) and not np.isnan(r).any()
-    level = np.empty(len(p)) if in_block else _correlate_rows(p, t)[0]
-    tie = 0.5 if ties == "half" else 1.0
-    wins = np.zeros(len(p))
-    for rows, columns, block in _correlation_blocks(p, r):
-        inside = np.flatnonzero((mine[rows] >= columns.start) & (mine[rows] < columns.stop))
-        its = mine[rows][inside] - columns.start
-        if in_block:
-            level[rows] = block[inside, its]
-        block[inside, its] = level[rows][inside]
-        low, high = ((level[rows] + side * TIE).astype(block.dtype)[:, None] for side in (-1, 1))
-        tied = np.count_nonzero((block >= low) & (block <= high), axis=1)
-        wins[rows] += np.count_nonzero(block < low, axis=1) + tie * tied
-    return (wins - 0.5 * left_out) / against
+
+def pds_cosine(
+    pred: ArrayLike, truth: ArrayLike, *, reference: ArrayLike | None = None, own: ArrayLike | None = None
+) -> Vector:
+    """Perturbation discrimination score with cosine distance (Virtual Cell Challenge 2026).
+
+    With ``d_ij = 1 - cos(prediction i, measured delta j)`` over j's measured genes, 1 where either is 0, and k the
+    number of references j nearer than i's own measured delta, a tie counting one half: ``1 - k / (r - 1)``, where r
+    counts the references with i's own. That is `retrieval` with the cosine in place of the correlation; parameters,
+    result and errors as there. One prediction for all perturbations scores 0.5 on average over the references.
+    """
+    p, t = checked(pred, truth)
+    return _ranked(p, t, *_references(p, t, reference, own), "half")[1]
 
 
 def score(
@@ -137,68 +140,51 @@ def score(
     reference: ArrayLike | None = None,
     own: ArrayLike | None = None,
     ties: Ties = "half",
+    ranked: ArrayLike | None = None,
+    threshold: float | None = None,
 ) -> pd.DataFrame:
     """Every score of every perturbation, one row per perturbation.
 
-    Columns: ``perturbation``, ``pearson``, ``centred_pearson`` (NaN without `mean`), ``retrieval`` (NaN for a
-    single perturbation without `reference`), ``mse``, ``mae``, ``n_genes`` measured, and ``constant``: True
-    where ``pearson`` is 0 because no correlation exists. Parameters as in `retrieval` and `centred_pearson`.
+    Parameters
+    ----------
+    pred, truth, mean, reference, own, ties : as in `retrieval` and `centred_pearson`.
+    ranked : (m,) True for the genes that rankings use (`targets.ranked_readouts`); None: all of them.
+    threshold : from which a readout counts as changed (`changes`).
+
+    Returns
+    -------
+    Columns ``perturbation``, ``pearson``, ``centred_pearson`` (NaN without `mean`), ``retrieval`` and ``pds_cosine``
+    (NaN where nothing is left to rank: a single perturbation without `reference`, a perturbation none of whose measured
+    genes is ranked; a reference without one is left out), ``direction_fidelity``, ``direction_reach``, ``jaccard`` and
+    ``nmae`` (`changes`; NaN without `threshold`, and nMAE on calls, which have no size), ``mse``, ``mae``, ``n_genes``
+    measured, ``n_changed`` of them, and ``constant``: True where ``pearson`` is 0 because no correlation exists.
     """
     names = [str(name) for name in perturbations]
-    p, t = _checked(pred, truth, names=names)
-    pearson, constant = _correlate_rows(p, t)
-    alone = reference is None and len(p) == 1
+    p, t = checked(pred, truth, names=names)
+    rows = _row_scores(p, t, None if mean is None else checked_mean(mean, p.shape[1]))
+    ranks = _left_to_rank(p, t, *_references(p, t, reference, own), ties, ranked)
+    moved: dict[str, Any] = dict.fromkeys(("direction_fidelity", "direction_reach", "jaccard", "nmae"), np.nan)
+    n_changed: Any = 0
+    if threshold is not None:
+        n_changed, *values = changes_of(p, t, threshold)
+        moved = dict(zip(moved, values, strict=True))
+        if are_calls(t):
+            moved["nmae"] = np.nan
     return pd.DataFrame(
         {
             "perturbation": names,
-            "pearson": pearson,
-            "centred_pearson": np.nan if mean is None else centred_pearson(p, t, mean),
-            "retrieval": np.nan if alone else retrieval(p, t, reference=reference, own=own, ties=ties),
-            "mse": mse(p, t),
-            "mae": mae(p, t),
-            "n_genes": np.count_nonzero(~np.isnan(t), axis=1),
-            "constant": constant,
+            "pearson": rows.pearson,
+            "centred_pearson": np.nan if mean is None else rows.centred_pearson,
+            "retrieval": ranks[0],
+            "pds_cosine": ranks[1],
+            **moved,
+            "mse": rows.mse,
+            "mae": rows.mae,
+            "n_genes": rows.n_genes,
+            "n_changed": n_changed,
+            "constant": rows.constant,
         }
     )
-
-
-def _checked(
-    pred: ArrayLike, truth: ArrayLike, *, paired: bool = True, names: Sequence[str] | None = None
-) -> tuple[Matrix, Matrix]:
-    """Both as floating matrices whose shapes fit and whose values can be scored."""
-    p, t = (_floating(values, what) for values, what in ((pred, "Predictions"), (truth, "Measured deltas")))
-    if p.shape[1] != t.shape[1] or (paired and len(p) != len(t)):
-        raise InputError(f"Predictions have shape {p.shape} and measured deltas {t.shape}; they have to match.")
-    if names is not None and len(names) != len(p):
-        raise InputError(f"{len(names)} perturbation names for {len(p)} predictions; give one name per row.")
-
-    def label(rows: Any) -> str:
-        row = int(np.flatnonzero(rows)[0])
-        return f"row {row} (counted from 0)" if names is None else names[row]
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        broken = ~np.isfinite(p.sum(axis=1, dtype=np.float64))
-    if broken.any() and (broken := ~np.isfinite(p).all(axis=1)).any():
-        raise InputError(f"The prediction of {label(broken)} holds NaN or infinity; every gene needs a number.")
-    if (endless := np.isinf(t).any(axis=1)).any():
-        raise InputError(f"The measured delta of {label(endless)} holds infinity; mark a gap with NaN.")
-    if (empty := np.isnan(t).all(axis=1)).any():
-        raise InputError(f"The measured delta of {label(empty)} has no measured gene; leave the perturbation out.")
-    return p, t
-
-
-def _floating(values: ArrayLike, what: str) -> Matrix:
-    array = np.asarray(values)
-    if array.ndim != 2 or 0 in array.shape:
-        raise InputError(f"{what} have shape {array.shape}; expected perturbations x genes, at least one of each.")
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-
-
-def _checked_mean(mean: ArrayLike, genes: int) -> Matrix:
-    values = np.asarray(mean)
-    if values.shape != (genes,) or not np.isfinite(values).all():
-        raise InputError(f"The mean training delta needs {genes} finite values; it has shape {values.shape}.")
-    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
 
 
 def _checked_own(own: ArrayLike | None, default: bool, n: int, r: int) -> NDArray[np.intp]:
@@ -210,9 +196,104 @@ def _checked_own(own: ArrayLike | None, default: bool, n: int, r: int) -> NDArra
     return rows
 
 
-def _tolerance(*arrays: Matrix) -> float:
-    """Relative spread at or below which a row is constant: 16 roundings of the coarsest number type."""
-    return 16.0 * max(float(np.finfo(a.dtype).eps) for a in arrays)
+class _RowScores(NamedTuple):
+    """(n,) scores of each prediction with its own measured delta."""
+
+    pearson: Vector
+    centred_pearson: Vector
+    cosine: Vector
+    mse: Vector
+    mae: Vector
+    n_genes: NDArray[np.int64]
+    constant: NDArray[np.bool_]
+
+
+def _row_scores(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> _RowScores:
+    """The scores of every row in one pass, in float64; without `mean` the centred correlation is that about 0."""
+    size = max(1, CACHE // pred.shape[1])
+    parts = each_chunk(lambda rows: _scores_of(pred[rows], truth[rows], mean), len(pred), size)
+    return _RowScores(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _scores_of(pred: Matrix, truth: Matrix, mean: Matrix | None) -> _RowScores:
+    """`_row_scores` of a few rows, which stay in the processor's cache."""
+    gaps = _Gaps.of(truth)
+    p, t = (values.astype(np.float64, order="C") for values in (pred, truth))
+    for x in (p, t):
+        gaps.clear(x)
+    error = p - t
+    squares = np.einsum("ij,ij->i", error, error) / gaps.measured
+    sizes = np.abs(error, out=error).sum(axis=1) / gaps.measured
+    centred = np.zeros(len(p))
+    if mean is not None:
+        removed = _root_mean_square(mean, gaps)
+        a, b = p - mean, t - mean
+        for x in (a, b):
+            gaps.clear(x)
+        centred, *_ = _correlate(_centre(a, gaps, removed, pred, mean), _centre(b, gaps, removed, truth, mean), gaps)
+    pearson, cosine, constant = _correlate(_centre(p, gaps, 0.0, pred), _centre(t, gaps, 0.0, truth), gaps)
+    return _RowScores(pearson, centred, cosine, squares, sizes, gaps.measured, constant)
+
+
+class _Gaps(NamedTuple):
+    """Where a matrix has gaps: their places in the flattened matrix, their rows, and (n,) how many of a row are none.
+
+    Lists and no mask: most matrices have no gap or one a row.
+    """
+
+    flat: NDArray[np.intp]
+    row: NDArray[np.intp]
+    measured: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: Matrix) -> _Gaps:
+        n, m = values.shape
+        flat = np.flatnonzero(np.isnan(values))
+        number = np.diff(np.searchsorted(flat, np.arange(n + 1) * m))
+        return cls(flat, np.repeat(np.arange(n), number), m - number)
+
+    def clear(self, x: Vector) -> None:
+        """Put 0 into the gaps of `x`."""
+        x.reshape(-1)[self.flat] = 0.0
+
+
+class _Centred(NamedTuple):
+    """Rows minus their mean with 0 in the gaps; (n,) mean, mean square of the rest, and whether that is rounding."""
+
+    rest: Vector
+    mean: Vector
+    square: Vector
+    constant: NDArray[np.bool_]
+
+
+def _centre(x: Vector, gaps: _Gaps, removed: Vector | float, *sources: Matrix) -> _Centred:
+    """Centre float64 `x` (overwritten; 0 in the gaps), which came from `sources`.
+
+    A row is constant when its standard deviation is at most 16 roundings of the coarsest source, relative to its root
+    mean square, to which `removed` (n,) adds the size of what was subtracted from it before.
+    """
+    tolerance = 16.0 * max(float(np.finfo(a.dtype).eps) for a in sources)
+    if any(a.dtype == np.float64 for a in sources):  # squares of float32 values stay inside float64
+        removed = np.ldexp(removed, -_scale_rows(x))
+    mean = x.sum(axis=1) / gaps.measured
+    x -= mean[:, None]
+    gaps.clear(x)
+    square = np.einsum("ij,ij->i", x, x) / gaps.measured
+    return _Centred(x, mean, square, np.sqrt(square) <= tolerance * (np.sqrt(square + mean**2) + removed))
+
+
+def _correlate(p: _Centred, t: _Centred, gaps: _Gaps) -> tuple[Vector, Vector, NDArray[np.bool_]]:
+    """Row-wise correlation and cosine, 0 where they do not exist, and where there is no correlation."""
+    product = np.einsum("ij,ij->i", p.rest, t.rest) / gaps.measured
+    constant = p.constant | t.constant
+    correlation = _over(product, p.square * t.square, constant)
+    norms = (p.square + p.mean**2) * (t.square + t.mean**2)
+    return correlation, _over(product + p.mean * t.mean, norms, norms == 0), constant
+
+
+def _over(product: Vector, squares: Vector, nothing: NDArray[np.bool_]) -> Vector:
+    """``product / sqrt(squares)`` within -1..1, and 0 where `nothing` is True."""
+    return np.where(nothing, 0.0, np.clip(product / np.sqrt(np.where(nothing, 1.0, squares)), -1.0, 1.0))
 
 
 def _scale_rows(x: Vector) -> NDArray[np.int32]:
@@ -228,106 +309,146 @@ def _scale_rows(x: Vector) -> NDArray[np.int32]:
     return exponent
 
 
-def _unit_rows(
-    x: Vector, measured: NDArray[np.bool_] | None, tolerance: float, removed: Vector | float = 0.0
-) -> tuple[Vector, NDArray[np.bool_]]:
-    """Rows of float64 `x` (overwritten) minus their mean over the measured entries, at length 1; gaps are 0.
-
-    A row is constant, becomes 0 and is marked when its standard deviation is at most `tolerance` times its root
-    mean square, to which `removed` (n,) adds the size of what was subtracted from it before.
-    """
-    count: Any = x.shape[1]
-    if measured is not None:
-        count = np.count_nonzero(measured, axis=1)
-        x[~measured] = 0.0
-    removed = np.ldexp(removed, -_scale_rows(x))
-    mean = x.sum(axis=1) / count
-    x -= mean[:, None]
-    if measured is not None:
-        x[~measured] = 0.0
-    square = np.einsum("ij,ij->i", x, x) / count
-    constant = np.sqrt(square) <= tolerance * (np.sqrt(square + mean**2) + removed)
-    x *= np.where(constant, 0.0, 1.0 / np.sqrt(np.where(constant, 1.0, square * count)))[:, None]
-    return x, constant
-
-
-def _correlate_rows(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> tuple[Vector, NDArray[np.bool_]]:
-    """Row-wise correlation over the measured genes, in float64, and where it does not exist."""
-    n, m = pred.shape
-    scores, constant = np.empty(n), np.empty(n, bool)
-    for rows in chunks(n, max(1, CACHE // m)):
-        p, t = pred[rows].astype(np.float64), truth[rows].astype(np.float64)
-        gaps = np.isnan(t)
-        measured = ~gaps if gaps.any() else None
-        removed: Vector | float = 0.0
-        tolerances = _tolerance(pred), _tolerance(truth)
-        if mean is not None:
-            removed = _root_mean_square(mean, ~gaps)
-            tolerances = _tolerance(pred, mean), _tolerance(truth, mean)
-            p -= mean
-            t -= mean
-        p, p_constant = _unit_rows(p, measured, tolerances[0], removed)
-        t, t_constant = _unit_rows(t, measured, tolerances[1], removed)
-        scores[rows] = np.einsum("ij,ij->i", p, t)
-        constant[rows] = p_constant | t_constant
-    return np.clip(scores, -1.0, 1.0), constant
-
-
-def _root_mean_square(values: Matrix, measured: NDArray[np.bool_]) -> Vector:
-    """(n,) root mean square of `values` (m,) over the entries that each row of `measured` (n, m) has."""
+def _root_mean_square(values: Matrix, gaps: _Gaps) -> Vector:
+    """(n,) root mean square of `values` (m,) over what is no gap in each row."""
     row = values.astype(np.float64)[None]
     exponent = _scale_rows(row)
-    square = np.broadcast_to(np.square(row), measured.shape)
-    return np.ldexp(np.sqrt(np.mean(square, axis=1, where=measured)), exponent)
+    square = np.square(row[0])
+    column = gaps.flat - gaps.row * len(values)
+    missing = np.bincount(gaps.row, square[column], minlength=len(gaps.measured))
+    return np.ldexp(np.sqrt(np.maximum(square.sum() - missing, 0.0) / gaps.measured), exponent)
 
 
-def _row_errors(pred: Matrix, truth: Matrix, size: Callable[[Any], Any]) -> Vector:
-    """(n,) mean of `size` of the error over the measured genes."""
-    out = np.empty(len(pred))
-    for rows in chunks(len(pred), max(1, CACHE // pred.shape[1])):
-        out[rows] = np.nanmean(size(truth[rows].astype(np.float64) - pred[rows]), axis=1)
-    return out
+def _references(
+    pred: Matrix, truth: Matrix, reference: ArrayLike | None, own: ArrayLike | None
+) -> tuple[Matrix, NDArray[np.intp]]:
+    """References to rank against and the row of each prediction's own among them, checked."""
+    alike = reference is None or reference is truth
+    r = truth if alike else checked(pred, reference, paired=False)[1]  # type: ignore[arg-type]
+    return r, _checked_own(own, reference is None, len(pred), len(r))
 
 
-def _correlation_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
-    """Blocks of the correlation matrix."""
-    return _masked_correlations(pred, reference) if np.isnan(reference).any() else _dense_correlations(pred, reference)
+def _left_to_rank(
+    pred: Matrix, truth: Matrix, reference: Matrix, own: NDArray[np.intp], ties: Ties, ranked: ArrayLike | None
+) -> tuple[Vector, Vector]:
+    """`retrieval` and `pds_cosine` over the genes that are ranked; NaN where nothing is left to rank."""
+    scores = np.full(len(pred), np.nan), np.full(len(pred), np.nan)
+    alike = reference is truth
+    if ranked is not None:
+        columns = np.flatnonzero(ranked)
+        pred, truth = pred[:, columns], truth[:, columns]
+        reference = truth if alike else reference[:, columns]
+    rows = np.flatnonzero(~np.isnan(truth).all(axis=1))
+    known = rows if alike else np.flatnonzero(~np.isnan(reference).all(axis=1))
+    place = np.full(len(reference) + 1, -1)  # the last stands for no row, -1
+    place[known] = np.arange(len(known))
+    own = place[own]
+    if len(known) < len(reference):
+        reference = reference[known]
+    if len(rows) < len(pred):
+        pred, truth, own = pred[rows], truth[rows], own[rows]
+    if len(rows) and (len(reference) - (own >= 0)).min() > 0:
+        for every, part in zip(scores, _ranked(pred, truth, reference, own, ties), strict=True):
+            every[rows] = part
+    return scores
 
 
-def _dense_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
-    right = _standardised(reference)
+def _ranked(p: Matrix, t: Matrix, r: Matrix, own: NDArray[np.intp], ties: Ties) -> tuple[Vector, Vector]:
+    """`retrieval` and `pds_cosine` from the same products."""
+    if ties not in ("half", "leq"):
+        raise InputError(f"Unknown ties {ties!r}; it is 'half' or 'leq'.")
+    present = own >= 0
+    if (len(r) - (present & (ties == "half")) < 1).any():
+        raise InputError("Retrieval needs at least one reference besides the perturbation's own delta.")
+
+    # Without gaps the block holds each prediction's own similarity, rounded like those that it is compared with.
+    in_block = bool(present.all()) and not np.isnan(r).any()
+    levels = np.empty((2, len(p)))
+    if not in_block:
+        rows = _row_scores(p, t)
+        levels[:] = rows.pearson, rows.cosine
+    wins = np.zeros((2, len(p)))
+    for block in _blocks(p, r):
+        inside = np.flatnonzero((own[block.rows] >= block.columns.start) & (own[block.rows] < block.columns.stop))
+        its = own[block.rows][inside] - block.columns.start
+        for k, similarity in enumerate((block.pearson, block.cosine)):
+            level = levels[k, block.rows]
+            if in_block:
+                level[:] = similarity[inside, its]
+            similarity[inside, its] = level[inside]
+            low, high = ((level + side * TIE).astype(similarity.dtype)[:, None] for side in (-1, 1))
+            tied = np.count_nonzero((similarity >= low) & (similarity <= high), axis=1)
+            tie = 1.0 if ties == "leq" and not k else 0.5
+            wins[k, block.rows] += np.count_nonzero(similarity < low, axis=1) + tie * tied
+    halves = (wins - 0.5 * present) / np.maximum(len(r) - present, 1)
+    return (halves[0] if ties == "half" else wins[0] / len(r)), halves[1]
+
+
+def _blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
+    """Blocks of the similarities of predictions with references."""
+    return _masked_blocks(pred, reference) if np.isnan(reference).any() else _dense_blocks(pred, reference)
+
+
+def _dense_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
+    """One product per block: the cosine is the correlation and the product of the means, each weighed."""
+    right, right_spread, right_mean = _standardised(reference)
     for rows in chunks(len(pred), ROWS):
-        yield rows, slice(0, len(reference)), np.clip(_standardised(pred[rows]) @ right.T, -1.0, 1.0)
+        left, spread, mean = _standardised(pred[rows])
+        pearson = np.clip(left @ right.T, -1.0, 1.0)
+        cosine = pearson * spread[:, None]
+        cosine *= right_spread
+        cosine += mean[:, None] * right_mean
+        yield Block(rows, slice(0, len(reference)), pearson, cosine)
 
 
-def _standardised(values: Matrix) -> NDArray[np.float32]:
-    """Unit rows of a matrix without gaps: centred in float64, kept in float32."""
+def _standardised(values: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Unit rows of a matrix without gaps, centred in float64 and kept in float32.
+
+    Also (n,) the length of the centred row and root m times its mean, both over the length of the row itself.
+    """
     out = np.empty(values.shape, np.float32)
-    for rows in chunks(len(values), max(1, CACHE // values.shape[1])):
-        out[rows] = _unit_rows(values[rows].astype(np.float64), None, _tolerance(values))[0]
-    return out
+    shares = np.empty((2, len(values)), np.float32)
+    none = np.empty(0, np.intp)
+
+    def work(rows: slice) -> None:
+        part = values[rows].astype(np.float64, order="C")
+        centred = _centre(part, _Gaps(none, none, np.full(len(part), part.shape[1])), 0.0, values)
+        length = np.sqrt(centred.square + centred.mean**2)
+        shares[:, rows] = np.array([np.sqrt(centred.square), centred.mean]) / np.where(length > 0, length, 1.0)
+        np.multiply(part, _inverse_length(centred, part.shape[1])[:, None], out=out[rows], casting="same_kind")
+
+    each_chunk(work, len(values), max(1, CACHE // values.shape[1]))
+    return out, shares[0], shares[1]
 
 
-def _masked_correlations(pred: Matrix, reference: Matrix) -> Iterator[Block]:
-    """Three products per block: with t centred over j's genes, the covariance is ``P t'`` and needs no mean of P.
+def _inverse_length(centred: _Centred, count: Any) -> Vector:
+    """(n,) one over the length of each centred row, and 0 for a constant one."""
+    return np.where(centred.constant, 0.0, 1.0 / np.sqrt(np.where(centred.constant, 1.0, centred.square * count)))
+
+
+def _masked_blocks(pred: Matrix, reference: Matrix) -> Iterator[Block]:
+    """Four products per block: with t centred over j's genes, the covariance is ``P t'`` and needs no mean of P.
 
     Rows of P are centred over all genes beforehand, so that the variance, a difference of sums, keeps its digits.
     """
-    tolerance = _tolerance(pred)
+    tolerance = 16.0 * float(np.finfo(pred.dtype).eps)
     for columns in chunks(len(reference), COLUMNS):
-        t = reference[columns].astype(np.float64)
-        measured = ~np.isnan(t)
-        count = np.count_nonzero(measured, axis=1)
-        t = _unit_rows(t, measured, _tolerance(reference))[0]
-        mask = measured.astype(np.float64)
+        t = reference[columns].astype(np.float64, order="C")
+        gaps = _Gaps.of(t)
+        mask = 1.0 - np.isnan(t)
+        gaps.clear(t)
+        centred = _centre(t, gaps, 0.0, reference)
+        spread, mean, count = np.sqrt(centred.square), centred.mean, gaps.measured
+        t *= _inverse_length(centred, count)[:, None]
         for rows in chunks(len(pred), ROWS):
             p = pred[rows].astype(np.float64)
             _scale_rows(p)
+            raw = np.square(p) @ mask.T
             offset = p.mean(axis=1, keepdims=True)
             p -= offset
-            total, squares = p @ mask.T, np.square(p) @ mask.T
+            total, squares, product = p @ mask.T, np.square(p) @ mask.T, p @ t.T
             variance = squares - total**2 / count
-            raw = squares + 2 * offset * total + offset**2 * count
             constant = variance <= np.maximum(tolerance**2 * raw, CANCELLED * squares)
-            block = p @ t.T / np.sqrt(np.where(constant, 1.0, variance))
-            yield rows, columns, np.where(constant, 0.0, np.clip(block, -1.0, 1.0))
+            inner = spread * product * np.sqrt(count) + mean * (total + offset * count)
+            norms = raw * (spread**2 + mean**2) * count
+            yield Block(rows, columns, _over(product, variance, constant), _over(inner, norms, norms == 0))

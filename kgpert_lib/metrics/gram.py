@@ -2,6 +2,9 @@
 
 With row-centred deltas D and ``G = D D'``, the Pearson correlation of the mean of a set S with a target p is
 ``sum_{n in S} G[n, p] / sqrt(G[p, p] * sum_{n, m in S} G[n, m])``: its cost does not depend on the number of genes.
+
+A target's own readout j counts in none of its scores. Leaving the j-th of g genes out of two centred rows turns their
+product into ``D_n D_m' - D_nj D_mj g / (g - 1)``, so that each target needs one column of D besides.
 """
 
 from __future__ import annotations
@@ -33,16 +36,21 @@ class Gram:
     inner : (t, t) float64 inner products of the centred deltas that sets are drawn from.
     cross : (p, t) float64 inner products of the targets, centred and at length 1 (0 if constant), with the deltas.
     own : (p,) row of each target among the deltas, -1 for a target that is not among them.
+    left_out : (p, t) what leaving the target's own readout out takes from the products of the deltas:
+        ``inner[n, m] - left_out[p, n] * left_out[p, m]`` is what p is scored with. `cross` is without it already. None
+        where no target has an own readout.
     """
 
     inner: Vector
     cross: Vector
     own: NDArray[np.intp]
+    left_out: Vector | None = None
 
     @classmethod
-    def of(cls, delta: ArrayLike, targets: ArrayLike | None = None) -> Gram:
+    def of(cls, delta: ArrayLike, targets: ArrayLike | None = None, own_readout: ArrayLike | None = None) -> Gram:
         """From dense deltas (t, m) and targets (p, m); without targets the deltas are their own.
 
+        `own_readout` (p,) is the column of each target's own readout, -1 where it has none.
         InputError when a value is missing or the genes differ: gaps need `oracle.greedy_oracle`.
         """
         d = _centred(delta, "deltas")
@@ -50,9 +58,26 @@ class Gram:
         if unit.shape[1] != d.shape[1]:
             raise InputError(f"The deltas have {d.shape[1]} genes and the targets {unit.shape[1]}; give both the same.")
         inner = d @ d.T
-        length = np.sqrt(np.einsum("ij,ij->i", unit, unit))[:, None]
-        cross = (inner if targets is None else unit @ d.T) / np.where(length > 0, length, np.inf)
-        return cls(inner, cross, np.arange(len(d)) if targets is None else np.full(len(unit), -1))
+        cross = inner if targets is None else unit @ d.T
+        square = np.einsum("ij,ij->i", unit, unit)
+        own = np.arange(len(d)) if targets is None else np.full(len(unit), -1)
+        left_out, columns = None, np.full(len(unit), -1) if own_readout is None else np.asarray(own_readout, np.intp)
+        if columns.shape != (len(unit),) or (columns < -1).any() or (columns >= d.shape[1]).any():
+            raise InputError(f"own_readout needs a column from -1 to {d.shape[1] - 1} for each of {len(unit)} targets.")
+        if (columns >= 0).any():
+            weight = np.where(columns >= 0, np.sqrt(d.shape[1] / max(d.shape[1] - 1, 1)), 0.0)
+            left_out = weight[:, None] * d[:, columns].T
+            itself = weight * unit[np.arange(len(unit)), columns]
+            cross = cross - itself[:, None] * left_out
+            rest = square - itself**2
+            square = np.where(rest > CONSTANT * square, rest, 0.0)
+        length = np.sqrt(square)[:, None]
+        return cls(inner, cross / np.where(length > 0, length, np.inf), own, left_out)
+
+    def pearson(self) -> Vector:
+        """(p, t) Pearson of each target with each delta, 0 where one is constant."""
+        scale = np.broadcast_to(self.inner.diagonal(), self.cross.shape)
+        return correlation(self.cross, scale if self.left_out is None else scale - self.left_out**2, scale)
 
     @cached_property
     def fallback(self) -> Vector:
@@ -64,6 +89,10 @@ class Gram:
         dot[among] -= self.cross[among, rows]
         square[among] += self.inner[rows, rows] - 2 * self.inner[rows].sum(axis=1)
         lengths[among] -= self.inner[rows, rows]
+        if self.left_out is not None:
+            total = self.left_out.sum(axis=1)
+            total[among] -= self.left_out[among, rows]
+            square -= total**2
         return correlation(dot, square, lengths)
 
     def set_pearson(self, sets: Sets, targets: ArrayLike) -> Vector:
@@ -99,7 +128,10 @@ class Gram:
         pairs = np.zeros(len(goal))
         for a in range(len(index) - 1):
             pairs += np.take(inner, index[a + 1 :] + index[a] * t).sum(axis=0)
-        return correlation(dot, lengths + 2 * pairs, lengths)
+        square = lengths + 2 * pairs
+        if self.left_out is not None:
+            square -= np.take(self.left_out.ravel(), index + goal * t).sum(axis=0) ** 2
+        return correlation(dot, square, lengths)
 
 
 def correlation(dot: Vector, square: Vector, scale: Vector, tolerance: float = CONSTANT) -> Vector:

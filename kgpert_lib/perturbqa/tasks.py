@@ -65,17 +65,12 @@ def labels(delta: FloatArray, task: Task) -> FloatArray:
     return np.abs(calls) if task == "de" else np.where(calls == 0, np.float32(np.nan), (calls + 1) / 2)
 
 
-def own_readout(perturbations: NameArray, genes: NameArray) -> NDArray[np.bool_]:
-    """(n, m) True where the readout gene is the perturbed gene."""
-    return np.asarray(perturbations)[:, None] == np.asarray(genes)[None, :]
-
-
 def ask_all(line: CellLine, task: Task, split: str = "test") -> Questions:
     """Every question of `task` about the perturbations of `split`; a gene's readout of itself is masked and counted."""
     rows = np.flatnonzero(line.split == split)
-    answers = labels(line.delta[rows], task)
-    itself = own_readout(line.perturbations[rows], line.genes) & ~np.isnan(answers)
-    row, column = np.nonzero(~np.isnan(answers) & ~itself)
+    answers = labels(line.scored[rows], task)
+    row, column = np.nonzero(~np.isnan(answers))
+    asked = np.count_nonzero(~np.isnan(labels(line.delta[rows], task)))
     if not len(row):
         raise InputError(f"{line.name} has no question of task {task!r} in the split {split!r}.")
     return Questions(
@@ -87,5 +82,5 @@ def ask_all(line: CellLine, task: Task, split: str = "test") -> Questions:
         row=row,
         column=column,
         label=answers[row, column].astype(np.int8),
-        masked=int(itself.sum()),
+        masked=int(asked - len(row)),
     )

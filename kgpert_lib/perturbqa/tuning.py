@@ -26,7 +26,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.files import write_text
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.metrics.auroc import mean_auroc
-from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
+from kgpert_lib.perturbqa.tasks import Questions, Task, labels
 from kgpert_lib.perturbqa.voting import PARTS, RULES, Choices, Rule, Scale, Voter, VotingData, mixture
 from kgpert_lib.predictors.completion import folds
 from kgpert_lib.screens.atlas import Atlas, TrainingView
@@ -92,10 +92,9 @@ def make_folds(view: TrainingView, affinity: Affinity, k: int = FOLDS, seed: int
     fold = folds(len(line.perturbations), k, seed)
     for f in range(k):
         held = line.perturbations[fold == f]
-        delta = np.where(own_readout(held, line.genes), np.nan, line.delta[fold == f]).astype(np.float32)
         questions = {}
         for task in get_args(Task):
-            answers = labels(delta, task)
+            answers = labels(line.scored[fold == f], task)
             row, column = np.nonzero(~np.isnan(answers))
             label = answers[row, column].astype(np.int8)
             questions[task] = Questions(line.name, task, "train", held, line.genes, row, column, label, 0)

@@ -31,8 +31,9 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest
 from kgpert_lib.graphs.affinity import Affinity, combine
 from kgpert_lib.metrics.chunks import chunks
+from kgpert_lib.metrics.targets import without_own_readouts
 from kgpert_lib.perturbqa import content
-from kgpert_lib.perturbqa.tasks import Questions, Task, labels, own_readout
+from kgpert_lib.perturbqa.tasks import Questions, Task, labels
 from kgpert_lib.predictors.completion import Factors, factorise, normalised
 from kgpert_lib.predictors.neighbourhoods import neighbourhoods
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
@@ -474,8 +475,7 @@ def _over(line: TrainingLine, genes: NameArray) -> TrainingLine:
     source = np.array([place.get(str(g), -1) for g in genes])
     delta = np.full((len(line.perturbations), len(genes)), np.nan, np.float32)
     delta[:, source >= 0] = line.delta[:, source[source >= 0]]
-    delta[own_readout(line.perturbations, genes)] = np.nan
-    return TrainingLine(line.name, line.perturbations, genes, delta)
+    return TrainingLine(line.name, line.perturbations, genes, without_own_readouts(delta, line.perturbations, genes))
 
 
 def _ones(matrix: sp.csr_matrix) -> sp.csr_matrix:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import commit_folder, free_names, is_empty, scratch_folder
+from kgpert_lib.metrics.targets import without_own_readouts
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray, Split
 
@@ -85,6 +86,11 @@ class CellLine:
     def dense(self) -> bool:
         """True when every delta is measured."""
         return not bool(np.isnan(self.delta).any())
+
+    @cached_property
+    def scored(self) -> FloatArray:
+        """(n, m) deltas that scores count: NaN at each perturbation's own readout; `delta` where none was measured."""
+        return without_own_readouts(self.delta, self.perturbations, self.genes)
 
     @cached_property
     def _measured_always(self) -> NDArray[np.bool_]:
@@ -156,6 +162,11 @@ class TrainingLine:
     def dense(self) -> bool:
         """True when every delta is measured."""
         return bool(self.measured.all())
+
+    @cached_property
+    def scored(self) -> FloatArray:
+        """(t, m) deltas that scores count, as in `CellLine.scored`."""
+        return without_own_readouts(self.delta, self.perturbations, self.genes)
 
     @cached_property
     def filled(self) -> FloatArray:

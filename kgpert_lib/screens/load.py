@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pandas as pd
 
@@ -50,9 +53,14 @@ def load_screen(
     if str(name_or_path) == SIMULATED:
         screen = _simulated(lines, seed, size)
     else:
-        atlas, saved = load_atlas(name_or_path, lines), str(name_or_path) not in ATLASES
-        graphs = _saved_graphs(Path(name_or_path)) if saved else ()
-        screen = Screen(atlas, graphs, brings_graphs=saved and atlas.kind == "simulated")
+        atlas, source = load_atlas(name_or_path, lines), _source(name_or_path)
+        if source is None:
+            graphs = _saved_graphs(Path(name_or_path))
+            screen = Screen(atlas, graphs, brings_graphs=atlas.kind == "simulated")
+        else:
+            module, options = source
+            second = getattr(module, "second", None)
+            screen = Screen(atlas, (), _second=second and partial(second, **options))
     if not screen.graphs and screen.name != SIMULATED:
         return replace(screen, graphs=tuple(load_graphs(graph, screen.perturbations())))
     if graph != STANDARD:
@@ -115,13 +123,10 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
     InputError
         For a name that is neither, for an option that the atlas lacks, and whatever the source itself raises.
     """
-    name, *texts = str(name_or_path).split(":")
-    if isinstance(name_or_path, str) and name in ATLASES:
-        module = import_module(ATLASES[name])
+    source = _source(name_or_path)
+    if source is not None:
+        module, options = source
         load: Callable[..., Atlas] = module.load
-        options = {"options": module.Options.parse(_options(name, texts))} if hasattr(module, "Options") else {}
-        if texts and not options:
-            raise InputError(f"The atlas {name} takes no options; {texts[0]!r} follows its name.")
         return load(lines=None if lines is None else [line.lower() for line in lines], download=download, **options)
     if Path(name_or_path).is_dir():
         atlas = Atlas.load(name_or_path)
@@ -132,6 +137,23 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
     raise InputError(
         f"Unknown atlas {str(name_or_path)!r}; it is {', '.join(ATLASES)} or a directory that an atlas was saved in."
     )
+
+
+def named(atlas: str | Path) -> bool:
+    """Whether this is the name of an atlas, with or without options, and not a directory."""
+    return isinstance(atlas, str) and atlas.partition(":")[0] in ATLASES
+
+
+def _source(name_or_path: str | Path) -> tuple[ModuleType, dict[str, Any]] | None:
+    """The module of a named atlas and the options that follow its name; None for a directory."""
+    if not named(name_or_path):
+        return None
+    name, *texts = str(name_or_path).split(":")
+    module = import_module(ATLASES[name])
+    options = {"options": module.Options.parse(_options(name, texts))} if hasattr(module, "Options") else {}
+    if texts and not options:
+        raise InputError(f"The atlas {name} takes no options; {texts[0]!r} follows its name.")
+    return module, options
 
 
 def default_atlas(lines: Sequence[str] | None) -> str:

@@ -178,12 +178,16 @@ def load(
     )
 
 
-def second(download: bool = True, registry: Registry | None = None, options: Options | None = None) -> CellLine | None:
-    """The genome-wide experiment of K562 as the line ``k562_gw``; None unless its file is in the cache or the mirror.
+def second(
+    line: str, download: bool = True, registry: Registry | None = None, options: Options | None = None
+) -> CellLine | None:
+    """The genome-wide experiment of K562 as the line ``k562_gw``, where its file is in the cache or the mirror.
 
-    `download` concerns the tables that the split needs. Raises InputError as `load`.
+    None for another line. `download` concerns the tables that the split needs. Raises InputError as `load`.
     """
-    return load([SECOND], download, registry, options)[SECOND] if at_hand([SECOND], registry) else None
+    if line != "k562" or not at_hand([SECOND], registry):
+        return None
+    return load([SECOND], download, registry, options)[SECOND]
 
 
 def at_hand(lines: Iterable[str], registry: Registry | None = None) -> bool:

@@ -14,6 +14,7 @@ from kgpert_lib.graphs import load_graphs
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.metrics.targets import without_own_readouts
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
 from kgpert_lib.screens.pseudobulk import Pseudobulk
 from kgpert_lib.types import Split
@@ -116,13 +117,14 @@ class Screen:
 
 
 def split_half(bulk: Pseudobulk, controls: Literal["split", "shared"] = "split") -> pd.DataFrame:
-    """Split-half correlation of every perturbation in every split that `bulk` accumulated.
+    """Split-half correlation of every perturbation, without its own readout, in every split that `bulk` accumulated.
 
     Columns ``perturbation``, ``n_cells``, ``split`` and ``r``, one row for each perturbation and split.
     """
     frames = []
     for split in range(bulk.splits):
-        r = pearson_delta(*bulk.halves(split, controls))
+        first, second = bulk.halves(split, controls)
+        r = pearson_delta(first, without_own_readouts(second, bulk.perturbations, bulk.genes))
         names = {"perturbation": bulk.perturbations, "n_cells": bulk.n_cells, "split": split, "r": r}
         frames.append(pd.DataFrame(names))
     if not frames:
@@ -134,5 +136,5 @@ def stored_split(line: CellLine) -> pd.DataFrame:
     """The same table from the one pair of half-sample deltas that an atlas stores."""
     if line.half_a is None or line.half_b is None:
         raise InputError(f"{line.name} has no half-sample deltas, so its reproducibility is unknown.")
-    r = pearson_delta(line.half_a, line.half_b)
+    r = pearson_delta(line.half_a, without_own_readouts(line.half_b, line.perturbations, line.genes))
     return pd.DataFrame({"perturbation": line.perturbations, "n_cells": line.n_cells, "split": 0, "r": r})

@@ -272,16 +272,16 @@ def neighbour_correlations(
 ) -> pd.DataFrame:
     """Pearson between the delta of each test gene and that of each training gene (paper, Figure 4 iii).
 
-    One row per pair, from inner products alone (`Gram`): atlas, kind, line, perturbation, training, pearson, neighbour
-    (True where the union of the graphs joins the two) and ``place`` (0 for the most similar training gene).
+    One row per pair, from inner products alone (`Gram`), without the test gene's own readout: atlas, kind, line,
+    perturbation, training, pearson, neighbour (True where the union of the graphs joins the two) and ``place`` (0 for
+    the most similar training gene).
     """
     tables = []
     for screen, (name, line) in _lines(screens):
         view = screen.atlas.view(name, split)
         names = line.names("test")
-        gram = Gram.of(view.target.delta, line.delta[line.rows(names)])
-        length = np.sqrt(np.diag(gram.inner))
-        pearson = np.divide(gram.cross, length, out=np.zeros_like(gram.cross), where=length > 0)
+        itself = pd.Index(line.genes).get_indexer(pd.Index(names))
+        pearson = Gram.of(view.target.delta, line.delta[line.rows(names)], itself).pearson()
         near = GraphNeighbourhood(screen.graphs, limit, cut, seed).neighbourhoods(view, names)
         place = np.argsort(np.argsort(-pearson, axis=1, kind="stable"), axis=1, kind="stable")
         tables.append(

@@ -168,7 +168,7 @@ def sweep(
     rows = []
     for name, line in atlas.lines.items():
         view, names = atlas.view(name, split), line.names("test")
-        truth = line.delta[line.rows(names)]
+        truth = line.scored[line.rows(names)]
         for limit, cut in product(limits, cuts):
             source = GraphNeighbourhood(graphs, limit, cut, seed)  # type: ignore[arg-type]
             weights = source.neighbourhoods(view, names).weights
@@ -205,7 +205,7 @@ def cross_fitted_sets(
         view, names = atlas.view(line.name, split), line.names("test")
         weights = predictor.neighbourhoods(view, names).weights
         starts, start = _members(weights), average(weights.astype(bool), view.target, prior)[0]
-        truth = line.delta[line.rows(names)]
+        truth = line.scored[line.rows(names)]
         for _, calls in product(range(halves), ("measured", "permuted")):
             answers = truth if calls == "measured" else _permuted(truth, rng)
             seen, unseen = _halved(answers, rng)
@@ -238,7 +238,7 @@ def weight_choices(atlas: Atlas, affinity: Affinity, limits: Sequence[int], scal
         for limit, scale in product(limits, scales):
             source = AffinityNeighbourhood(affinity, string=scale, limit=limit)
             predictions = leave_one_out(source.neighbourhoods(view, [str(p) for p in target.perturbations]), target)
-            score = float(pearson_delta(predictions.delta, target.delta).mean())
+            score = float(pearson_delta(predictions.delta, target.scored).mean())
             rows.append((atlas.name, line.name, limit, scale, len(target.perturbations), score))
     return pd.DataFrame(rows, columns=["atlas", "line", "limit", "scale", "n", "pearson"])
 

@@ -222,7 +222,7 @@ def trusted(screen: Screen, predictor: NeighbourPredictor, seed: int = 0) -> pd.
     parts = []
     for line in screen.lines.values():
         view, names = screen.view(line.name), line.names("test")
-        reached = deltas.pearson_delta(predictor.predict(view, names).delta, line.delta[line.rows(names)])
+        reached = deltas.pearson_delta(predictor.predict(view, names).delta, line.scored[line.rows(names)])
         table = Trust.fit(view, predictor, seed=seed).against(pd.Series(reached, index=names))
         parts.append(table.assign(line=line.name, atlas=screen.name, kind=screen.kind))
     return pd.concat(parts, ignore_index=True)
