@@ -267,8 +267,8 @@ tables.shown(
 
 # %% [markdown]
 # What it means: with every readout gene measured and no prior, a mean over three or four genes contains their noise and their own effects, so that a set has to be well chosen to beat the mean of all.
-# {term}`Centred Pearson <centred Pearson>` delta shows that picks from the offered list say something about the gene (.217 [.162, .272]); random picks from the same list say about as much (.195 [.149, .239]).
-# The name rule gains less here than on real calls (+.016 [−.014, .043]), though its centred score is about the same.
+# {term}`Centred Pearson <centred Pearson>` delta shows that picks from the offered list say something about the gene (.219 [.162, .275]); random picks from the same list say about as much (.197 [.150, .241]).
+# The name rule gains less here than on real calls (+.017 [−.014, .044]), though its centred score is about the same.
 
 # %% [markdown]
 # ## Published scores of larger models

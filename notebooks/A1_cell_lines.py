@@ -20,7 +20,7 @@
 # ```{admonition} Key takeaways
 # :class: tip
 # - In each of four simulated lines the union of the graphs beats the {term}`training mean`; the weakest single graph does not in two of them.
-# - Under the `sqrt` {term}`ceiling` the 60 % of the genes with the smallest gaps lie on average at it or above it in every line (mean gaps .002, -.024, -.031 and -.011; ranked by that same gap), and the 60–90 % make .51 to .55 of the {term}`shortfall`.
+# - Under the `sqrt` {term}`ceiling` the 60 % of the genes with the smallest gaps lie on average at it or above it in every line (mean gaps -.007, -.031, -.044 and -.021; ranked by that same gap), and the 60–90 % make .52 to .55 of the {term}`shortfall`.
 # - {term}`Pearson delta` favours genes with large effects in every line, {term}`MSE` and {term}`MAE` those with small ones.
 # ```
 #
@@ -86,7 +86,7 @@ tables.shown(
 )
 
 # %% [markdown] tags=["dense"]
-# `noise-free` is the correction that the chapter finds without bias for a perfect predictor; under it the mean gap is .18 to .22 in the four lines.
+# `noise-free` is the correction that the chapter finds without bias for a perfect predictor; under it the mean gap is .17 to .20 in the four lines.
 #
 # ## Which genes make the gap
 
