@@ -81,27 +81,22 @@ def between_experiments(first: CellLine, second: CellLine) -> pd.DataFrame:
 
     The perturbed gene's own readout does not count. One row per perturbation of both, in the order of `first`:
     ``perturbation``, ``n_cells`` and ``n_cells_second`` (where they are known), ``n_genes`` and ``r``.
-    InputError where the experiments share no perturbation or fewer than two readout genes.
+    InputError where no perturbation has two readout genes that both measured.
     """
-    names = [str(p) for p in first.perturbations if str(p) in second.index]
-    genes = [str(g) for g in first.genes[np.isin(first.genes, second.genes)]]
-    if not names or len(genes) < 2:
-        raise InputError(
-            f"The two experiments on {first.name} share {len(names)} perturbations and {len(genes)} readout genes; "
-            "their agreement needs one and two."
-        )
-    rows, columns = first.rows(names), pd.Index(first.genes).get_indexer(pd.Index(genes))
-    truth = without_own_readouts(first.delta[np.ix_(rows, columns)], names, np.array(genes))
-    rows_second, columns = second.rows(names), pd.Index(second.genes).get_indexer(pd.Index(genes))
-    again = second.delta[np.ix_(rows_second, columns)]
-    gaps = np.isnan(truth) | np.isnan(again)
+    again, truth = first.aligned(second), first.scored
+    count = (~np.isnan(again) & ~np.isnan(truth)).sum(axis=1)
+    both = np.flatnonzero(count > 1)
+    if not len(both):
+        raise InputError(f"The two experiments on {first.name} share no perturbation with two readout genes of both.")
+    again, truth = again[both], truth[both]
+    names = first.perturbations[both]
+    cells = (np.nan if line.n_cells is None else line.n_cells[line.rows(list(names))] for line in (first, second))
     return pd.DataFrame(
         {
             "perturbation": names,
-            "n_cells": np.nan if first.n_cells is None else first.n_cells[rows],
-            "n_cells_second": np.nan if second.n_cells is None else second.n_cells[rows_second],
-            "n_genes": len(genes) - gaps.sum(axis=1),
-            "r": pearson_delta(np.where(gaps, 0.0, again), np.where(gaps, np.nan, truth)),
+            **dict(zip(("n_cells", "n_cells_second"), cells, strict=True)),
+            "n_genes": count[both],
+            "r": pearson_delta(np.nan_to_num(again, nan=0.0), np.where(np.isnan(again), np.nan, truth)),
         }
     )
 

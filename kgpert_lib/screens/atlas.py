@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
@@ -114,6 +115,14 @@ class CellLine:
             )
         parts = {key: value[:, keep] for key in _MATRICES if (value := getattr(self, key)) is not None}
         return replace(self, genes=self.genes[keep], **parts)
+
+    def aligned(self, other: CellLine) -> FloatArray:
+        """(n, m) deltas of another experiment in the rows and columns of this line; NaN where it has none."""
+        rows = pd.Index(other.perturbations).get_indexer(pd.Index(self.perturbations))
+        columns = pd.Index(other.genes).get_indexer(pd.Index(self.genes))
+        delta = np.full(self.delta.shape, np.nan, np.float32)
+        delta[np.ix_(rows >= 0, columns >= 0)] = other.delta[np.ix_(rows[rows >= 0], columns[columns >= 0])]
+        return delta
 
     def names(self, split: str) -> list[str]:
         """Perturbations of one split, in row order."""
@@ -414,7 +423,6 @@ def _read_head(path: Path) -> dict[str, Any]:
 
 def _write_line(line: CellLine, path: Path) -> None:
     import anndata as ad
-    import pandas as pd
 
     obs = pd.DataFrame({"split": line.split.astype(object)}, index=line.perturbations.astype(object))
     if line.n_cells is not None:
