@@ -77,6 +77,8 @@ simulated = ceilings.screens("simulated", lines, graph, seed, size)
 scores = ceilings.scores(simulated, limit, cut, seed, split, correction)
 pairs = ceilings.neighbour_correlations(simulated, limit, cut, seed, split)
 of_simulation = findings.judged(scores, pairs, seed)
+
+# %% tags=["hide-input"]
 tables.shown(
     of_simulation,
     "The claims in simulated expression (simulated), with 95 % bootstrap intervals; n is the number of test perturbations behind a figure.",
@@ -96,6 +98,8 @@ tables.shown(
 calls = load_screen("perturbqa", lines, graph)
 call_scores = ceilings.scores([calls], limit, cut, seed, split)
 of_calls = findings.judged(call_scores, seed=seed)
+
+# %% tags=["needs-data", "hide-input"]
 tables.shown(
     of_calls,
     "The claims in PerturbQA's calls (real), with 95 % bootstrap intervals; n is the number of test perturbations behind a figure.",
@@ -127,6 +131,8 @@ tables.shown(
 # %% tags=["needs-replogle"]
 real = ceilings.screens(expression, lines, graph, seed)
 real_scores = ceilings.scores(real, limit, cut, seed, split, correction)
+
+# %% tags=["needs-replogle", "hide-input"]
 tables.shown(
     ceilings.sizes(real),
     "Size of Replogle's expression screen and what the graphs know of it: median cells per perturbation, edges of each graph, and held-out genes that a graph joins to a training gene.",
@@ -159,6 +165,8 @@ tables.shown(
 # %% tags=["needs-replogle"]
 real_pairs = ceilings.neighbour_correlations(real, limit, cut, seed, split)
 of_expression = findings.judged(real_scores, real_pairs, seed)
+
+# %% tags=["needs-replogle", "hide-input"]
 tables.shown(
     of_expression,
     "The claims in Replogle's expression, with 95 % bootstrap intervals; n is the number of test perturbations behind a figure.",
@@ -172,6 +180,8 @@ tables.shown(
 
 # %% tags=["needs-replogle"]
 agreement = studies.agreement(real, seed)
+
+# %% tags=["needs-replogle", "hide-input"]
 tables.shown(
     agreement,
     "Agreement of two experiments on one line, Replogle's expression: mean correlation of the two deltas of a perturbation over common readout genes, and the mean of its square root, with 95 % bootstrap intervals over perturbations.",
@@ -186,6 +196,8 @@ tables.shown(
 
 # %% tags=["needs-replogle"]
 further = studies.further_training(real[0], split, seed)
+
+# %% tags=["needs-replogle", "hide-input"]
 tables.shown(
     further,
     "The union with the training genes of the line, and with those that only the genome-wide screen measured, Replogle's expression: `gain` is over the union on the same test genes, with 95 % bootstrap intervals.",
@@ -198,6 +210,8 @@ tables.shown(
 
 # %% tags=["needs-data", "needs-replogle"]
 views = studies.two_views(calls, real[0], split, seed)
+
+# %% tags=["needs-data", "needs-replogle", "hide-input"]
 tables.shown(
     views,
     "Gain in Pearson delta of the union over the training mean on the same test genes, in PerturbQA's calls (real) and in Replogle's expression, and the rank correlation of the two gains, with 95 % bootstrap intervals.",

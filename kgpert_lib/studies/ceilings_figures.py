@@ -173,6 +173,8 @@ def score_correlations(table: pd.DataFrame) -> Figure:
         for shift, (trait, colour) in zip(
             (0.14, -0.14), (("magnitude", BLUE), ("control_likeness", ORANGE)), strict=True
         ):
+            if trait not in set(own["trait"]):
+                continue  # a screen without controls
             rows = own[own["trait"] == trait].set_index("score").loc[scores]
             y = np.arange(len(scores))[::-1] + shift
             error = [rows["spearman"] - rows["spearman_low"], rows["spearman_high"] - rows["spearman"]]

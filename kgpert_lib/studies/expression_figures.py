@@ -39,7 +39,7 @@ def beside_published(scores: pd.DataFrame, ceilings: pd.DataFrame, quoted: pd.Da
             axis.errorbar(row["value"], place, xerr=error, fmt="D", color=GREY, markerfacecolor="white", markersize=5)
             number(axis, f"{row['value']:.3f}", row["value"], place)
         axis.set_yticks(y, [*own["predictor"], *(f"{name} (quoted)" for name in others["method"])])
-        axis.set_ylim(-0.6, len(y) - 0.3)
+        axis.set_ylim(-0.6, len(y) + 0.1)
         axis.set_title(f"{line_name(line)} (ours: n = {own['n'].iloc[0]})")
         axis.set_xlabel("mean Pearson delta, 95 % interval")
         axis.grid(visible=False, axis="y")
