@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,15 +30,22 @@ def plain_pearson(p, t):
     return float(pearsonr(p[kept].astype(float), t[kept].astype(float))[0])
 
 
-def plain_retrieval(pred, truth, reference, own, ties):
+def plain_cosine(p, t):
+    """One cosine by the book, over the measured genes; 0 where one side is 0."""
+    kept = ~np.isnan(t)
+    p, t = p[kept].astype(float), t[kept].astype(float)
+    return float(p @ t / (np.linalg.norm(p) * np.linalg.norm(t))) if p.any() and t.any() else 0.0
+
+
+def plain_retrieval(pred, truth, reference, own, ties, plain=plain_pearson):
     out = []
     for i, p in enumerate(pred):
-        level = plain_pearson(p, truth[i])
+        level = plain(p, truth[i])
         points = []
         for j, t in enumerate(reference):
             if ties == "half" and j == own[i]:
                 continue
-            other = plain_pearson(p, t)
+            other = plain(p, t)
             if abs(other - level) < 1e-6:
                 points.append(0.5 if ties == "half" else 1.0)
             else:
@@ -66,6 +74,25 @@ def test_retrieval_is_the_plain_count_even_with_many_ties(ties, seed, gaps):
     np.testing.assert_allclose(deltas.retrieval(pred, truth, ties=ties), expected, atol=1e-12)
 
 
+@given(seed=seeds, gaps=st.sampled_from([0.0, 0.6]), levels=st.sampled_from([None, 1]))
+@settings(max_examples=40, deadline=None)
+def test_discrimination_by_cosine_is_its_definition_with_ties_and_silence(seed, gaps, levels):
+    pred, truth = screen(seed, n=7, m=5, gaps=gaps, levels=levels)
+    pred[seed % 7] = 0
+    pred[(seed + 1) % 7] = 1
+    expected = []
+    for i, p in enumerate(pred):
+        distances = np.array([1 - plain_cosine(p, t) for t in truth])
+        nearer, tied = (distances < distances[i] - 1e-6).sum(), (np.abs(distances - distances[i]) <= 1e-6).sum()
+        expected.append(1 - (nearer + (tied - 1) / 2) / (len(truth) - 1))
+    np.testing.assert_allclose(deltas.pds_cosine(pred, truth), expected, atol=1e-12)
+    assert deltas.pds_cosine(pred, truth)[seed % 7] == 0.5, "no prediction at all is chance"
+    others = screen(seed + 1, n=4, m=5, gaps=gaps)[1]
+    absent = deltas.pds_cosine(pred, truth, reference=others, own=np.full(7, -1))
+    plain = plain_retrieval(pred, truth, others, [-1] * 7, "half", plain_cosine)
+    np.testing.assert_allclose(absent, plain, atol=1e-12)
+
+
 @given(seed=seeds, gaps=st.sampled_from([0.0, 0.6]))
 @settings(max_examples=25, deadline=None)
 def test_retrieval_against_another_reference_set(seed, gaps):
@@ -85,12 +112,15 @@ def test_retrieval_against_another_reference_set(seed, gaps):
 @pytest.mark.parametrize("gaps", [0.0, 0.5])
 def test_the_answer_does_not_depend_on_how_the_work_is_cut(monkeypatch, block, gaps):
     pred, truth = screen(3, n=11, m=9, gaps=gaps)
+    names = [str(i) for i in range(11)]
     ranks = deltas.retrieval(pred, truth)
+    table = deltas.score(pred, truth, names, np.arange(9.0), threshold=0.5)
     matrix = deltas.correlation_matrix(pred, truth)
     for name in ("ROWS", "COLUMNS", "CACHE"):
         monkeypatch.setattr(deltas, name, block)
     np.testing.assert_allclose(deltas.correlation_matrix(pred, truth), matrix, atol=1e-6)
     np.testing.assert_array_equal(deltas.retrieval(pred, truth), ranks)
+    pd.testing.assert_frame_equal(deltas.score(pred, truth, names, np.arange(9.0), threshold=0.5), table)
 
 
 @given(
@@ -116,9 +146,15 @@ def test_the_order_of_genes_and_perturbations_does_not_matter(seed, gaps):
     pred, truth = screen(seed, gaps=gaps)
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(len(pred)), rng.permutation(pred.shape[1])
-    before = deltas.score(pred, truth, list("abcdef"), mean=np.arange(12.0))
+    ranked = rng.random(12) < 0.8
+    before = deltas.score(pred, truth, list("abcdef"), mean=np.arange(12.0), ranked=ranked, threshold=1.0)
     after = deltas.score(
-        pred[rows][:, columns], truth[rows][:, columns], np.array(list("abcdef"))[rows], mean=np.arange(12.0)[columns]
+        pred[rows][:, columns],
+        truth[rows][:, columns],
+        np.array(list("abcdef"))[rows],
+        mean=np.arange(12.0)[columns],
+        ranked=ranked[columns],
+        threshold=1.0,
     )
     after = after.set_index("perturbation").loc[before["perturbation"]].reset_index()
     numbers = before.columns[1:]
@@ -234,14 +270,42 @@ def test_score_is_one_tidy_row_a_perturbation():
     pred, truth = screen(9, gaps=0.4)
     table = deltas.score(pred, truth, list("abcdef"), mean=np.zeros(12))
     assert list(table.columns) == [
-        *("perturbation", "pearson", "centred_pearson", "retrieval", "mse", "mae", "n_genes", "constant"),
+        *("perturbation", "pearson", "centred_pearson", "retrieval", "pds_cosine", "direction_fidelity"),
+        *("direction_reach", "jaccard", "nmae", "mse", "mae", "n_genes", "n_changed", "constant"),
     ]
+    assert table[["direction_fidelity", "direction_reach", "jaccard", "nmae"]].isna().all(axis=None), "no threshold"
     np.testing.assert_array_equal(table["pearson"], deltas.pearson_delta(pred, truth))
     np.testing.assert_array_equal(table["mae"], deltas.mae(pred, truth))
     np.testing.assert_array_equal(table["n_genes"], (~np.isnan(truth)).sum(axis=1))
     single = deltas.score(pred[:1], truth[:1], ["a"])
-    assert single["retrieval"].isna().all()
+    assert single[["retrieval", "pds_cosine"]].isna().all(axis=None)
     assert single["centred_pearson"].isna().all()
+
+
+def test_rankings_use_the_ranked_genes_and_leave_out_who_has_none():
+    pred, truth = screen(4, n=8, gaps=0.3)
+    ranked = np.arange(12) < 9
+    truth[3, :9] = np.nan
+    truth[3, 9:] = 1.0
+    table = deltas.score(pred, truth, list("abcdefgh"), ranked=ranked)
+    assert table[["retrieval", "pds_cosine"]].isna().all(axis=1).tolist() == [i == 3 for i in range(8)]
+    kept = np.arange(8) != 3
+    for score in (deltas.retrieval, deltas.pds_cosine):
+        np.testing.assert_array_equal(table.loc[kept, score.__name__], score(pred[kept][:, :9], truth[kept][:, :9]))
+    against = deltas.score(pred, truth, list("abcdefgh"), ranked=ranked, reference=truth, own=np.arange(8))
+    np.testing.assert_array_equal(against["retrieval"], table["retrieval"])
+    none = deltas.score(pred, truth, list("abcdefgh"), ranked=np.zeros(12, bool))
+    assert none[["retrieval", "pds_cosine"]].isna().all(axis=None)
+    assert none["pearson"].notna().all()
+
+
+def test_calls_have_no_size_to_be_off_by():
+    pred, truth = screen(5, m=60)
+    calls = np.sign(np.round(truth))
+    table = deltas.score(pred, calls, list("abcdef"), threshold=0.5)
+    assert table["nmae"].isna().all()
+    assert table[["direction_fidelity", "direction_reach", "jaccard"]].notna().all(axis=None)
+    assert deltas.score(pred, truth, list("abcdef"), threshold=0.5)["nmae"].notna().all()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,41 @@ def test_the_empty_set_is_the_mean_of_all_deltas_but_the_targets_own():
     np.testing.assert_allclose(Gram.of(delta).set_pearson([[]] * 10, np.arange(10)), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("outside", [False, True])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_a_target_s_own_readout_counts_nowhere(outside, seed):
+    rng = np.random.default_rng(seed)
+    delta, truth = rng.normal(size=(10, 12)), rng.normal(size=(10, 12))
+    targets = truth if outside else delta
+    column = rng.integers(-1, 12, 10)
+    sets = [*random_sets(rng, 10, 6, np.arange(10)), *[[]] * 10]
+
+    def expected(members, p):
+        if not len(members):
+            members = np.arange(10) if outside else np.delete(np.arange(10), p)
+        kept = np.arange(12) != column[p]
+        return pearsonr(delta[members].mean(0)[kept], targets[p][kept])[0]
+
+    gram = Gram.of(delta, truth if outside else None, column)
+    goals = np.tile(np.arange(10), 2)
+    reached = gram.set_pearson(sets, goals)
+    np.testing.assert_allclose(reached, [expected(s, p) for s, p in zip(sets, goals, strict=True)], atol=1e-9)
+    pairs = [[expected([q], p) for q in range(10)] for p in range(10)]
+    np.testing.assert_allclose(gram.pearson(), pairs, atol=1e-9)
+    louder = targets + 100.0 * (np.arange(12) == column[:, None])
+    again = Gram.of(delta, louder, column).set_pearson(sets[:10], goals[:10]) if outside else reached[:10]
+    np.testing.assert_allclose(again, reached[:10], atol=1e-9)
+
+
+def test_a_target_that_moves_nothing_but_its_own_readout_scores_zero():
+    delta = np.random.default_rng(3).normal(size=(5, 20))
+    target = np.eye(20)[[7]]
+    assert Gram.of(delta, target, [7]).set_pearson([[0, 1]], 0)[0] == 0.0
+    with pytest.raises(InputError, match="column from -1 to 19"):
+        Gram.of(delta, target, [20])
+
+
 def test_a_constant_mean_or_target_scores_zero():
     rng = np.random.default_rng(2)
     delta = rng.normal(size=(6, 20)).astype(np.float32)

@@ -136,7 +136,7 @@ def test_weights_are_chosen_without_a_look_at_the_test():
     predictor = NeighbourPredictor(AffinityNeighbourhood(affinity, string=30.0, limit=8))
     alone = [predictor.predict(view.without([str(p)]), [str(p)]).delta[0] for p in view.target.perturbations]
     row = table[(table["line"] == "rpe1") & (table["limit"] == 8) & (table["scale"] == 30)].iloc[0]
-    assert row["pearson"] == pytest.approx(pearson_delta(np.stack(alone), view.target.delta).mean(), abs=1e-5)
+    assert row["pearson"] == pytest.approx(pearson_delta(np.stack(alone), view.target.scored).mean(), abs=1e-5)
     assert row["n"] == len(view.target.perturbations) == 24
 
 
