@@ -44,9 +44,15 @@ size = "default"
 # %% tags=["hide-input"]
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.screens.load import load_screen
-from kgpert_lib.studies import ceilings, expression as studies
-from kgpert_lib.studies import findings, graph_neighbours, published, tables
-from kgpert_lib.studies import ceilings_figures, expression_figures
+from kgpert_lib.studies import (
+    ceilings,
+    expression_figures,
+    findings,
+    graph_neighbours,
+    published,
+    tables,
+)
+from kgpert_lib.studies import expression as studies
 from kgpert_lib.studies.style import style
 
 style()

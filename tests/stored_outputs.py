@@ -29,8 +29,8 @@ def same(stored: str, new: str) -> bool:
 def differences(stored: Any, executed: Any) -> list[str]:
     """What two notebooks with the same code cells print differently.
 
-    A cell that could not run because there was no data has another source in the executed notebook; it is skipped, as is
-    one that is stored without outputs because most machines do not have its data.
+    A cell that could not run because there was no data has another source in the executed notebook; it is skipped. So
+    is a cell that is stored without outputs, because most machines do not have its data.
     """
     reports = []
     for k, (before, after) in enumerate(zip(_code(stored), _code(executed), strict=True)):

@@ -149,7 +149,7 @@ def test_two_experiments_are_compared_over_what_both_measured_and_without_the_ow
 
 def test_experiments_that_share_nothing_are_refused():
     other = replace(worlds.line(1), perturbations=worlds.symbols(30, "X"))
-    with pytest.raises(InputError, match="share 0 perturbations and 25 readout genes"):
+    with pytest.raises(InputError, match="share no perturbation with two readout genes of both"):
         between_experiments(worlds.line(0), other)
 
 
@@ -174,7 +174,7 @@ def test_the_root_of_a_second_experiment_and_noise_free_halves_estimate_the_trut
     best = table.loc[["halves, noise-free", "second experiment, square root"]]
     assert (best["bias"].abs() < 0.03).all()
     others = table.drop(index=best.index)
-    assert (others["error"] > 2 * best["error"].max()).all()
+    assert (others["error"] > 1.5 * best["error"].max()).all()
     assert (table["bias_low"] <= table["bias"]).all()
     assert (table["bias"] <= table["bias_high"]).all()
     error = measured["sqrt"] - measured["truth"]
