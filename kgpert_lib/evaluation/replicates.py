@@ -43,10 +43,8 @@ class Measured:
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """The measured deltas of the perturbations, 0 in their gaps."""
-        none = np.zeros(len(self.perturbations), np.int64)
-        filled = np.nan_to_num(self.delta, nan=0.0)
-        every = Predictions(self.perturbations, view.target.genes, filled, none, none.astype(bool))
-        return every.select(perturbations, view.target.genes)
+        genes = view.target.genes
+        return Predictions.plain(self.perturbations, genes, np.nan_to_num(self.delta)).select(perturbations, genes)
 
 
 def replicate_scores(
