@@ -33,3 +33,9 @@ def mirror_dir() -> Path | None:
     """Folder with exact copies of downloads, from ``KGPERT_MIRROR``; None where it is not set."""
     value = os.environ.get("KGPERT_MIRROR")
     return Path(value) if value else None
+
+
+def registry_file() -> Path | None:
+    """A registry of downloads in place of the packaged one, from ``KGPERT_REGISTRY``; None where it is not set."""
+    value = os.environ.get("KGPERT_REGISTRY")
+    return Path(value) if value else None

@@ -55,7 +55,7 @@ from kgpert_lib.evaluation import summaries
 from kgpert_lib.llm.question_data import question_data
 from kgpert_lib.llm.record import open_record
 from kgpert_lib.screens.load import load_screen
-from kgpert_lib.studies import langpert, tables
+from kgpert_lib.studies import langpert, published, tables
 from kgpert_lib.studies import langpert_figures as figures
 from kgpert_lib.studies.style import style
 
@@ -267,19 +267,20 @@ tables.shown(
 
 # %% [markdown]
 # What it means: with every readout gene measured and no prior, a mean over three or four genes contains their noise and their own effects, so that a set has to be well chosen to beat the mean of all.
-# {term}`Centred Pearson <centred Pearson>` delta shows that picks from the offered list say something about the gene (.217 [.162, .272]); random picks from the same list say about as much (.195 [.149, .239]).
-# The name rule gains less here than on real calls (+.016 [−.014, .043]), though its centred score is about the same.
+# {term}`Centred Pearson <centred Pearson>` delta shows that picks from the offered list say something about the gene (.219 [.162, .275]); random picks from the same list say about as much (.197 [.150, .241]).
+# The name rule gains less here than on real calls (+.017 [−.014, .044]), though its centred score is about the same.
 
 # %% [markdown]
 # ## Published scores of larger models
 #
 # What a large model reaches on these calls was not measured here.
 # The table quotes the paper's Table 1 {cite:p}`fawkes2026`: its data are expression changes of all readout genes and not calls, and other genes are held out, so these numbers and ours cannot be compared.
-# The first row is a model that was trained with rewards to edit neighbourhoods, the second TxPert, which learns from graphs and deltas {cite:p}`wenkel2025`.
+# `LLM RL + KG` is a model that was trained with rewards to edit neighbourhoods; TxPert learns from graphs and deltas {cite:p}`wenkel2025`.
+# The re-reported figures stand in another preprint, [arXiv 2602.18885](https://arxiv.org/abs/2602.18885).
 
 # %% tags=["hide-input"]
-caption = "Quoted, not measured here: mean Pearson delta (standard error) from the paper's Table 1, expression data."
-tables.shown(langpert.published_scores(), caption)
+caption = "Quoted, not measured here: mean scores (standard error where it is given), expression data."
+tables.shown(published.table(), caption)
 
 # %% [markdown]
 # ## Ask another model

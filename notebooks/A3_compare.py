@@ -16,15 +16,17 @@
 
 # %% [markdown]
 # # A3 · Compare your method: predictions from a file, scored like the book's
-#
+
+# %% [markdown] tags=["simulated"]
 # ```{admonition} Key takeaways
 # :class: tip
 # - A file with predicted deltas is scored by the same function as the book's own predictors, on the same perturbations and readouts.
 # - The toy method of this page is worse than the {term}`training mean` in both simulated lines: by .042 [.033, .052] in {term}`Pearson delta` in K562 and by .036 [.030, .042] in RPE1 (n = 150 genes each); its PDS of .496 [.451, .543] and .501 [.455, .547] is chance.
 # - The training mean has no skill in centred Pearson, retrieval and PDS, by construction; it reaches .785 [.732, .832] in direction reach in K562 and .899 [.854, .933] in RPE1, because knock-downs move many readouts the same way.
-# - Its predictions are one delta, those of the union 6.8 and 5.1 different ones, and the measured deltas 46 and 32 (Vendi score, K562 and RPE1).
+# - The predictions of the training mean are one delta, those of the union 6.8 and 5.1 different ones, and the measured deltas 46 and 32 (Vendi score, K562 and RPE1).
 # ```
-#
+
+# %% [markdown]
 # This page writes a file of predictions with a toy method, scores it, and says how each column reads.
 # The metrics are defined in [Methods](methods-metrics).
 
@@ -45,7 +47,7 @@ from tempfile import TemporaryDirectory
 from kgpert_lib.evaluation import replicates, summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.predictors.named import Options, build
-from kgpert_lib.studies import ceilings, compare, tables
+from kgpert_lib.studies import ceilings, compare, graph_neighbours, tables
 
 # %% [markdown]
 # ## The file: one row for each test perturbation
@@ -71,9 +73,7 @@ predictors = [build(name, screen, options) for name in names]
 with TemporaryDirectory() as folder:
     files = compare.write_predictions(screen.atlas, folder, k, split)
     scores = evaluate_lines(screen.atlas, lines, predictors, split, files)
-    repeated = replicates.replicated_lines(
-        screen.atlas, predictors, split, files
-    )
+    repeated = replicates.replicated_lines(screen, predictors, split, files)
 
 # %% [markdown] tags=["dense"]
 # ## Three scores that the book reports everywhere
@@ -87,7 +87,7 @@ with TemporaryDirectory() as folder:
 # %% tags=["dense", "hide-input"]
 tables.shown(
     summaries.scores(scores, seed=seed),
-    "Scores of the toy method (`co-response`, read from a file) and of the book's predictors, simulated; means over test perturbations with 95 % bootstrap intervals.",
+    "Scores of the toy method (`co-response`, read from a file) and of the book's predictors; means over test perturbations with 95 % bootstrap intervals.",
 )
 
 # %% [markdown] tags=["dense"]
@@ -105,19 +105,22 @@ tables.shown(
 # %% tags=["dense", "hide-input"]
 tables.shown(
     summaries.further(scores, seed=seed),
-    "Further scores of the same predictions, simulated; means with 95 % bootstrap intervals, Vendi scores of all test perturbations of a line together.",
+    "Further scores of the same predictions; means with 95 % bootstrap intervals, Vendi scores of all test perturbations of a line together.",
 )
 
 # %% [markdown] tags=["dense"]
 # ## Is it better? The same perturbations, paired
+#
+# `share better` and `share worse` are those of the perturbations on which a predictor is above and below the training mean.
 
 # %% tags=["dense", "hide-input"]
 tables.shown(
-    summaries.paired_tests(scores, "training mean", seed),
-    "Pearson delta minus that of the training mean on the same test perturbations, simulated; two-sided Wilcoxon signed-rank tests, Holm-corrected within a line.",
+    graph_neighbours.gains(scores, seed=seed),
+    "Gain in Pearson delta over the training mean on the same test perturbations; two-sided Wilcoxon signed-rank tests, Holm-corrected within a line.",
+    labels={"better": "share better", "worse": "share worse"},
 )
 
-# %% [markdown] tags=["dense"]
+# %% [markdown] tags=["simulated"]
 # ## How far from a repeated experiment?
 #
 # The simulated atlas holds the deltas of two halves of the cells.
@@ -125,21 +128,21 @@ tables.shown(
 # A scaled score is 0 for the training mean and 1 for the replicate; it is blank where the replicate does not clearly beat the training mean.
 # A second experiment takes the place of the halves with `replicate_scores(..., replicate=deltas)`.
 
-# %% tags=["dense", "hide-input"]
+# %% tags=["simulated", "hide-input"]
 shown = ("pearson", "centred_pearson", "pds_cosine", "direction_reach")
 tables.shown(
     replicates.scaled_scores(repeated, seed, shown),
-    "Scores between the training mean (0) and the replicate (1), simulated, against one half of the cells; ratios of means over test perturbations with 95 % percentile bootstrap intervals.",
+    "Scores between the training mean (0) and the replicate (1), against one half of the cells; ratios of means over test perturbations with 95 % percentile bootstrap intervals.",
 )
 
-# %% [markdown] tags=["dense"]
+# %% [markdown] tags=["simulated"]
 # Whether a metric is usable at all is asked of two controls: the training mean knows nothing of the perturbation, and the interpolated duplicate, half the replicate and half the mean of the replicate's other perturbations, knows it.
 # **DRF** is the part of the metric's range above the training mean that the duplicate reaches, **BDS** the share of perturbations on which it beats the training mean.
 
-# %% tags=["dense", "hide-input"]
+# %% tags=["simulated", "hide-input"]
 tables.shown(
     replicates.metric_ranges(repeated, seed),
-    "What both controls and the replicate reach in each metric, simulated, against one half of the cells; DRF and BDS with 95 % bootstrap intervals over test perturbations.",
+    "What both controls and the replicate reach in each metric, against one half of the cells; DRF and BDS with 95 % bootstrap intervals over test perturbations.",
 )
 
 # %% [markdown]

@@ -1,7 +1,8 @@
 """nbval over the chapters: numbers are compared with a tolerance, and cells without their data are left out.
 
 A cell tagged ``needs-data`` is neither run nor compared where PerturbQA's files are not on this machine, so every
-cell that uses its results carries the tag as well.
+cell that uses its results carries the tag as well. A cell tagged ``needs-replogle`` is stored without outputs and is
+never compared.
 """
 
 import pytest
@@ -34,8 +35,15 @@ def pytest_collection_modifyitems(config, items):
         item.sanitize = Text  # nbval compares what this returns
     for notebook in {item.parent for item in items_of_cells}:
         notebook.skip_compare = (*notebook.skip_compare, "image/svg+xml")
+    optional = [
+        item for item in items_of_cells if cells.never_stored(item.cell)
+    ]
+    config.hook.pytest_deselected(items=optional)
+    items[:] = [item for item in items if item not in optional]
     without_data = [
-        item for item in items_of_cells if cells.needs_data(item.cell)
+        item
+        for item in items_of_cells
+        if cells.needs_data(item.cell) and item not in optional
     ]
     if without_data and not all(available(name) for name in FILES):
         counts = {

@@ -56,6 +56,7 @@ def cache(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("KGPERT_CACHE", str(folder))
     monkeypatch.delenv("KGPERT_MIRROR", raising=False)
+    monkeypatch.delenv("KGPERT_REGISTRY", raising=False)
     return folder
 
 

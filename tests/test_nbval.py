@@ -49,6 +49,7 @@ def test_text_is_compared_pictures_are_not_and_cells_on_absent_data_do_not_run(t
         cell("print('p = 0.0880')", printed("p = 0.0874\n")),
         cell("print('mean 0.595')", printed("mean 0.575\n")),
         cell("from pathlib import Path\nPath('ran').touch()", tags=["needs-data"]),
+        cell("from pathlib import Path\nPath('ran').touch()", tags=["needs-replogle"]),
     ]
     report = run_nbval(tmp_path, cells, *options)
     assert "left out 1 cells in 1 notebooks that need downloaded data: `kgpert fetch perturbqa`" in report
@@ -94,6 +95,8 @@ def test_notebooks_are_compared_output_by_output():
     now.cells[0].source = now.cells[2].source = "None"  # left out of the run
     assert stored_outputs.differences(stored, now) == []
     assert stored_outputs.differences(stored, stored) == []
+    optional = [new_notebook(cells=[cell("a", *out, tags=["needs-replogle"])]) for out in ([], [printed("real")])]
+    assert stored_outputs.differences(*optional) == []
 
 
 @pytest.fixture(scope="session")

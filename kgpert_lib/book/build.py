@@ -48,6 +48,7 @@ from kgpert_lib.files import digest, locked
 RENDER_ENVIRONMENT = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1767225600"}
 KEPT_PER_CHAPTER = 8
 STAMP = ".kgpert-book.json"
+OTHER_RUN = "Text and captions describe the stored run; figures and tables name the atlas that they show."
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LAST_WORDS = re.compile(r"^\w*Error:[\s=]*(.+)", re.MULTILINE)  # of a traceback; the rest of it helps nobody here
 
@@ -111,7 +112,7 @@ def build(
             config["sphinx"].setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
         if parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
-            config["html"]["announcement"] = f"Run with {html.escape(values)}"
+            config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
         _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, scratch / "source")
         target = root / "_build" / "html"
         if chapters is not None or parameters:
@@ -167,9 +168,10 @@ def _executed(
     pages, runs = {}, {}
     for chapter in chapters:
         own = chapter.own(parameters)
-        has_data = failed.keys().isdisjoint(needed[chapter])
-        notebook = cells.runnable(chapter.notebook, chapter.defaults | own, has_data)
-        page = pages[chapter.name] = store / f"{chapter.name}-{chapter_digest(notebook, own, state)}.ipynb"
+        every = chapter.defaults | own
+        notebook = cells.runnable(chapter.notebook, every, cells.absent_tags(chapter.notebook, every, failed))
+        key = chapter_digest(notebook, own, digest(state, *cells.expression_files(every)))
+        page = pages[chapter.name] = store / f"{chapter.name}-{key}.ipynb"
         if _has_outputs(page):
             say(f"{chapter.name}: unchanged, not executed")
         else:
@@ -276,14 +278,19 @@ def _files(folder: Path) -> list[Path]:
 def store(root: Path) -> None:
     """Keep the outputs of a run at the stored parameters in the notebooks themselves: `make store`.
 
+    Cells on data that most machines do not have are stored without outputs.
+
     InputError, and no notebook changed, where cells were left out of the run because their data could not be had.
     """
     pages = {root / "notebooks" / f"{name}.ipynb": read_notebook(page) for name, page in build(root).pages.items()}
     for path, executed in pages.items():
-        if any(cells.BOX in str(cell.get("outputs", "")) for cell in executed.cells):
+        if any(cells.BOXES[cells.TAG].html in str(cell.get("outputs", "")) for cell in executed.cells):
             raise InputError(f"{path} would lose its outputs on real screens; run `kgpert fetch perturbqa` first.")
     for path, executed in pages.items():
-        nbformat.write(with_outputs(read_notebook(path), executed), path)
+        page = with_outputs(read_notebook(path), executed)
+        for cell in filter(cells.never_stored, page.cells):
+            cell.update(outputs=[], execution_count=None)
+        nbformat.write(page, path)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,66 @@
 """Cells of a chapter whose data is not on this machine, or whose atlas its parameter ``atlas`` does not name.
 
-Three tags say what a cell needs. ``needs-data``: PerturbQA. ``dense``: an expression atlas, which is any other.
-``simulated``: the simulated atlas. Cells of an atlas that is not named are not run, and neither they nor the text
-with the same tags are on the page. Where PerturbQA is named and its files can be neither had nor downloaded, a box
-that says how to fetch them stands in the place of its results.
+Four tags say what a cell needs. ``needs-data``: PerturbQA. ``needs-replogle``: Replogle's expression. ``dense``: an
+expression atlas, which is any but PerturbQA. ``simulated``: the simulated atlas. Cells of an atlas that is not named
+are not run, and neither they nor the text with the same tags are on the page. Where files cannot be had, a box that
+says how to fetch them stands in the place of the results. PerturbQA is downloaded when the book is built; Replogle's
+files are large, so that they are used where they are and never asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from kgpert_lib.downloads.fetch import available
 from kgpert_lib.lines import LINES
-from kgpert_lib.screens import perturbqa
+from kgpert_lib.screens import perturbqa, replogle
 from kgpert_lib.screens.load import SIMULATED, atlas_names
 
+CALLS = "perturbqa"
 TAG = "needs-data"
+EXPRESSION = "needs-replogle"
 NEEDS: Mapping[str, Callable[[list[str]], bool]] = {
-    TAG: lambda names: "perturbqa" in names,
-    "dense": lambda names: any(name != "perturbqa" for name in names),
+    TAG: lambda names: CALLS in names,
+    EXPRESSION: lambda names: any(name.partition(":")[0] == replogle.NAME for name in names),
+    "dense": lambda names: any(name != CALLS for name in names),
     SIMULATED: lambda names: SIMULATED in names,
 }
-BOX = (
-    '<div class="admonition warning"><p class="admonition-title">PerturbQA is not on this machine</p>'
-    "<p>The results of this section come from real screens. Fetch them with <code>kgpert fetch perturbqa</code> "
-    "(14 MB) and run <code>make book</code> again.</p></div>"
-)
+
+
+@dataclass(frozen=True)
+class Box:
+    """What stands in the place of results whose data is not here."""
+
+    title: str
+    command: str
+    size: str
+
+    @property
+    def html(self) -> str:
+        """The box as the page shows it."""
+        return (
+            f'<div class="admonition warning"><p class="admonition-title">{self.title} is not on this machine</p>'
+            f"<p>The results of this section come from real screens. Fetch them with <code>{self.command}</code> "
+            f"({self.size}) and run <code>make book</code> again.</p></div>"
+        )
+
+
+BOXES: Mapping[str, Box] = {
+    TAG: Box("PerturbQA", "kgpert fetch perturbqa", "14 MB"),
+    EXPRESSION: Box("Replogle\N{RIGHT SINGLE QUOTATION MARK}s expression", "kgpert fetch replogle", "175 MB"),
+}
 
 
 def needs_data(cell: Any) -> bool:
     """True for a code cell that uses downloaded data."""
-    return cell is not None and cell.cell_type == "code" and _has(cell, {TAG})
+    return cell is not None and cell.cell_type == "code" and _has(cell, BOXES)
+
+
+def never_stored(cell: Any) -> bool:
+    """True for a code cell whose outputs no notebook is stored with, because its data is an optional download."""
+    return cell.cell_type == "code" and _has(cell, {EXPRESSION})
 
 
 def unused_tags(parameters: Mapping[str, Any]) -> set[str]:
@@ -50,16 +80,37 @@ def without_unused(page: Any, parameters: Mapping[str, Any]) -> Any:
 
 def data_files(notebook: Any, parameters: Mapping[str, Any]) -> list[str]:
     """The files of PerturbQA that the cells of a chapter need, by their names in the registry."""
-    if TAG in unused_tags(parameters) or not any(map(needs_data, notebook.cells)):
+    if not _uses(notebook, parameters, TAG):
         return []
     return [name for line in parameters.get("lines") or LINES for name in perturbqa.files(line)]
 
 
-def runnable(notebook: Any, parameters: Mapping[str, Any], has_data: bool) -> Any:
-    """A copy of the notebook in which the cells that cannot run are empty, or show `BOX` without their data."""
+def expression_files(parameters: Mapping[str, Any]) -> list[str]:
+    """The files of Replogle that are at hand, for a chapter whose parameters name that screen."""
+    return [name for name in replogle.FILES.values() if available(name)] if _names_replogle(parameters) else []
+
+
+def absent_tags(notebook: Any, parameters: Mapping[str, Any], failed: Collection[str]) -> set[str]:
+    """The tags of `BOXES` whose data a chapter cannot have here; `failed` are files that could not be fetched."""
+    absent = set() if set(failed).isdisjoint(data_files(notebook, parameters)) else {TAG}
+    lines = [line for line in parameters.get("lines") or replogle.LINES if line in replogle.LINES]
+    at_hand = expression_files(parameters)
+    if _names_replogle(parameters) and not any(replogle.FILES[line] in at_hand for line in lines):
+        absent.add(EXPRESSION)
+    return absent
+
+
+def runnable(notebook: Any, parameters: Mapping[str, Any], absent: Collection[str] = ()) -> Any:
+    """A copy of the notebook in which the cells that cannot run are empty; the first below a heading shows the box.
+
+    `absent` is `absent_tags`.
+    """
     unused = unused_tags(parameters)
     bare = empty_cells(notebook, unused)
-    return bare if has_data or TAG in unused else empty_cells(bare, {TAG}, BOX)
+    for tag in BOXES:
+        if tag in absent and tag not in unused:
+            bare = empty_cells(bare, {tag}, BOXES[tag].html)
+    return bare
 
 
 def empty_cells(notebook: Any, tags: Collection[str], html: str = "") -> Any:
@@ -75,6 +126,17 @@ def empty_cells(notebook: Any, tags: Collection[str], html: str = "") -> Any:
             cell.source = f"from IPython.display import HTML\nHTML({html!r})" if first and html else "None"
             first = False
     return bare
+
+
+def _uses(notebook: Any, parameters: Mapping[str, Any], tag: str) -> bool:
+    """Whether code cells of this tag run under these parameters."""
+    code = (cell for cell in notebook.cells if cell.cell_type == "code")
+    return tag not in unused_tags(parameters) and any(_has(cell, {tag}) for cell in code)
+
+
+def _names_replogle(parameters: Mapping[str, Any]) -> bool:
+    """Whether the parameter ``atlas``, or ``expression`` of a chapter that shows one real screen, names Replogle's."""
+    return any(NEEDS[EXPRESSION](atlas_names(str(parameters.get(key, "")))) for key in ("atlas", "expression"))
 
 
 def _has(cell: Any, tags: Collection[str]) -> bool:

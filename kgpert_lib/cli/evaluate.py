@@ -58,7 +58,7 @@ def evaluate(
     """Score predictors on test perturbations: means with intervals, and paired tests.
 
     The mean training delta and the linear baseline are always scored beside them. Where a line holds deltas of two
-    halves of its cells, scores between the training mean and the other half follow.
+    halves of its cells, or was screened twice, scores between the training mean and the replicate follow.
     """
     files = _by_line(outside or [])
     with terminal.working("Loading") as say:
@@ -81,7 +81,7 @@ def evaluate(
         summary, further = summaries.scores(scores, seed=seed), summaries.further(scores, seed=seed)
         control = next(model.name for model in models if model.name == build(REFERENCE, screen).name)
         tests = summaries.paired_tests(scores, reference=control, seed=seed)
-        again = replicated_lines(screen.atlas, models, split, files, reference, changed)
+        again = replicated_lines(screen, models, split, files, reference, changed)
         repeated = {} if again.empty else {"scaled": scaled_scores(again, seed), "ranges": metric_ranges(again, seed)}
     if as_json:
         tables = {"scores": summary, "further": further, "tests": tests, **repeated}
@@ -131,7 +131,8 @@ def _print_repeated(scaled: pd.DataFrame, ranges: pd.DataFrame) -> None:
     from kgpert_lib.evaluation import summaries
 
     terminal.out.print(
-        "\nAgainst one half of the cells: 0 is the training mean, 1 the other half of the cells (the replicate).\n"
+        "\nAgainst one of two measurements: 0 is the training mean, 1 the other measurement (the replicate): a second "
+        "experiment, or half of the cells where the other half is scored against.\n"
         "Blank: the replicate does not clearly beat the training mean."
     )
     for name, part in scaled.groupby("line", sort=False):

@@ -67,7 +67,7 @@ def record(
         from kgpert_lib.llm.local import serve as serving
         from kgpert_lib.llm.models import find_model
         from kgpert_lib.llm.question_data import TASKS, question_data
-        from kgpert_lib.screens.load import ATLASES, load_screen
+        from kgpert_lib.screens.load import load_screen, named
 
     spec = find_model(model, models)
     if served and base_url is not None:
@@ -80,7 +80,7 @@ def record(
     folder = output or _source_folder()
     names = line or list(BOOK_LINES)
     # Spellings depend on all lines loaded: with those of the book, the questions are those of the book.
-    loaded = terminal.selected([*BOOK_LINES, *names] if atlas in ATLASES else names)
+    loaded = terminal.selected([*BOOK_LINES, *names] if named(atlas) else names)
     with terminal.working("Loading"):
         screen = load_screen(atlas, loaded, graph)
         lines = [screen[name].name for name in terminal.selected_in(screen.lines, names)]

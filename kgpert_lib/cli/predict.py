@@ -146,7 +146,7 @@ def _write_all(output: Path, screen: Screen, model: Predictor, split: Split, top
         view = screen.view(line, split)
         for start in range(0, len(genes), BATCH):
             predictions = model.predict(view, genes[start : start + BATCH])
-            tables.append(strongest_readouts(predictions, view.target, top, specific).assign(line=line))
+            tables.append(strongest_readouts(predictions, view, top, specific).assign(line=line))
     table = pd.concat(tables, ignore_index=True)
     terminal.write_csv(output, table[["line", *table.columns.drop("line")]])
     return f"{output}: {len(genes)} genes, up to {2 * top} readout genes each, {where}."

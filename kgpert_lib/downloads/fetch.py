@@ -48,16 +48,20 @@ def fetch(name: str, registry: Registry | None = None) -> Path:
     return _Fetcher().get((registry or default_registry())[name])
 
 
-def fetch_all(names: Iterable[str], registry: Registry | None = None) -> LocalFiles:
+def fetch_all(names: Iterable[str], registry: Registry | None = None, download: bool = True) -> LocalFiles:
     """Verified local copies of several files; those that cannot be had are left out and named in `.failed`.
 
-    A host that cannot be reached is asked once, so a machine without a network gets its answer at once.
+    A host that cannot be reached is asked once, so a machine without a network gets its answer at once. Without
+    `download` only the cache and the mirror are looked at.
     """
     entries = [(registry or default_registry())[name] for name in names]
     fetcher, files = _Fetcher(), LocalFiles()
     for entry in entries:
         try:
-            files[entry.name] = fetcher.get(entry)
+            path = fetcher.get(entry) if download else _local(entry)
+            if path is None:
+                raise FetchError(f"{entry.name} is neither in the cache nor in a mirror.")
+            files[entry.name] = path
         except FetchError as error:
             files.failed[entry.name] = str(error)
             if isinstance(error, UnreachableError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -11,7 +12,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from kgpert_lib import paths
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import write_text
 
 FIRST_USE = "first-use"
 _PATH = Path(__file__).with_name("registry.toml")
@@ -81,6 +84,23 @@ class Registry(_Strict):
             raise InputError(f"No group {group!r} in the registry; the groups are {', '.join(self.groups)}.")
         return entries
 
+    def write(self, path: str | Path) -> Path:
+        """Write a file that `read` reads: one table for each entry, with every field spelt out."""
+        tables = []
+        for entry in self.entries.values():
+            where = ".".join(json.dumps(part) for part in ("groups", entry.group, "files", entry.name))
+            fields = entry.model_dump(mode="json", exclude={"name", "group"}, exclude_none=True)
+            # a JSON string, number or list of strings is one of TOML too
+            tables.append(
+                "\n".join(
+                    [
+                        f"[{where}]",
+                        *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()),
+                    ]
+                )
+            )
+        return write_text(path, "\n\n".join(tables) + "\n")
+
     @classmethod
     def read(cls, path: str | Path) -> Registry:
         """Read a ``registry.toml``; InputError names the file and its first fault."""
@@ -108,7 +128,11 @@ def _flatten(groups: dict) -> Iterator[tuple[str, dict]]:
             yield name, {**fields, "urls": tuple(url.replace("{file}", name) for url in fields.get("urls", ()))}
 
 
-@cache
 def default_registry() -> Registry:
-    """The registry that comes with kgpert."""
-    return Registry.read(_PATH)
+    """The registry of ``KGPERT_REGISTRY``, else the one that comes with kgpert; InputError as `Registry.read`."""
+    return _read_once(paths.registry_file() or _PATH)
+
+
+@cache
+def _read_once(path: Path) -> Registry:
+    return Registry.read(path)

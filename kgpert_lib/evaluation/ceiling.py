@@ -1,9 +1,10 @@
-"""How well an experiment repeats itself: split-half ceilings, their corrections, and how biased those are.
+"""How well an experiment repeats itself: from halves of its cells, and from a second experiment.
 
 Paper, section 4.2. The cells of a perturbation are cut at random into halves and the two half deltas
 correlated; as each half has half the cells, the correlation is then corrected upwards. The published
-equation is missing, so the correction is a parameter (reconstructed). On a simulation the truth is
-known, and `calibrate` measures which correction is least biased.
+equation is missing, so the correction is a parameter (reconstructed). Where a line was screened twice, the
+correlation of the two experiments needs no correction for halving (ours). On a simulation the truth is known, and
+`calibrate` measures which estimate is least biased.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.metrics.stats import percentile_bootstrap
 from kgpert_lib.metrics.targets import without_own_readouts
+from kgpert_lib.screens.atlas import CellLine
 from kgpert_lib.screens.screen import Screen
 
 if TYPE_CHECKING:
@@ -72,6 +74,50 @@ def ceiling(table: pd.DataFrame, correction: str = "sqrt") -> pd.DataFrame:
         splits=("split", "nunique"),
     )
     return result.reset_index()
+
+
+def between_experiments(first: CellLine, second: CellLine) -> pd.DataFrame:
+    """How well two experiments on one line agree: Pearson correlation of their deltas over common readout genes (ours).
+
+    The perturbed gene's own readout does not count. One row per perturbation of both, in the order of `first`:
+    ``perturbation``, ``n_cells`` and ``n_cells_second`` (where they are known), ``n_genes`` and ``r``.
+    InputError where no perturbation has two readout genes that both measured.
+    """
+    again, truth = first.aligned(second), first.scored
+    count = (~np.isnan(again) & ~np.isnan(truth)).sum(axis=1)
+    both = np.flatnonzero(count > 1)
+    if not len(both):
+        raise InputError(f"The two experiments on {first.name} share no perturbation with two readout genes of both.")
+    again, truth = again[both], truth[both]
+    names = first.perturbations[both]
+    cells = (np.nan if line.n_cells is None else line.n_cells[line.rows(list(names))] for line in (first, second))
+    return pd.DataFrame(
+        {
+            "perturbation": names,
+            **dict(zip(("n_cells", "n_cells_second"), cells, strict=True)),
+            "n_genes": count[both],
+            "r": pearson_delta(np.nan_to_num(again, nan=0.0), np.where(np.isnan(again), np.nan, truth)),
+        }
+    )
+
+
+def reproducibility(screen: Screen, line: str, correction: str = "sqrt") -> pd.DataFrame:
+    """The ceiling of each perturbation of a line, from what the screen has: halves, else a second experiment.
+
+    The correlation of two experiments is what ``spearman-brown`` estimates from halves, and the other corrections
+    but one leave it as it is; ``noise-free`` takes its square root. Columns ``perturbation``, ``n_cells`` and
+    ``ceiling``, which is NaN where neither was measured.
+    """
+    halves = screen.halves[screen.halves["line"] == line]
+    if len(halves):
+        return ceiling(halves, correction)[["perturbation", "n_cells", "ceiling"]]
+    cells, second = screen[line], screen.second(line)
+    n_cells = np.nan if cells.n_cells is None else cells.n_cells
+    table = pd.DataFrame({"perturbation": cells.perturbations, "n_cells": n_cells})
+    if second is None:
+        return table.assign(ceiling=np.nan)
+    r = between_experiments(cells, second).set_index("perturbation")["r"].reindex(table["perturbation"]).to_numpy()
+    return table.assign(ceiling=np.sqrt(np.maximum(r, 0)) if correction == "noise-free" else r)
 
 
 def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: NDArray[np.float32]) -> pd.DataFrame:
@@ -150,6 +196,38 @@ def calibrate(measured: pd.DataFrame, bins: Sequence[int] = BINS, draws: int = 2
                 rows.append((line, cells, *key, error.mean(), *interval, rmse, len(group)))
     columns = ["line", "cells", "target", "correction", "bias", "low", "high", "rmse", "n"]
     return pd.DataFrame(rows, columns=columns)
+
+
+ESTIMATES = {
+    **{f"halves, {name}": name for name in CORRECTIONS},
+    "second experiment": "replicate",
+    "second experiment, square root": "root",
+}
+
+
+def estimates_of_truth(measured: pd.DataFrame, draws: int = 2_000, seed: int = 0) -> pd.DataFrame:
+    """Which estimate of the ceiling comes closest to the correlation with the noise-free delta, gene by gene (ours)?
+
+    `measured` is `measure` of one or more lines. One row per line and estimate: ``line``, ``estimate``, ``n``,
+    ``bias`` (mean of estimate minus truth) and ``error`` (root mean square of it), each with its 95 % bootstrap
+    interval over perturbations (``_low``, ``_high``). The square root of the second experiment's correlation is for
+    two experiments what ``noise-free`` is for two halves.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for line, part in measured.assign(root=np.sqrt(measured["replicate"].clip(lower=0))).groupby("line", sort=False):
+        errors = np.array([part[column] - part["truth"] for column in ESTIMATES.values()])
+        ends = np.stack(percentile_bootstrap([errors], _bias_and_error, draws, rng), axis=-1)
+        for estimate, *values in zip(ESTIMATES, *_bias_and_error(errors), *ends, strict=True):
+            bias, error, bias_ends, error_ends = values
+            rows.append((line, estimate, len(part), bias, *bias_ends, error, *error_ends))
+    ends_of = [f"{value}{end}" for value in ("bias", "error") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=["line", "estimate", "n", *ends_of])
+
+
+def _bias_and_error(errors: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    """Mean and root mean square along the perturbations."""
+    return np.stack([errors.mean(axis=axis), np.sqrt((errors**2).mean(axis=axis))])
 
 
 def shared_control_inflation(measured: pd.DataFrame, draws: int = 2_000, seed: int = 0) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from kgpert_lib.evaluation.trust import FEWEST, Trust, describe
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.symbols import full_name, resolve
 from kgpert_lib.metrics import deltas
-from kgpert_lib.predictors.neighbourhoods import Neighbour, measured_neighbours, neighbourhoods
+from kgpert_lib.predictors.neighbourhoods import Neighbour, neighbourhoods
 from kgpert_lib.predictors.predictions import Predictions, Predictor
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView, label
 from kgpert_lib.types import FloatArray, Split
@@ -182,7 +182,7 @@ def explain(
             "gene": cells.genes,
             "predicted": predictions.delta[0].astype(float),
             "specific": (predictions.delta[0] - view.target.mean).astype(float),
-            "neighbours_measured": 0 if near is None else measured_neighbours(near, view.target)[0],
+            "neighbours_measured": predictions.neighbours_measured(view)[0],
             "measured": measured,
         }
     )

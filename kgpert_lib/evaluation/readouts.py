@@ -5,21 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kgpert_lib.predictors.neighbourhoods import measured_neighbours
 from kgpert_lib.predictors.predictions import Predictions
-from kgpert_lib.screens.atlas import TrainingLine
+from kgpert_lib.screens.atlas import TrainingView
 
 
-def strongest_readouts(predictions: Predictions, line: TrainingLine, top: int, specific: bool = False) -> pd.DataFrame:
+def strongest_readouts(predictions: Predictions, view: TrainingView, top: int, specific: bool = False) -> pd.DataFrame:
     """The `top` readout genes that rise and the `top` that fall most, for each perturbation in order.
 
     Columns: perturbation, gene, predicted, specific (predicted minus mean training delta), neighbours_measured
     (neighbours that measured this readout gene; 0 for a predictor without neighbours). Ranked by ``predicted``, or
     with `specific` by that column; ties in the order of the readout genes. A gene that does not move is left out.
     """
-    difference = predictions.delta - line.mean
-    near = predictions.neighbourhoods
-    count = np.zeros(predictions.delta.shape, np.int64) if near is None else measured_neighbours(near, line)
+    difference = predictions.delta - view.target.mean
+    count = predictions.neighbours_measured(view)
     ranked = difference if specific else predictions.delta
     tables = []
     for sign in (1, -1):

@@ -22,6 +22,7 @@ from kgpert_lib.metrics.controls import dynamic_range_fraction, interpolated_dup
 from kgpert_lib.predictors.baselines import Outside, TrainingMean
 from kgpert_lib.predictors.predictions import Predictions, Predictor
 from kgpert_lib.screens.atlas import Atlas, TrainingView
+from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import FloatArray, NameArray, Split
 
 REPLICATE, DUPLICATE = "replicate", "interpolated duplicate"
@@ -101,29 +102,28 @@ def replicate_scores(
 
 
 def replicated_lines(
-    atlas: Atlas,
+    screen: Screen,
     predictors: Sequence[Predictor],
     split: Split = "strict",
     outside: Mapping[str, Sequence[str | Path]] | None = None,
     reference: Reference = "test",
     threshold: float | None = None,
 ) -> pd.DataFrame:
-    """`replicate_scores` for every line that has half-sample deltas, one below the other; empty where none has.
+    """`replicate_scores` for every line that has a replicate, one below the other; empty where none has.
 
+    It is the second half of the cells where a line has half-sample deltas, else a second experiment (`Screen.second`).
     `outside` holds files of predictions by line, as in `evaluate.evaluate_lines`.
     """
-    tables = [
-        replicate_scores(
-            atlas,
-            name,
-            [*predictors, *map(Outside, (outside or {}).get(name, ()))],
-            split,
-            reference=reference,
-            threshold=threshold,
+    tables = []
+    for name, line in screen.lines.items():
+        second = screen.second(name) if line.half_a is None else None
+        if line.half_a is None and second is None:
+            continue
+        models = [*predictors, *map(Outside, (outside or {}).get(name, ()))]
+        replicate = None if second is None else line.aligned(second)
+        tables.append(
+            replicate_scores(screen.atlas, name, models, split, replicate, reference=reference, threshold=threshold)
         )
-        for name, line in atlas.lines.items()
-        if line.half_a is not None
-    ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 

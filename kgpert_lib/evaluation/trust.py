@@ -66,7 +66,7 @@ def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
     ``measured`` log(1 + mean number of measured neighbour deltas a readout gene); ``spread`` standard deviation of
     the predicted delta; ``like_mean`` its Pearson correlation with the mean training delta.
     """
-    line, near = view.target, predictions.neighbourhoods
+    line, near = predictions.averaged(view), predictions.neighbourhoods
     if near is None:
         raise InputError(
             "Trust is learnt from neighbourhoods, and this predictor has none; name a neighbour predictor."
@@ -78,7 +78,7 @@ def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
     together = np.abs(member @ line.filled).sum(axis=1)
     apart = (member @ np.abs(line.filled)).sum(axis=1)
     count = (member @ line.measured.astype(np.float32)).mean(axis=1)
-    mean = np.broadcast_to(line.mean, predictions.delta.shape)
+    mean = np.broadcast_to(view.target.mean, predictions.delta.shape)
     return pd.DataFrame(
         {
             "neighbours": np.log1p(size),

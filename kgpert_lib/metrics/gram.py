@@ -1,4 +1,4 @@
-"""Pearson of the mean of a set of perturbations from inner products alone (ours).
+"""Scores of means of deltas from inner products alone (ours): Pearson of sets, cosine of weighted sums.
 
 With row-centred deltas D and ``G = D D'``, the Pearson correlation of the mean of a set S with a target p is
 ``sum_{n in S} G[n, p] / sqrt(G[p, p] * sum_{n, m in S} G[n, m])``: its cost does not depend on the number of genes.
@@ -137,10 +137,38 @@ class Gram:
 def correlation(dot: Vector, square: Vector, scale: Vector, tolerance: float = CONSTANT) -> Vector:
     """Pearson from a centred prediction's product with a unit target (`dot`) and its squared length (`square`).
 
-    It is 0 where `square` is at most `tolerance` times `scale`: the prediction is constant.
+    Without centring it is the cosine. It is 0 where `square` is at most `tolerance` times `scale`: the prediction is
+    constant.
     """
     constant = square <= tolerance * scale
     return np.where(constant, 0.0, np.clip(dot / np.sqrt(np.where(constant, 1.0, square)), -1.0, 1.0))
+
+
+def cosines(weights: ArrayLike, inner: Vector, cross: Vector | None = None, lengths: Vector | None = None) -> Vector:
+    """(n, r) cosine of weighted sums of deltas with measured deltas; nothing is centred.
+
+    Parameters
+    ----------
+    weights : (n, t) one row for each sum.
+    inner : (t, t) inner products of the deltas that are summed.
+    cross : (t, r) their inner products with the measured deltas; None: the measured deltas are the same, `inner`.
+    lengths : (r,) squared lengths of the measured deltas; needed with `cross`.
+
+    A sum or a measured delta of length 0 has no cosine and scores 0. InputError for shapes that do not fit.
+    """
+    w = np.asarray(weights, dtype=np.float64)
+    products = inner if cross is None else cross
+    squares = np.diag(inner) if lengths is None else lengths
+    if w.ndim != 2 or inner.shape != (w.shape[1],) * 2 or products.shape != (w.shape[1], len(squares)):
+        raise InputError(
+            f"Weights {w.shape}, inner products {inner.shape}, products with the measured deltas {products.shape} and "
+            f"{len(squares)} lengths do not fit together."
+        )
+    present = squares > CONSTANT * squares.max(initial=0.0)
+    unit = products / np.sqrt(np.where(present, squares, np.inf))
+    square = np.einsum("ij,ij->i", w @ inner, w)
+    scale = np.square(w) @ np.diag(inner)
+    return correlation(w @ unit, square[:, None], scale[:, None])
 
 
 def _centred(delta: ArrayLike, what: str) -> Vector:

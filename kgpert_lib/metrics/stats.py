@@ -50,6 +50,12 @@ def bootstrap_mean(values: ArrayLike, n: int = 10_000, level: float = 0.95, seed
     return Interval(mean, float(result.confidence_interval.low), float(result.confidence_interval.high))
 
 
+def mean_of_present(values: ArrayLike, seed: int = 0) -> Interval:
+    """`bootstrap_mean` of the values that are there; NaN where none is."""
+    x = np.asarray(values, dtype=np.float64).ravel()
+    return Interval(np.nan, np.nan, np.nan) if np.isnan(x).all() else bootstrap_mean(x, seed=seed)
+
+
 def percentile_bootstrap(
     samples: Sequence[ArrayLike], statistic: Callable[..., Any], draws: int, rng: int | np.random.Generator = 0
 ) -> tuple[Any, Any]:

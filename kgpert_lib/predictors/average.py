@@ -10,10 +10,12 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.screens.atlas import TrainingLine
 from kgpert_lib.types import FloatArray
 
+COMPLETE = 0.9  # share of measured deltas from which on a neighbour's delta is hardly ever missing
+
 
 def default_prior(line: TrainingLine) -> float:
-    """0 on deltas without gaps, which is the paper's equation (1), and 1 on deltas with gaps."""
-    return 0.0 if line.dense else 1.0
+    """0 on deltas of which at least `COMPLETE` were measured, which is the paper's equation (1), else 1."""
+    return 0.0 if line.dense or line.measured.mean() >= COMPLETE else 1.0
 
 
 def average(

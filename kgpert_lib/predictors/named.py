@@ -9,6 +9,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import graph_names
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
+from kgpert_lib.predictors.further import FurtherTraining
 from kgpert_lib.predictors.neighbourhoods import Cut
 from kgpert_lib.predictors.neighbours import (
     AffinityNeighbourhood,
@@ -18,6 +19,7 @@ from kgpert_lib.predictors.neighbours import (
     SimilarNeighbourhood,
 )
 from kgpert_lib.predictors.predictions import Predictor
+from kgpert_lib.screens.atlas import TrainingLine
 from kgpert_lib.screens.screen import Screen
 
 
@@ -36,7 +38,7 @@ def _graphs(screen: Screen, options: Options, graphs: list[KnowledgeGraph], labe
     return NeighbourPredictor(near, options.prior, label=label)
 
 
-def _union(screen: Screen, options: Options, fill: Fill = "none") -> Predictor:
+def _union(screen: Screen, options: Options, fill: Fill = "none") -> NeighbourPredictor:
     near = GraphNeighbourhood(list(screen.graphs), options.limit, options.cut, options.seed)
     return NeighbourPredictor(near, options.prior, fill)
 
@@ -57,6 +59,16 @@ def _shuffled(screen: Screen, options: Options) -> Predictor:
     return _graphs(screen, options, [g.shuffled(names, options.seed) for g in screen.graphs], "shuffled")
 
 
+def _further(screen: Screen, options: Options) -> Predictor:
+    """The union with the knock-downs that only the line's second experiment measured."""
+
+    def rows(line: str) -> TrainingLine | None:
+        second = screen.second(line)
+        return None if second is None else second.training(without=map(str, screen[line].perturbations))
+
+    return FurtherTraining(_union(screen, options), rows)
+
+
 PREDICTORS: dict[str, Callable[[Screen, Options], Predictor]] = {
     "mean": lambda screen, options: TrainingMean(),
     "linear": lambda screen, options: LinearBaseline(seed=options.seed),
@@ -66,6 +78,7 @@ PREDICTORS: dict[str, Callable[[Screen, Options], Predictor]] = {
     "weighted": _weighted,
     "filled": lambda screen, options: _union(screen, options, "lowrank"),
     "weighted-filled": lambda screen, options: _weighted(screen, options, "lowrank"),
+    "union-further": _further,
     "similar": _similar,
     "similar-filled": lambda screen, options: _similar(screen, options, "lowrank"),
     "shuffled": _shuffled,

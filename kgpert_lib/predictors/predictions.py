@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import atomic
-from kgpert_lib.screens.atlas import TrainingView
+from kgpert_lib.predictors.neighbourhoods import Neighbourhoods, measured_neighbours
+from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray
-
-if TYPE_CHECKING:
-    from kgpert_lib.predictors.neighbourhoods import Neighbourhoods
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +34,7 @@ class Predictions:
     n_neighbours : (n,) training perturbations that were averaged; 0 where none was.
     fallback : (n,) True where the prediction is the mean training delta because there is no neighbour.
     neighbourhoods : of the perturbations, in their order; None where the predictor averages none.
+    training : the rows that the neighbourhoods name, where these are others than the view's target line.
     """
 
     perturbations: NameArray
@@ -44,6 +43,17 @@ class Predictions:
     n_neighbours: NDArray[np.int64]
     fallback: NDArray[np.bool_]
     neighbourhoods: Neighbourhoods | None = None
+    training: TrainingLine | None = None
+
+    def averaged(self, view: TrainingView) -> TrainingLine:
+        """The training rows that the neighbourhoods name: mostly those of the view's target line."""
+        return view.target if self.training is None else self.training
+
+    def neighbours_measured(self, view: TrainingView) -> NDArray[np.int64]:
+        """(n, m) how many neighbours measured each readout gene; 0 for a predictor without neighbours."""
+        if self.neighbourhoods is None:
+            return np.zeros(self.delta.shape, np.int64)
+        return measured_neighbours(self.neighbourhoods, self.averaged(view))
 
     @classmethod
     def plain(cls, perturbations: NameArray, genes: NameArray, delta: FloatArray) -> Predictions:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
@@ -26,6 +27,7 @@ from kgpert_lib.types import FloatArray, NameArray, Split
 SPLITS = ("train", "val", "test")
 CONTROL_NAMES = frozenset({"control", "ctrl", "non-targeting"})
 FORMAT = 1
+MOSTLY = 0.5  # share of readout genes measured under every perturbation, from which on deltas are expression
 LARGEST = 1e15  # of a delta; sums of squares over a screen then stay inside float32
 
 _MATRICES = ("delta", "control", "half_a", "half_b")
@@ -90,6 +92,37 @@ class CellLine:
     def scored(self) -> FloatArray:
         """(n, m) deltas that scores count: NaN at each perturbation's own readout; `delta` where none was measured."""
         return without_own_readouts(self.delta, self.perturbations, self.genes)
+
+    @cached_property
+    def _measured_always(self) -> NDArray[np.bool_]:
+        """(m,) True for readout genes that were measured under every perturbation."""
+        return np.logical_not(np.isnan(self.delta).any(axis=0))
+
+    @property
+    def expression(self) -> bool:
+        """Whether these are expression deltas, nearly all of them measured, and not calls on a few pairs."""
+        return bool(self._measured_always.mean() >= MOSTLY)
+
+    def complete(self) -> CellLine:
+        """The line with only the readout genes that were measured under every perturbation; InputError for calls."""
+        keep = self._measured_always
+        if keep.all():
+            return self
+        if not self.expression:
+            raise InputError(
+                f"{self.name}: {int(keep.sum())} of {len(self.genes)} readout genes were measured under every "
+                "perturbation; this needs expression deltas, in which nearly all are."
+            )
+        parts = {key: value[:, keep] for key in _MATRICES if (value := getattr(self, key)) is not None}
+        return replace(self, genes=self.genes[keep], **parts)
+
+    def aligned(self, other: CellLine) -> FloatArray:
+        """(n, m) deltas of another experiment in the rows and columns of this line; NaN where it has none."""
+        rows = pd.Index(other.perturbations).get_indexer(pd.Index(self.perturbations))
+        columns = pd.Index(other.genes).get_indexer(pd.Index(self.genes))
+        delta = np.full(self.delta.shape, np.nan, np.float32)
+        delta[np.ix_(rows >= 0, columns >= 0)] = other.delta[np.ix_(rows[rows >= 0], columns[columns >= 0])]
+        return delta
 
     def names(self, split: str) -> list[str]:
         """Perturbations of one split, in row order."""
@@ -335,12 +368,14 @@ def _check_line(line: CellLine) -> None:
             continue
         if values.shape != (n, m):
             raise InputError(f"{line.name}: {key} has shape {values.shape}; expected ({n}, {m}).")
-        huge = np.abs(values) > LARGEST
+        # reductions that pass over NaN, row by row: nothing of the matrix' size is made on the way
+        huge = (np.fmin.reduce(values, axis=1) < -LARGEST) | (np.fmax.reduce(values, axis=1) > LARGEST)
         if huge.any():
-            i, j = np.argwhere(huge)[0]
+            i = int(np.argmax(huge))
+            j = int(np.argmax(np.abs(values[i]) > LARGEST))
             what = "infinite" if np.isinf(values[i, j]) else f"{values[i, j]:.2g}, larger than any expression,"
             raise InputError(f"{line.name}: {key} is {what} for {line.perturbations[i]} at gene {line.genes[j]}.")
-    empty = np.isnan(line.delta).all(axis=1)
+    empty = np.isnan(np.fmax.reduce(line.delta, axis=1))
     if empty.any():
         raise InputError(f"{line.name}: perturbation {line.perturbations[empty][0]} has no measured gene.")
     if line.split.shape != (n,):
@@ -388,7 +423,6 @@ def _read_head(path: Path) -> dict[str, Any]:
 
 def _write_line(line: CellLine, path: Path) -> None:
     import anndata as ad
-    import pandas as pd
 
     obs = pd.DataFrame({"split": line.split.astype(object)}, index=line.perturbations.astype(object))
     if line.n_cells is not None:

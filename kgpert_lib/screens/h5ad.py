@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
@@ -15,8 +16,10 @@ GROWTH = 1 << 24  # bytes by which the image in memory grows
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
-def write_h5ad(data: AnnData, path: Path) -> None:
+def write_h5ad(data: AnnData, path: Path, compression: Mapping[str, Any] = COMPRESSION) -> None:
     """Write an annotated matrix, equal ones as equal bytes; OSError where the disk refuses.
+
+    Without `compression` the matrix lies in the file in one piece.
 
     HDF5 ends the process with a segmentation fault when it closes a file on a full disk. The file is therefore
     put together in memory, where closing cannot fail, and its bytes are written at once.
@@ -24,7 +27,7 @@ def write_h5ad(data: AnnData, path: Path) -> None:
     from anndata.io import write_elem
 
     with h5py.File(path.name, "w", driver="core", backing_store=False, block_size=GROWTH) as file:
-        write_elem(file, "/", data, dataset_kwargs=COMPRESSION)
+        write_elem(file, "/", data, dataset_kwargs=compression)
         file.flush()
         image = file.id.get_file_image()
     path.write_bytes(image)

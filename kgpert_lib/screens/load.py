@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +19,11 @@ from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
 from kgpert_lib.screens.screen import Screen, split_half
 
-ATLASES = {"perturbqa": "kgpert_lib.screens.perturbqa", "simulated": "kgpert_lib.screens.simulated.simulation"}
+ATLASES = {
+    "perturbqa": "kgpert_lib.screens.perturbqa",
+    "replogle": "kgpert_lib.screens.replogle",
+    "simulated": "kgpert_lib.screens.simulated.simulation",
+}
 SIMULATED = "simulated"
 GRAPHS = "graphs"  # folder of edge lists beside atlas.json
 STANDARD = "string+go"
@@ -46,7 +53,14 @@ def load_screen(
     if str(name_or_path) == SIMULATED:
         screen = _simulated(lines, seed, size)
     else:
-        screen = Screen(load_atlas(name_or_path, lines), _saved_graphs(Path(name_or_path)))
+        atlas, source = load_atlas(name_or_path, lines), _source(name_or_path)
+        if source is None:
+            graphs = _saved_graphs(Path(name_or_path))
+            screen = Screen(atlas, graphs, brings_graphs=atlas.kind == "simulated")
+        else:
+            module, options = source
+            second = getattr(module, "second", None)
+            screen = Screen(atlas, (), _second=second and partial(second, **options))
     if not screen.graphs and screen.name != SIMULATED:
         return replace(screen, graphs=tuple(load_graphs(graph, screen.perturbations())))
     if graph != STANDARD:
@@ -84,7 +98,9 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
         shared = split_half(bulk, "shared")["r"]
         halves.append(split_half(bulk).assign(line=name, shared=shared))
     table = pd.concat(halves, ignore_index=True)
-    return Screen(simulation.as_atlas(cells), tuple(simulation.graphs), simulation, table)
+    return Screen(
+        simulation.as_atlas(cells), tuple(simulation.graphs), simulation, True, table, simulation.second_experiment
+    )
 
 
 def _saved_graphs(folder: Path) -> tuple[KnowledgeGraph, ...]:
@@ -97,18 +113,21 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
 
     Parameters
     ----------
-    name_or_path : a name wins over a directory of the same name; write ``./perturbqa`` for the directory.
+    name_or_path : a name wins over a directory of the same name; write ``./perturbqa`` for the directory. Options of
+        an atlas that has any follow its name, as in ``replogle:split=rule:filtered=no`` (`replogle.Options`).
     lines : cell lines to load, in this order and in any case; None for all.
     download : whether missing files may be downloaded.
 
     Raises
     ------
     InputError
-        For a name that is neither, and whatever the source itself raises.
+        For a name that is neither, for an option that the atlas lacks, and whatever the source itself raises.
     """
-    if isinstance(name_or_path, str) and name_or_path in ATLASES:
-        load: Callable[..., Atlas] = import_module(ATLASES[name_or_path]).load
-        return load(lines=None if lines is None else [line.lower() for line in lines], download=download)
+    source = _source(name_or_path)
+    if source is not None:
+        module, options = source
+        load: Callable[..., Atlas] = module.load
+        return load(lines=None if lines is None else [line.lower() for line in lines], download=download, **options)
     if Path(name_or_path).is_dir():
         atlas = Atlas.load(name_or_path)
         if lines is None:
@@ -118,3 +137,44 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
     raise InputError(
         f"Unknown atlas {str(name_or_path)!r}; it is {', '.join(ATLASES)} or a directory that an atlas was saved in."
     )
+
+
+def named(atlas: str | Path) -> bool:
+    """Whether this is the name of an atlas, with or without options, and not a directory."""
+    return isinstance(atlas, str) and atlas.partition(":")[0] in ATLASES
+
+
+def _source(name_or_path: str | Path) -> tuple[ModuleType, dict[str, Any]] | None:
+    """The module of a named atlas and the options that follow its name; None for a directory."""
+    if not named(name_or_path):
+        return None
+    name, *texts = str(name_or_path).split(":")
+    module = import_module(ATLASES[name])
+    options = {"options": module.Options.parse(_options(name, texts))} if hasattr(module, "Options") else {}
+    if texts and not options:
+        raise InputError(f"The atlas {name} takes no options; {texts[0]!r} follows its name.")
+    return module, options
+
+
+def default_atlas(lines: Sequence[str] | None) -> str:
+    """The atlas to predict from where none is named: Replogle's expression where it has these lines, else PerturbQA.
+
+    Files are looked for in the cache and the mirror, and verified; nothing is downloaded. All lines (None) are
+    PerturbQA's, which has four. Raises FetchError for a mirror whose copy is wrong.
+    """
+    from kgpert_lib.screens import replogle
+
+    has = lines is not None and replogle.at_hand(line.lower() for line in lines)
+    return "replogle" if has else "perturbqa"
+
+
+def _options(name: str, texts: Sequence[str]) -> dict[str, str]:
+    """The ``key=value`` texts behind an atlas' name, by key; InputError for another form and for a key given twice."""
+    options: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or key in options:
+            why = "is given twice" if equals else "is not of the form key=value"
+            raise InputError(f"The option {text!r} of the atlas {name} {why}; write {name}:key=value:key=value.")
+        options[key] = value
+    return options

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kgpert_lib.downloads.fetch import FetchError, LocalFiles, available, fetch_all
+from kgpert_lib.downloads.fetch import LocalFiles, fetch_all
 from kgpert_lib.downloads.registry import Registry, default_registry
 from kgpert_lib.errors import InputError
 from kgpert_lib.lines import LINES
@@ -51,7 +51,7 @@ def load(lines: Iterable[str] | None = None, download: bool = True, registry: Re
         what = f"no cell line {unknown[0]!r}" if unknown else "nothing to load without a cell line"
         raise InputError(f"PerturbQA has {what}; it has {', '.join(LINES)}.")
     tables = [table for line in names for table in files(line)]
-    local = fetch_all(tables, registry=registry) if download else _at_hand(tables, registry)
+    local = fetch_all(tables, registry, download)
     missing = {line: why for line in names if (why := _why_missing(line, local)) is not None}
     if len(missing) == len(names):
         raise InputError(f"No PerturbQA line can be had ({next(iter(missing.values()))}); run `{COMMAND}`.")
@@ -106,6 +106,25 @@ def read_line(name: str, de: str | Path, direction: str | Path) -> CellLine:
     return CellLine(name, perturbations.to_numpy(str), genes.to_numpy(str), delta, split.astype(str))
 
 
+def read_split(de: str | Path) -> dict[str, str]:
+    """``"train"`` or ``"test"`` by perturbation, from a line's table of differential expression alone.
+
+    InputError for a table without these columns, for another split and for a perturbation in both.
+    """
+    try:
+        table = pd.read_csv(de, usecols=["pert", "split"], dtype="category", keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' errors of parsing are ValueErrors
+        raise InputError(f"{de} is not a table of {', '.join(COLUMNS)} ({error}).") from error
+    table = table.drop_duplicates()
+    odd = sorted(set(table["split"]) - {"train", "test"})
+    if odd:
+        raise InputError(f"{de}: split is {odd[0]!r}; expected train or test.")
+    both = table["pert"][table["pert"].duplicated()]
+    if len(both):
+        raise InputError(f"{de}: perturbation {both.iloc[0]!r} is in both train and test.")
+    return dict(zip(table["pert"].astype(str), table["split"].astype(str), strict=True))
+
+
 def _read_table(path: Path) -> pd.DataFrame:
     """The checked table: pert and gene as categories, split as objects, label as int8; row k is line k + 2."""
     try:
@@ -158,22 +177,6 @@ def _pair(table: pd.DataFrame, mask: NDArray[np.bool_]) -> str:
     """The first masked pair, in words."""
     first = table.iloc[int(np.argmax(mask))]
     return f"the pair {first['pert']}, {first['gene']}"
-
-
-def _at_hand(names: Iterable[str], registry: Registry) -> LocalFiles:
-    """What `fetch_all` gives, without the network."""
-    local = LocalFiles()
-    for name in names:
-        try:
-            path = available(name, registry)
-        except FetchError as error:
-            local.failed[name] = str(error)
-            continue
-        if path is None:
-            local.failed[name] = f"{name} is neither in the cache nor in a mirror"
-        else:
-            local[name] = path
-    return local
 
 
 def _why_missing(line: str, local: LocalFiles) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,8 @@ from kgpert_lib.types import Split
 if TYPE_CHECKING:
     from kgpert_lib.screens.simulated.simulation import Simulation
 
+HALVES = ("line", "perturbation", "n_cells", "split", "r")
+
 
 @dataclass(frozen=True, eq=False)
 class Screen:
@@ -32,13 +34,17 @@ class Screen:
     atlas : the deltas.
     graphs : what is known about its genes, in the atlas' spelling.
     simulation : what the atlas was drawn from, if it was drawn in this process.
+    brings_graphs : whether the graphs came with the screen, because STRING and GO say nothing about it.
     """
 
     atlas: Atlas
     graphs: tuple[KnowledgeGraph, ...]
     simulation: Simulation | None = None
+    brings_graphs: bool = False
     _halves: pd.DataFrame | None = None
+    _second: Callable[[str], CellLine | None] | None = None
     _more: dict[str, KnowledgeGraph] = field(default_factory=dict, init=False, repr=False)
+    _experiments: dict[str, CellLine | None] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -54,11 +60,6 @@ class Screen:
     def lines(self) -> Mapping[str, CellLine]:
         """Cell lines by name."""
         return self.atlas.lines
-
-    @property
-    def brings_graphs(self) -> bool:
-        """Whether its graphs are made with it, because STRING and GO say nothing about a simulation."""
-        return self.kind == "simulated"
 
     def __getitem__(self, line: str) -> CellLine:
         return self.atlas[line]
@@ -98,12 +99,21 @@ class Screen:
         """Split-half correlations, one row per line, perturbation and random split.
 
         Columns ``line``, ``perturbation``, ``n_cells``, ``split``, ``r``, and on a simulation ``shared``, the same with
-        all controls in both halves. A saved screen has one split. InputError where a line has no half-sample deltas.
+        all controls in both halves. A saved screen has one split; a line without half-sample deltas has no row.
         """
         if self._halves is not None:
             return self._halves
-        tables = [stored_split(line).assign(line=line.name) for line in self.lines.values()]
-        return pd.concat(tables, ignore_index=True)
+        tables = [stored_split(line).assign(line=line.name) for line in self.lines.values() if line.half_a is not None]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=HALVES)
+
+    def second(self, line: str) -> CellLine | None:
+        """A second experiment on a line: new cells, controls and readouts of its own; None where there was none here.
+
+        Of a simulation it is drawn, of `replogle` it is the genome-wide screen where that file is at hand.
+        """
+        if line not in self._experiments:
+            self._experiments[line] = None if self._second is None else self._second(line)
+        return self._experiments[line]
 
 
 def split_half(bulk: Pseudobulk, controls: Literal["split", "shared"] = "split") -> pd.DataFrame:

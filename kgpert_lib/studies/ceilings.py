@@ -1,12 +1,14 @@
 """How far the graph neighbour predictor is from the ceiling of the experiment (paper, section 4.3 and appendix B).
 
-Everything here needs complete expression deltas with controls and replicates. Each study takes screens or their
-scores and returns a tidy data frame.
+Everything here needs expression deltas. What a line does not have (controls, halves or a second experiment) is NaN in
+its scores, and the studies that need it leave the line out. Each study takes screens or their scores and returns a
+tidy data frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -14,8 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from kgpert_lib.errors import InputError
-from kgpert_lib.evaluation.ceiling import CORRECTIONS, ceiling
+from kgpert_lib.evaluation.ceiling import CORRECTIONS, reproducibility
 from kgpert_lib.evaluation.evaluate import evaluate
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics import stats
@@ -46,19 +47,17 @@ def screens(
 ) -> list[Screen]:
     """Every expression screen that a chapter's parameter `atlas` names (`load_screens`); PerturbQA's calls are skipped.
 
-    The simulated screen where it names none. InputError for a screen with gaps or without controls.
+    The simulated screen where it names none; readout genes with a gap are left out. InputError for a screen of calls.
     """
     names = [name for name in atlas_names(atlas) if name != CALLS]
     loaded = load_screens(",".join(names) or SIMULATED, lines, graph, seed, size)
-    for screen in loaded:
-        for line in screen.lines.values():
-            if not line.dense or line.control is None:
-                raise InputError(
-                    f"{screen.name}: {line.name} has gaps or no controls; "
-                    "this part of the chapter needs expression deltas."
-                )
-        _ = screen.halves  # so that a screen without half-sample deltas is refused here and not after the scores
-    return loaded
+    return [complete(screen) for screen in loaded]
+
+
+def complete(screen: Screen) -> Screen:
+    """The screen with only the readout genes that each line measured under every perturbation (`CellLine.complete`)."""
+    lines = {name: line.complete() for name, line in screen.lines.items()}
+    return replace(screen, atlas=replace(screen.atlas, lines=lines))
 
 
 def sizes(screens: Sequence[Screen]) -> pd.DataFrame:
@@ -76,7 +75,7 @@ def sizes(screens: Sequence[Screen]) -> pd.DataFrame:
                 **{part: len(line.names(part)) for part in ("train", "test")},
                 **{
                     "genes": len(line.genes),
-                    "cells": screen.halves.loc[screen.halves["line"] == name, "n_cells"].median(),
+                    "cells": np.nan if line.n_cells is None else float(np.median(line.n_cells)),
                 },
                 **{graph.name: graph.n_edges for graph in screen.graphs},
                 "test with a neighbour": int((near.sizes > 0).sum()),
@@ -116,44 +115,42 @@ def scores(
             mean_over(graphs, UNION),
         ]
         for name, line in screen.atlas.lines.items():
-            halves = screen.halves[screen.halves["line"] == name]
+            tops = reproducibility(screen, name, correction)
             tables.append(
                 evaluate(screen.atlas, name, predictors, split).merge(
-                    traits(line, halves, correction), on="perturbation", validate="many_to_one"
+                    traits(line, tops), on="perturbation", validate="many_to_one"
                 )
             )
     table = pd.concat(tables, ignore_index=True)
     return table.assign(gap=table["ceiling"] - table["pearson"])
 
 
-def traits(line: CellLine, halves: pd.DataFrame, correction: str = "sqrt") -> pd.DataFrame:
+def traits(line: CellLine, tops: pd.DataFrame) -> pd.DataFrame:
     """Ceiling, magnitude and control-likeness of every perturbation of a line (paper, Sections 4.2 and 4.3).
 
-    Columns ``perturbation``, ``n_cells``, ``ceiling``, ``magnitude``, ``control_likeness``. `line` has controls.
+    `tops` is `ceiling.reproducibility`, to whose columns ``magnitude`` and ``control_likeness`` come; the one is NaN
+    for calls, which have no magnitude, the other without controls.
     """
-    assert line.control is not None
-    table = ceiling(halves, correction)[["perturbation", "n_cells", "ceiling"]]
-    rows = line.rows(list(table["perturbation"]))
-    delta, control = line.delta[rows], line.control[rows]
-    return table.assign(
-        magnitude=np.sqrt((delta.astype(np.float64) ** 2).mean(axis=1)),
-        control_likeness=pearson_delta(control + delta, control),
-    )
+    rows = line.rows(list(tops["perturbation"]))
+    delta = line.delta[rows]
+    size = np.sqrt(np.nanmean(delta.astype(np.float64) ** 2, axis=1)) if line.expression else np.nan
+    like = np.nan if line.control is None else pearson_delta(line.control[rows] + delta, line.control[rows])
+    return tops.assign(magnitude=size, control_likeness=like)
 
 
 def ceilings(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.DataFrame:
     """Mean ceiling and mean gap over the test perturbations of each line, with intervals.
 
-    `table` is `scores`. Columns: atlas, kind, line, n, ``ceiling``, ``gap`` (each with ``_low`` and ``_high``) and
-    ``above``, the share of perturbations that are predicted better than their ceiling.
+    `table` is `scores`. Columns: atlas, kind, line, n (perturbations with a ceiling), ``ceiling``, ``gap`` (each with
+    ``_low`` and ``_high``) and ``above``, the share of them that are predicted better than their ceiling.
     """
-    part = table[table["predictor"] == predictor]
     rows = []
-    for head, group in part.groupby(HEAD, sort=False):
-        row = [*head, len(group)]
+    for head, group in table[table["predictor"] == predictor].groupby(HEAD, sort=False):
+        known = group[group["gap"].notna()]
+        row = [*head, len(known)]
         for value in ("ceiling", "gap"):
-            row += stats.bootstrap_mean(group[value], seed=seed)
-        rows.append([*row, (group["gap"] < 0).mean()])
+            row += stats.mean_of_present(known[value], seed) if len(known) else [np.nan] * 3
+        rows.append([*row, (known["gap"] < 0).mean()])
     names = [f"{value}{end}" for value in ("ceiling", "gap") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*HEAD, "n", *names, "above"])
 
@@ -163,7 +160,7 @@ def with_correction(screens: Sequence[Screen], table: pd.DataFrame, correction: 
     parts = []
     for screen, (name, _) in _lines(screens):
         own = table[(table["atlas"] == screen.atlas.name) & (table["line"] == name)].drop(columns=["ceiling", "gap"])
-        tops = ceiling(screen.halves[screen.halves["line"] == name], correction)[["perturbation", "ceiling"]]
+        tops = reproducibility(screen, name, correction)[["perturbation", "ceiling"]]
         parts.append(own.merge(tops, on="perturbation", validate="many_to_one"))
     merged = pd.concat(parts, ignore_index=True)
     return merged.assign(gap=merged["ceiling"] - merged["pearson"])
@@ -206,11 +203,11 @@ def bias_table(calibration: pd.DataFrame) -> pd.DataFrame:
 def parts(table: pd.DataFrame, by: str = "gap") -> pd.DataFrame:
     """Rows of the union with the ``part`` of the line's genes that each falls in (paper, Figure 4 i).
 
-    The genes of a line are ranked by the column `by`, smallest first: the best 60 %, the next 30 %, the worst 10 %.
-    ``quantile`` is a gene's rank between 0 and 1.
+    The genes of a line are ranked by the column `by`, smallest first: the best 60 %, the next 30 %, the worst 10 %;
+    genes without a value are left out. ``quantile`` is a gene's rank between 0 and 1.
     """
-    frames = []
-    for _, own in table[table["predictor"] == UNION].groupby(HEAD, sort=False):
+    frames = [table.head(0).assign(quantile=np.nan, part=pd.Categorical([], categories=list(PARTS), ordered=True))]
+    for _, own in table[(table["predictor"] == UNION) & table[by].notna()].groupby(HEAD, sort=False):
         quantile = (np.arange(len(own)) + 0.5) / len(own)
         part = pd.Categorical(np.array(PARTS)[np.digitize(quantile, EDGES)], categories=list(PARTS), ordered=True)
         frames.append(own.sort_values([by, "perturbation"]).assign(quantile=quantile, part=part))
@@ -243,7 +240,7 @@ def part_traits(table: pd.DataFrame, by: str = "error", seed: int = 0) -> pd.Dat
     ranked = parts(table.assign(error=-table["pearson"]), by)
     rows = []
     for head, own in ranked.groupby([*HEAD, "part"], sort=False, observed=True):
-        means = [m for value in (*TRAITS, "n_neighbours") for m in stats.bootstrap_mean(own[value], seed=seed)]
+        means = [m for value in (*TRAITS, "n_neighbours") for m in stats.mean_of_present(own[value], seed)]
         rows.append((*head, len(own), *means))
     names = [f"{value}{end}" for value in (*TRAITS, "n_neighbours") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*HEAD, "part", "n", *names])
@@ -258,7 +255,7 @@ def gap_correlations(table: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> 
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for head, own in table[table["predictor"] == UNION].groupby(HEAD, sort=False):
+    for head, own in table[(table["predictor"] == UNION) & table["gap"].notna()].groupby(HEAD, sort=False):
         columns = [own[c].to_numpy() for c in ("gap", "magnitude", "n_neighbours")]
         ends = stats.percentile_bootstrap(columns, _gap_correlations, draws, rng)
         rows.append([*head, len(own), *np.column_stack([_gap_correlations(*columns), *ends]).ravel()])
@@ -337,10 +334,13 @@ def score_correlations(table: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -
     rng = np.random.default_rng(seed)
     rows = []
     for head, own in table[table["predictor"] == UNION].groupby(HEAD, sort=False):
-        columns = [own[c].to_numpy() for c in (*SCORES, *TRAITS)]
+        known = [trait for trait in TRAITS if own[trait].notna().all()]
+        if not known:
+            continue
+        columns = [own[c].to_numpy() for c in (*SCORES, *known)]
         rho = _score_correlations(*columns)
         ends = stats.percentile_bootstrap(columns, _score_correlations, draws, rng)
-        for (score, trait), *spearman in zip(product(SCORES, TRAITS), rho, *ends, strict=True):
+        for (score, trait), *spearman in zip(product(SCORES, known), rho, *ends, strict=True):
             pearson = _correlation(own[score].to_numpy(), own[trait].to_numpy())
             rows.append((*head, score, trait, len(own), *spearman, pearson))
     names = ["score", "trait", "n", "spearman", "spearman_low", "spearman_high", "pearson"]

@@ -21,6 +21,7 @@ from kgpert_lib.studies.style import (
     ORANGE,
     WHITE,
     draw_gains,
+    empty,
     finished,
     legend_below,
     line_name,
@@ -35,7 +36,7 @@ TRAIT_LABELS = {
     "control_likeness": "control-likeness",
 }
 SCORE_LABELS = LABELS | {"mse": "MSE", "mae": "MAE"}
-LOG_TICKS = {"magnitude": [0.05, 0.1, 0.2, 0.5], "unlike": [0.003, 0.01, 0.03, 0.1, 0.3]}
+LOGARITHMIC = ("magnitude", "unlike")
 CORRECTION_COLOURS = {
     "none": GREY,
     "sqrt": BLUE,
@@ -63,10 +64,13 @@ def gains_under_ceiling(gains: pd.DataFrame, room: pd.DataFrame) -> Figure:
     tops = room.set_index(["atlas", "line"])
     for axis, title, part in panels:
         top = tops.loc[(part["atlas"].iloc[0], part["line"].iloc[0])]
-        axis.axvspan(top["gap_low"], top["gap_high"], color=ORANGE, alpha=0.2, linewidth=0)
-        axis.axvline(top["gap"], color=ORANGE, linewidth=1.5)
+        ceiling = "no ceiling"
+        if top["n"]:
+            ceiling = f"ceiling {signed(top['gap'])}"
+            axis.axvspan(top["gap_low"], top["gap_high"], color=ORANGE, alpha=0.2, linewidth=0)
+            axis.axvline(top["gap"], color=ORANGE, linewidth=1.5)
         draw_gains(axis, part)
-        axis.set_title(f"{title} (n = {part['n'].iloc[0]}), ceiling {signed(top['gap'])}")
+        axis.set_title(f"{title} (n = {part['n'].iloc[0]}), {ceiling}")
         axis.set_xlabel("gain over the training mean")
     return finished(figure, gains)
 
@@ -76,6 +80,8 @@ def gap_by_quantile(parts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
 
     `parts` is `ceilings.parts`, `shares` `ceilings.gap_shares`.
     """
+    if parts.empty:
+        return empty("no line of this screen has a ceiling")
     figure, panels = _grid(parts, 3.0, sharey=True)
     for axis, title, own in panels:
         own_shares = shares[(shares["atlas"] == own["atlas"].iloc[0]) & (shares["line"] == own["line"].iloc[0])]
@@ -109,6 +115,7 @@ def part_traits(parts: pd.DataFrame) -> Figure:
     logarithms where the axis is logarithmic.
     """
     lines = list(parts.groupby(["atlas", "line"], sort=False))
+    drawn_by_trait = {"magnitude": parts["magnitude"], "unlike": 1 - parts["control_likeness"]}
     labels = {"magnitude": "delta magnitude (rms)", "unlike": "1 − control-likeness", "n_neighbours": "neighbours"}
     names = list(parts["part"].cat.categories)
     figure, axes = plt.subplots(
@@ -117,10 +124,11 @@ def part_traits(parts: pd.DataFrame) -> Figure:
     for row, (_, own) in zip(axes, lines, strict=True):
         values = own.assign(unlike=1 - own["control_likeness"])
         for axis, (trait, label) in zip(row, labels.items(), strict=True):
-            drawn = np.log10(values[trait]) if trait in LOG_TICKS else values[trait]
+            drawn = np.log10(values[trait]) if trait in LOGARITHMIC else values[trait]
             _boxes(axis, [drawn[values["part"] == name] for name in names], names)
-            if trait in LOG_TICKS:
-                axis.set_xticks(np.log10(LOG_TICKS[trait]), [f"{tick:g}" for tick in LOG_TICKS[trait]])
+            if trait in LOGARITHMIC:
+                ticks = _log_ticks(drawn_by_trait[trait])
+                axis.set_xticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
             axis.set_xlabel(label)
             axis.label_outer()
             axis.tick_params(labelsize=9)
@@ -156,6 +164,8 @@ def score_correlations(table: pd.DataFrame) -> Figure:
 
     `table` is `ceilings.score_correlations`.
     """
+    if table.empty:
+        return empty("the deltas of this screen have no magnitude")
     figure, panels = _grid(table, 2.4, sharey=True, sharex=True)
     for axis, title, own in panels:
         axis.axvline(0, color=GREY, linewidth=1)
@@ -163,6 +173,8 @@ def score_correlations(table: pd.DataFrame) -> Figure:
         for shift, (trait, colour) in zip(
             (0.14, -0.14), (("magnitude", BLUE), ("control_likeness", ORANGE)), strict=True
         ):
+            if trait not in set(own["trait"]):
+                continue  # a screen without controls
             rows = own[own["trait"] == trait].set_index("score").loc[scores]
             y = np.arange(len(scores))[::-1] + shift
             error = [rows["spearman"] - rows["spearman_low"], rows["spearman_high"] - rows["spearman"]]
@@ -186,9 +198,9 @@ def scores_against_trait(table: pd.DataFrame, trait: str, predictor: str, scores
     for row, score in zip(axes, scores, strict=True):
         for axis, (_, own) in zip(row, lines, strict=True):
             axis.plot(own[trait], own[score], "o", color=BLUE, markersize=2.5, alpha=0.6)
-            if trait in LOG_TICKS:
+            if trait in LOGARITHMIC:
                 axis.set_xscale("log")
-                axis.set_xticks(LOG_TICKS[trait], [f"{tick:g}" for tick in LOG_TICKS[trait]])
+                axis.set_xticks(ticks := _log_ticks(rows[trait]), [f"{tick:g}" for tick in ticks])
                 axis.minorticks_off()
             axis.tick_params(labelsize=8)
             axis.yaxis.set_major_locator(MaxNLocator(4))
@@ -238,6 +250,14 @@ def _boxes(axis: Axes, values: Sequence[pd.Series], names: Sequence[str]) -> Non
         box.set_facecolor(colour)
     axis.grid(visible=False, axis="y")
     axis.invert_yaxis()
+
+
+def _log_ticks(values: pd.Series) -> list[float]:
+    """Up to five round numbers, 1, 2 or 5 times a power of ten, that lie inside the range of the values above 0."""
+    low, high = values[values > 0].min(), values.max()
+    ladder = [factor * 10.0**power for power in range(-6, 4) for factor in (1, 2, 5)]
+    inside = [tick for tick in ladder if low <= tick <= high]
+    return inside[:: -(-len(inside) // 5) or 1]
 
 
 def _label_left(panels: Sequence[Panel], label: str) -> None:

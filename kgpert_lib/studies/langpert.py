@@ -25,12 +25,6 @@ from kgpert_lib.predictors.predictions import Predictor
 PUBLISHED = {"Gemini 2.5 Pro": 0.5, "Claude Sonnet 4": 0.3}
 """Share of LangPert's genes inside the paper's union of four graphs, about, as published (appendix C)."""
 
-PUBLISHED_SCORES = (
-    ("LLM RL + KG (trained with rewards)", "0.625 (0.014)", "0.672 (0.014)", "0.486 (0.016)", "0.510 (0.014)"),
-    ("TxPert", "0.626 (0.005)", "0.670 (0.003)", "0.485 (0.014)", "0.506 (0.010)"),
-)
-"""Pearson delta and its standard error in K562, RPE1, HepG2 and Jurkat, from the paper's Table 1."""
-
 DRAWS = 10_000
 KINDS = {
     "duplicate": "named before",
@@ -167,11 +161,6 @@ def prompt(data: QuestionData, task: str, model: str, record: Record, line: str,
     question = data.sets(task, model, record).questions(data.screen.view(line), [gene])[0]
     text = escape(question.prompt.messages[1]["content"])
     return f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{text}</pre>'
-
-
-def published_scores() -> pd.DataFrame:
-    """Pearson delta with its standard error as the paper publishes it: one row per method, one column per line."""
-    return pd.DataFrame(PUBLISHED_SCORES, columns=["method", "K562", "RPE1", "HepG2", "Jurkat"])
 
 
 def quotations(items: Sequence[Proposal], most: int = 6, caption: str = "") -> str:

@@ -109,6 +109,15 @@ def one_range(axes: Sequence[Axes]) -> None:
         axis.set_xlim(min(low for low, _ in ends), max(high for _, high in ends))
 
 
+def empty(reason: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure, axis = plt.subplots(figsize=(9.2, 0.6))
+    axis.set_axis_off()
+    axis.text(0, 0.5, f"Nothing to draw: {reason}.", fontsize=10, color=GREY, va="center")
+    plt.close(figure)
+    return figure
+
+
 def finished(figure: Figure, table: pd.DataFrame) -> Figure:
     """`noted` with the atlas and its kind from the columns of the table."""
     atlas = ", ".join(table["atlas"].unique())

@@ -68,7 +68,7 @@ CELLS: Mapping[str, Mapping[str, str]] = {
     "trait": {"control_likeness": "control-likeness"},
 }
 CONSTANT = ("atlas", "kind", "split", "task", "method_b")
-GROUPS = ("atlas", "line", "task")
+GROUPS = ("atlas", "claim", "measured", "line", "control", "task")
 P_VALUES = ("p", "p_holm")
 DIGITS: Mapping[str, int] = {"n_neighbours": 1, "genes each": 1, "genes added": 1, "genes removed": 1, "cells": 0}
 MINUS = "−"
@@ -240,15 +240,16 @@ def _with_constants(caption: str, values: Mapping[str, str]) -> str:
 
 
 def _group(text: pd.DataFrame) -> tuple[bool, ...]:
-    """Blank repeated names in the leading columns of groups; True for rows that begin another line or atlas."""
+    """Blank repeated names in the leading columns of groups; True for rows that begin another claim, line or atlas."""
     rules = [False] * len(text)
+    ruled = ("atlas", "claim" if "claim" in text else "line")
     same = pd.Series(True, index=text.index)
     for column in text.columns:
         if column not in GROUPS:
             break
         values = text[column].copy()
         same &= values.eq(values.shift())
-        if column != "task":
+        if column in ruled:
             rules = [k > 0 and not s for k, s in enumerate(same)]
         text[column] = values.mask(same, "")
     return tuple(rules)

@@ -36,7 +36,7 @@ def sources(notebook):
 
 def test_one_box_per_section_stands_in_place_of_the_cells_that_need_data(notebook):
     before = nbformat.from_dict(notebook)
-    bare = cells.runnable(notebook, TWO, has_data=False)
+    bare = cells.runnable(notebook, TWO, absent={"needs-data"})
     nbformat.validate(bare)
     boxed = [i for i, text in enumerate(sources(bare)) if "PerturbQA is not on this machine" in text]
     assert boxed == [2, 6], "the first below each heading"
@@ -49,22 +49,22 @@ def test_one_box_per_section_stands_in_place_of_the_cells_that_need_data(noteboo
 
 def test_the_box_says_how_to_fetch_the_data(notebook):
     space = {}
-    exec(sources(cells.runnable(notebook, TWO, has_data=False))[2].replace("\nHTML", "\nbox = HTML"), space)
+    exec(sources(cells.runnable(notebook, TWO, absent={"needs-data"}))[2].replace("\nHTML", "\nbox = HTML"), space)
     assert "<code>kgpert fetch perturbqa</code>" in space["box"].data
 
 
 def test_with_another_atlas_nothing_stands_in_their_place(notebook):
-    bare = cells.runnable(notebook, {"atlas": "simulated", "lines": ["k562"]}, has_data=False)
+    bare = cells.runnable(notebook, {"atlas": "simulated", "lines": ["k562"]}, absent={"needs-data"})
     assert [sources(bare)[i] for i in (2, 4, 6)] == ["None"] * 3
 
 
 def test_a_chapter_without_such_cells_is_used_as_it_is():
     plain = new_notebook(cells=[new_code_cell("1 + 1"), new_markdown_cell("needs-data")])
-    assert cells.runnable(plain, TWO, has_data=False) == plain
+    assert cells.runnable(plain, TWO, absent={"needs-data"}) == plain
 
 
 def test_where_the_data_is_nothing_changes(notebook):
-    assert cells.runnable(notebook, TWO, has_data=True) == notebook
+    assert cells.runnable(notebook, TWO) == notebook
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def three_parts():
     ],
 )
 def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, atlas, parts):
-    run = cells.runnable(three_parts, {"atlas": atlas, "lines": ["k562"]}, has_data=True)
+    run = cells.runnable(three_parts, {"atlas": atlas, "lines": ["k562"]})
     sources = [cell.source for cell in run.cells if cell.cell_type == "code"]
     assert len(sources) == 7, "a cell that does not run keeps its place"
     assert sources[0] == "shared = 1"
@@ -113,7 +113,7 @@ def test_only_the_parts_of_named_atlases_run_and_stay_on_the_page(three_parts, a
 
 
 def test_a_box_keeps_the_text_of_its_section_and_the_other_parts(three_parts):
-    bare = cells.runnable(three_parts, TWO, has_data=False)
+    bare = cells.runnable(three_parts, TWO, absent={"needs-data"})
     assert sum("kgpert fetch perturbqa" in source for source in sources(bare)) == 1
     assert "real = 1" not in sources(bare)
     assert "expression = 1" in sources(bare)
@@ -122,3 +122,43 @@ def test_a_box_keeps_the_text_of_its_section_and_the_other_parts(three_parts):
 
 def test_a_chapter_without_the_parameter_is_left_whole(three_parts):
     assert len(cells.without_unused(nbformat.from_dict(three_parts), {}).cells) == len(three_parts.cells)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "absent"),
+    [
+        ({"expression": "replogle"}, {"needs-replogle"}),
+        ({"expression": "replogle:split=rule", "lines": ["k562"]}, {"needs-replogle"}),
+        ({"atlas": "simulated,replogle"}, {"needs-replogle"}),
+        ({"expression": "/data/screen"}, set()),
+        ({"atlas": "simulated"}, set()),
+    ],
+)
+def test_expression_is_asked_for_only_where_it_is_named_and_never_downloaded(parameters, absent):
+    notebook = new_notebook(cells=[new_code_cell("a", metadata={"tags": ["needs-replogle"]})])
+    assert cells.absent_tags(notebook, parameters, failed=[]) == absent
+    assert cells.data_files(notebook, parameters) == []
+
+
+def test_each_kind_of_absent_data_has_its_own_box():
+    both = new_notebook(
+        cells=[
+            new_markdown_cell("# A"),
+            new_code_cell("real", metadata={"tags": ["needs-data"]}),
+            new_markdown_cell("# B"),
+            new_code_cell("expression", metadata={"tags": ["needs-replogle"]}),
+            new_code_cell("both", metadata={"tags": ["needs-data", "needs-replogle"]}),
+        ]
+    )
+    bare = sources(cells.runnable(both, {}, absent={"needs-data", "needs-replogle"}))
+    assert "kgpert fetch perturbqa" in bare[1]
+    assert "kgpert fetch replogle" in bare[3]
+    assert bare[4] == "None"
+    only = sources(cells.runnable(both, {}, absent={"needs-replogle"}))
+    assert only[1] == "real"
+    assert "kgpert fetch replogle" in only[3]
+
+
+def test_a_failed_download_leaves_only_the_calls_out(notebook):
+    assert cells.absent_tags(notebook, TWO, failed=["k562-de.csv"]) == {"needs-data"}
+    assert cells.absent_tags(notebook, TWO, failed=["rpe1-de.csv"]) == set()

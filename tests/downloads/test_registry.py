@@ -26,10 +26,19 @@ def test_perturbqa_has_every_table_pinned_with_two_addresses():
 
 
 def test_large_files_are_pinned_by_size_and_checksum():
-    for group in ("scperturb", "replogle", "nadig", "txpert", "depmap"):
+    for group in ("scperturb", "replogle-cells", "nadig", "txpert", "depmap"):
         for entry in default_registry().group(group):
             assert entry.bytes > 4e8
             assert not entry.first_use
+
+
+def test_the_pseudobulk_of_two_lines_is_one_group_and_the_genome_wide_screen_another():
+    sizes = {g: [e.bytes for e in default_registry().group(g)] for g in ("replogle", "replogle-gw")}
+    assert sizes == {"replogle": [79_766_954, 95_350_546], "replogle-gw": [374_587_922]}
+    for group in sizes:
+        for entry in default_registry().group(group):
+            assert entry.checksum.startswith("sha256:")
+            assert entry.licence == "CC BY 4.0"
 
 
 def test_every_file_says_whom_to_thank():
@@ -66,6 +75,24 @@ def test_a_file_in_two_groups_is_refused(write_registry):
     path.write_text(path.read_text() + "\n" + path.read_text().replace("lab", "shop"))
     with pytest.raises(InputError, match="'a' in both lab and shop"):
         Registry.read(path)
+
+
+def test_a_written_registry_is_read_back_as_it_was(tmp_path):
+    registry = default_registry()
+    assert Registry.read(registry.write(tmp_path / "registry.toml")) == registry
+
+
+def test_a_registry_of_ones_own_stands_in_for_the_packaged_one(write_registry, monkeypatch):
+    monkeypatch.setenv("KGPERT_REGISTRY", str(write_registry({"a": GOOD})))
+    assert list(default_registry().entries) == ["a"]
+    monkeypatch.delenv("KGPERT_REGISTRY")
+    assert "k562-de.csv" in default_registry().entries
+
+
+def test_a_registry_of_ones_own_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("KGPERT_REGISTRY", str(tmp_path / "none.toml"))
+    with pytest.raises(InputError, match=r"none\.toml is not a registry of downloads"):
+        default_registry()
 
 
 @pytest.mark.parametrize("text", ["groups = [", "", "groups = 3", "[groups.lab]\ntitle = 'x'", *NO_TABLES])

@@ -1,22 +1,29 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import pearsonr
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.ceiling import (
     CORRECTIONS,
+    between_experiments,
     calibrate,
     ceiling,
     correct,
+    estimates_of_truth,
     measure,
+    reproducibility,
     shared_control_inflation,
 )
 from kgpert_lib.metrics.deltas import pearson_delta
-from kgpert_lib.screens.atlas import CellLine
-from kgpert_lib.screens.screen import split_half, stored_split
+from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.screen import Screen, split_half, stored_split
 from kgpert_lib.screens.simulated.simulation import simulate
+from tests import worlds
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +128,55 @@ def test_shared_controls_inflate(measured):
     row = shared_control_inflation(measured).iloc[0]
     assert row["inflation_low"] > 0
     assert row["inflation"] == pytest.approx((measured["shared"] - measured["none"]).mean())
+
+
+def test_two_experiments_are_compared_over_what_both_measured_and_without_the_own_readout():
+    rng = np.random.default_rng(0)
+    first, other = worlds.line(0, m=40), worlds.line(1, m=40)
+    genes = np.append(other.genes[5:], "ELSEWHERE")
+    delta = np.column_stack([first.delta[:, 5:] + rng.normal(0, 1, (30, 35)), np.zeros(30)]).astype(np.float32)
+    delta[0, 7] = np.nan
+    second = replace(other, perturbations=other.perturbations[::-1], genes=genes, delta=delta[::-1], control=None)
+    table = between_experiments(first, second).set_index("perturbation")
+    assert list(table.index) == list(first.perturbations)
+    for i, name in enumerate(first.perturbations):
+        keep = (first.genes[5:] != name) & ~np.isnan(delta[i, :35])
+        assert table.loc[name, "n_genes"] == keep.sum()
+        assert table.loc[name, "r"] == pytest.approx(
+            pearsonr(first.delta[i, 5:][keep], delta[i, :35][keep])[0], abs=1e-6
+        )
+
+
+def test_experiments_that_share_nothing_are_refused():
+    other = replace(worlds.line(1), perturbations=worlds.symbols(30, "X"))
+    with pytest.raises(InputError, match="share no perturbation with two readout genes of both"):
+        between_experiments(worlds.line(0), other)
+
+
+def test_the_ceiling_comes_from_halves_else_from_a_second_experiment_else_from_nowhere():
+    line = worlds.line(0)
+    again = replace(line, delta=line.delta + np.random.default_rng(1).normal(0, 1, line.delta.shape))
+    halved = replace(line, half_a=line.delta, half_b=again.delta, n_cells=np.full(30, 40))
+
+    def of(cells, second=None):
+        return Screen(Atlas("toy", "simulated", {"k562": cells}), (), _second=lambda name: second)
+
+    halves = reproducibility(of(halved, again), "k562", "linear")
+    pd.testing.assert_frame_equal(halves, ceiling(stored_split(halved), "linear")[list(halves.columns)])
+    r = between_experiments(line, again)["r"].to_numpy()
+    for correction, expected in (("sqrt", r), ("none", r), ("noise-free", np.sqrt(np.maximum(r, 0)))):
+        np.testing.assert_array_equal(reproducibility(of(line, again), "k562", correction)["ceiling"], expected)
+    assert reproducibility(of(line), "k562")["ceiling"].isna().all()
+
+
+def test_the_root_of_a_second_experiment_and_noise_free_halves_estimate_the_truth(measured):
+    table = estimates_of_truth(measured, draws=300).set_index("estimate")
+    best = table.loc[["halves, noise-free", "second experiment, square root"]]
+    assert (best["bias"].abs() < 0.03).all()
+    others = table.drop(index=best.index)
+    assert (others["error"] > 1.5 * best["error"].max()).all()
+    assert (table["bias_low"] <= table["bias"]).all()
+    assert (table["bias"] <= table["bias_high"]).all()
+    error = measured["sqrt"] - measured["truth"]
+    assert table.loc["halves, sqrt", "bias"] == pytest.approx(error.mean())
+    assert table.loc["halves, sqrt", "error"] == pytest.approx(np.sqrt((error**2).mean()))

@@ -14,6 +14,7 @@ from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.screens.screen import Screen
 from tests import worlds
 
 GRAPH = NeighbourPredictor(GraphNeighbourhood([worlds.graph()], 5))
@@ -101,13 +102,13 @@ def test_lines_without_halves_are_left_out(tmp_path):
     line = atlas["k562"]
     names = line.names("test")
     mine = GRAPH.predict(atlas.view("k562"), names).save(tmp_path / "mine.csv")
-    table = replicates.replicated_lines(both, [TrainingMean(), GRAPH], outside={"k562": [mine]})
+    table = replicates.replicated_lines(Screen(both, ()), [TrainingMean(), GRAPH], outside={"k562": [mine]})
     assert set(table["line"]) == {"k562"}
     ours, theirs = (table[table["predictor"] == name].reset_index(drop=True) for name in ("toy", "mine"))
     same = [column for column in table if column not in ("predictor", "n_neighbours", "fallback")]
     pd.testing.assert_frame_equal(ours[same], theirs[same], check_exact=False)
     alone = Atlas("toy", "simulated", {"rpe1": worlds.line(1, name="rpe1")})
-    assert replicates.replicated_lines(alone, [GRAPH]).empty
+    assert replicates.replicated_lines(Screen(alone, ()), [GRAPH]).empty
 
 
 def test_what_is_no_replicate_is_one_sentence():

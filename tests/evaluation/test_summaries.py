@@ -108,6 +108,12 @@ def test_shown_joins_intervals_and_shortens_p_values():
             "p": [0.0047],
             "p_holm": [5.94e-21],
             "limit": [np.nan],
+            "few": [0.25],
+            "few_low": [np.nan],
+            "few_high": [np.nan],
+            "none": [np.nan],
+            "none_low": [np.nan],
+            "none_high": [np.nan],
         }
     )
     assert summaries.formatted(table).iloc[0].to_dict() == {
@@ -117,5 +123,7 @@ def test_shown_joins_intervals_and_shortens_p_values():
         "mean_difference [95 %]": "-0.000 [-0.003, 0.000]",
         "p": "0.0047",
         "p_holm": "5.9e-21",
-        "limit": "nan",
+        "limit": "",
+        "few [95 %]": "0.250",
+        "none [95 %]": "",
     }

@@ -10,12 +10,11 @@ from scipy.stats import pearsonr, spearmanr
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import ceiling
-from kgpert_lib.metrics import stats
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
 from kgpert_lib.screens.screen import split_half, stored_split
-from kgpert_lib.studies import ceilings, findings
+from kgpert_lib.studies import ceilings
 from tests import worlds
 
 LINES = ["k562", "rpe1"]
@@ -71,7 +70,7 @@ def test_traits_of_a_line_by_hand():
     rng = np.random.default_rng(0)
     line = replace(line, half_a=line.delta, half_b=line.delta + rng.normal(0, 1, line.delta.shape).astype(np.float32))
     line = replace(line, n_cells=np.full(len(line.perturbations), 40))
-    traits = ceilings.traits(line, stored_split(line), "spearman-brown").set_index("perturbation")
+    traits = ceilings.traits(line, ceiling.ceiling(stored_split(line), "spearman-brown")).set_index("perturbation")
     for i, name in enumerate(line.perturbations[:4]):
         others = line.genes != name
         r = pearsonr(line.half_a[i, others], line.half_b[i, others])[0]
@@ -176,16 +175,34 @@ def test_a_saved_atlas_gives_a_panel_of_its_own(screens, tmp_path):
         ceiling.measure_simulated([loaded])
 
 
-def test_an_atlas_with_gaps_is_refused(tmp_path):
+def test_calls_are_refused_where_expression_is_asked_for(tmp_path):
     path = worlds.atlas(gaps=0.5).save(tmp_path / "calls")
-    with pytest.raises(InputError, match="k562 has gaps or no controls"):
+    with pytest.raises(InputError, match="readout genes were measured under every perturbation; this needs expression"):
         ceilings.screens(str(path), ["k562"])
 
 
-def test_an_atlas_without_replicates_is_refused(tmp_path):
-    path = Atlas("toy", "simulated", {"k562": worlds.line()}).save(tmp_path / "single")
-    with pytest.raises(InputError, match="no half-sample deltas"):
-        ceilings.screens(str(path), ["k562"])
+def test_readout_genes_with_a_gap_are_left_out(tmp_path):
+    line = worlds.line()
+    delta = line.delta.copy()
+    delta[3, 4] = np.nan
+    path = Atlas("toy", "simulated", {"k562": replace(line, delta=delta)}).save(tmp_path / "one")
+    (screen,) = ceilings.screens(str(path), ["k562"])
+    assert list(screen["k562"].genes) == [g for g in line.genes if g != line.genes[4]]
+    assert screen["k562"].dense
+
+
+def test_without_replicates_and_controls_there_is_no_ceiling_and_the_other_studies_stand(tmp_path):
+    path = Atlas("toy", "simulated", {"k562": replace(worlds.line(), control=None)}).save(tmp_path / "single")
+    edges = tmp_path / "edges.csv"
+    edges.write_text("gene1,gene2\n" + "\n".join(f"{a},{b}" for a, b in pairwise(worlds.symbols(30))))
+    loaded = ceilings.screens(str(path), ["k562"], graph=str(edges))
+    scores = ceilings.scores(loaded)
+    assert scores[["ceiling", "gap", "control_likeness"]].isna().all(axis=None)
+    assert scores["magnitude"].notna().all()
+    assert ceilings.ceilings(scores)["n"].tolist() == [0]
+    assert ceilings.gap_shares(scores).empty
+    assert set(ceilings.score_correlations(scores)["trait"]) == {"magnitude"}
+    assert ceilings.part_traits(scores)["control_likeness"].isna().all()
 
 
 def test_the_gap_goes_with_neighbours_when_neighbours_make_it():
@@ -241,34 +258,3 @@ def test_corrupted_test_deltas_move_no_prediction(screens):
     a, b = (ceilings.neighbour_correlations([s]) for s in (screen, other))
     assert a["neighbour"].equals(b["neighbour"])
     assert (b["pearson"] == 0).all(), "a constant delta correlates with nothing"
-
-
-def test_findings_are_read_from_the_studies(scored, pairs):
-    result = findings.comparison(scored, pairs).set_index("measured")
-    ends = [f"{line}{end}" for line in LINES for end in ("", "_low", "_high")]
-    assert list(result.columns) == ["atlas", "paper", *ends, "agrees"]
-    shares = ceilings.gap_shares(scored).set_index(["line", "part"])["share of shortfall"]
-    assert result.loc["share of the shortfall, worst 10 %", "rpe1"] == pytest.approx(shares["rpe1", "worst 10 %"])
-    quality = ceilings.neighbour_quality(pairs).set_index(["line", "quantity"])["mean"]
-    better = result.loc["correlation with neighbours minus that with all"]
-    assert better["k562"] == pytest.approx(quality["k562", "neighbours"] - quality["k562", "all"])
-    wide = scored[scored["line"] == "k562"].pivot(index="perturbation", columns="predictor", values="pearson")
-    gain = wide["union"] - wide["training mean"]
-    row = result.loc["gain of the union over the training mean"]
-    assert row[["k562", "k562_low", "k562_high"]].tolist() == pytest.approx(stats.bootstrap_mean(gain))
-    assert np.isnan(result.loc["share of the shortfall, worst 10 %", "rpe1_low"])
-
-
-def test_a_screen_that_contradicts_the_paper_agrees_nowhere(scored, pairs):
-    upside_down = scored.assign(
-        pearson=-scored["pearson"], gap=1 + scored["gap"], mse=-scored["mse"], mae=-scored["mae"]
-    )
-    far = pairs.assign(pearson=np.where(pairs["neighbour"], -1.0, pairs["pearson"]))
-    result = findings.comparison(upside_down, far).set_index("measured")["agrees"]
-    for measured in (
-        "gain of the union over the training mean",
-        "gap to the ceiling, best 60 % of genes",
-        "Pearson delta against magnitude, Spearman",
-        "correlation with neighbours minus that with all",
-    ):
-        assert result[measured] == "0 of 2"

@@ -101,6 +101,10 @@ class Simulation:
         provenance = {"seed": self.seed, "size": self.size, "source": source}
         return Atlas("simulated", "simulated", lines, missing, provenance)
 
+    def second_experiment(self, line: str) -> CellLine:
+        """The same perturbations of a line in new cells and against new controls (`bulk`, replicate 1)."""
+        return self.bulk(line, splits=0, replicate=1).cell_line(line, self.world.splits[line])
+
     def bulk(self, line: str, splits: int = 1, replicate: int = 0) -> Pseudobulk:
         """Sums over the cells of one line, with `splits` random halves; another `replicate` is another experiment.
 

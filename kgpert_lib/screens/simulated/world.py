@@ -114,12 +114,21 @@ class World:
     graphs: tuple[KnowledgeGraph, ...]
 
 
-def build_world(lines: Sequence[str], seed: int, size: Size, quality: Mapping[str, GraphQuality]) -> World:
-    """Draw the world; every part has its own stream, so a line is the same whichever others are simulated."""
+def build_world(
+    lines: Sequence[str],
+    seed: int,
+    size: Size,
+    quality: Mapping[str, GraphQuality],
+    names: tuple[NDArray[np.str_], NDArray[np.str_]] | None = None,
+) -> World:
+    """Draw the world; every part has its own stream, so a line is the same whichever others are simulated.
+
+    `names` are perturbations and readout genes, both sorted and the first among the second; by default `read_names`.
+    """
     unknown = [name for name in lines if name not in LINES]
     if unknown:
         raise InputError(f"The simulation has no line {unknown[0]!r}; it has {', '.join(LINES)}.")
-    perturbations, genes = read_names(size)
+    perturbations, genes = names or read_names(size)
     scm = _shared_biology(perturbations, genes, seed)
     rng = stream(seed, "penetrance")
     weak = rng.random(len(perturbations)) < WEAK_SHARE
@@ -167,7 +176,11 @@ def _line_biology(scm: HierarchicalSCM, line: Line, weak: NDArray[np.bool_], see
     """A line's loadings: partly those of all lines, partly its own, with the target's own knock-down on top."""
     shared, own = (_loadings(scm, line.common, seed, name) for name in ("shared", line.name))
     a, b = line.effect * np.sqrt(SHARED_BIOLOGY), line.effect * np.sqrt(1 - SHARED_BIOLOGY)
-    mixed = [a * x + b * y for x, y in zip(shared, own, strict=True)]
+    for x, y in zip(shared, own, strict=True):  # in place: a large world's tables are hundreds of megabytes
+        x *= a
+        y *= b
+        x += y
+    mixed = list(shared)
     alone = np.diff(_proper(scm, "complex").indptr) == 0
     mixed[0] *= np.where(weak, 1.0, np.where(alone, LONER_OWN, TYPICAL_OWN))[:, None]
     column = np.searchsorted(scm.genes, scm.names[0])
@@ -185,12 +198,15 @@ def _loadings(scm: HierarchicalSCM, common: float, seed: int, name: str) -> tupl
     for level, (names, constant) in enumerate(zip(scm.names, SENSITIVITY, strict=True)):
         rng = stream(seed, "loadings", name, str(level))
         relay = np.char.endswith(names, RELAY)
-        direction = rng.standard_normal((len(names), m)) * scale
+        direction = rng.standard_normal((len(names), m))
+        direction *= scale
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         if level == len(scm.levels) - 1:
-            direction = np.sqrt(common) * growth + np.sqrt(1 - common) * direction
+            direction *= np.sqrt(1 - common)
+            direction += np.sqrt(common) * growth
         strength = constant * rng.lognormal(0, STRENGTH_SPREAD, len(names))
-        tables.append(direction * np.where(relay, 0.0, strength)[:, None])
+        direction *= np.where(relay, 0.0, strength)[:, None]
+        tables.append(direction)
     return tuple(tables)
 
 
@@ -200,7 +216,10 @@ def _cell_model(
     rng = stream(seed, "cells", line.name)
     m = len(scm.genes)
     own = scm.loadings[0]
-    effect = own + (scm.response() - own) * penetrance[:, None]
+    effect = scm.response()
+    effect -= own
+    effect *= penetrance[:, None]
+    effect += own
     return CellModel(
         key=(seed, number(line.name)),
         log_rate=base + rng.normal(0, LINE_RATE_SPREAD, m),
