@@ -44,10 +44,8 @@ class Measured:
 
     def predict(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
         """The measured deltas of the perturbations, 0 in their gaps."""
-        none = np.zeros(len(self.perturbations), np.int64)
-        filled = np.nan_to_num(self.delta, nan=0.0)
-        every = Predictions(self.perturbations, view.target.genes, filled, none, none.astype(bool))
-        return every.select(perturbations, view.target.genes)
+        genes = view.target.genes
+        return Predictions.plain(self.perturbations, genes, np.nan_to_num(self.delta)).select(perturbations, genes)
 
 
 def replicate_scores(
@@ -129,7 +127,7 @@ def replicated_lines(
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def metric_ranges(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def metric_ranges(scores: pd.DataFrame, seed: int = 0, values: Sequence[str] = tuple(PERFECT)) -> pd.DataFrame:
     """Is a metric usable? What the controls reach in each, one row per line and metric.
 
     `scores` is `replicate_scores`. Columns: atlas, kind, line, score, n (perturbations that have it), the means of
@@ -139,7 +137,8 @@ def metric_ranges(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """
     rows = []
     for head, part in scores.groupby(HEAD[:3], sort=False):
-        for score, perfect in PERFECT.items():
+        for score in values:
+            perfect = PERFECT[score]
             wide = part.pivot(index="perturbation", columns="predictor", values=score)
             wide = wide[[NEGATIVE, DUPLICATE, REPLICATE]].dropna()
             if wide.empty:
@@ -153,10 +152,10 @@ def metric_ranges(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*HEAD[:3], "score", "n", NEGATIVE, DUPLICATE, REPLICATE, *ends])
 
 
-def scaled_scores(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def scaled_scores(scores: pd.DataFrame, seed: int = 0, values: Sequence[str] = tuple(PERFECT)) -> pd.DataFrame:
     """Scores between the training mean (0) and the replicate (1), one row per line and predictor.
 
-    `scores` is `replicate_scores`. Columns: atlas, kind, line, split, predictor, n, and for each metric of `PERFECT`
+    `scores` is `replicate_scores`. Columns: atlas, kind, line, split, predictor, n, and for each metric of `values`
     that a line has ``<score>``, ``<score>_low``, ``<score>_high`` (`controls.scaled_score` with its 95 % percentile
     bootstrap interval over the perturbations that have it), NaN where the replicate does not clearly beat the training
     mean: there the 95 % interval of its mean gain holds 0, and the scale has no upper end.
@@ -167,7 +166,8 @@ def scaled_scores(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             if predictor in (NEGATIVE, REPLICATE):
                 continue
             row = dict(zip(HEAD, (*head, predictor), strict=True)) | {"n": part["perturbation"].nunique()}
-            for score, perfect in PERFECT.items():
+            for score in values:
+                perfect = PERFECT[score]
                 wide = part.pivot(index="perturbation", columns="predictor", values=score)
                 wide = wide[[predictor, NEGATIVE, REPLICATE]].dropna()
                 interval = np.full(3, np.nan)

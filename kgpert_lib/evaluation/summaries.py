@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from kgpert_lib.errors import InputError
@@ -70,7 +71,7 @@ def paired_tests(evaluated: pd.DataFrame, reference: str, seed: int = 0) -> pd.D
 def formatted(table: pd.DataFrame) -> pd.DataFrame:
     """The table as text: every ``x, x_low, x_high`` becomes one column ``x [95 %]``.
 
-    Numbers have three decimals, p values two digits.
+    Numbers have three decimals, p values two digits; what is missing is blank.
     """
     text = pd.DataFrame(index=table.index)
     for column in table.columns:
@@ -80,14 +81,23 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
         cells = table[column]
         low, high = _bounds(table, column)
         if low is not None and high is not None:
-            text[f"{column} [95 %]"] = [f"{m:.3f} [{a:.3f}, {b:.3f}]" for m, a, b in zip(cells, low, high, strict=True)]
+            text[f"{column} [95 %]"] = [_interval(*row) for row in zip(cells, low, high, strict=True)]
         elif column in ("p", "p_holm"):
             text[column] = [f"{p:.1e}" if p < 1e-3 else f"{p:.2g}" for p in cells]
         elif pd.api.types.is_float_dtype(cells):
-            text[column] = [f"{x:.3f}" for x in cells]
+            text[column] = [_number(x) for x in cells]
         else:
             text[column] = cells.astype(str)
     return text
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
+
+
+def _interval(mean: float, low: float, high: float) -> str:
+    """The mean with its interval; alone where it has none."""
+    return _number(mean) if np.isnan(low) or np.isnan(high) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _bounds(table: pd.DataFrame, column: str) -> tuple[pd.Series | None, pd.Series | None]:

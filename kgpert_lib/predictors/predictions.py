@@ -55,6 +55,12 @@ class Predictions:
             return np.zeros(self.delta.shape, np.int64)
         return measured_neighbours(self.neighbourhoods, self.averaged(view))
 
+    @classmethod
+    def plain(cls, perturbations: NameArray, genes: NameArray, delta: FloatArray) -> Predictions:
+        """Predictions of a method that averages no neighbours: deltas (n, m) of perturbations and readout genes."""
+        none = np.zeros(len(perturbations), np.int64)
+        return cls(perturbations, genes, delta, none, none.astype(bool))
+
     def select(self, perturbations: Sequence[str], genes: NameArray) -> Predictions:
         """The named perturbations and readout genes in that order; InputError counts what is missing."""
         rows = _places("perturbation", self.perturbations, np.asarray(perturbations, dtype=str))
@@ -102,8 +108,7 @@ class Predictions:
         except Exception as error:  # anndata, h5py, zipfile, NumPy and pandas raise many kinds for foreign bytes
             raise InputError(f"{source} cannot be read as predictions ({_first_line(error)}).") from error
         _check(source, perturbations, genes, delta)
-        none = np.zeros(len(perturbations), np.int64)
-        return cls(perturbations, genes, delta, none, none.astype(bool))
+        return cls.plain(perturbations, genes, delta)
 
 
 def check_ending(path: Path) -> None:

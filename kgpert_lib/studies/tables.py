@@ -49,13 +49,22 @@ HEADS: Mapping[str, str] = {
     "n_genes": "readout genes",
     "control_likeness": "control-likeness",
     "spearman": "Spearman correlation",
+    "pds_cosine": "PDS",
+    "jaccard": "Jaccard",
+    "nmae": "nMAE",
+    "vendi": "Vendi, predicted",
+    "vendi_measured": "Vendi, measured",
+    "drf": "DRF",
+    "bds": "BDS",
 }
 WORDS: Mapping[str, str] = {**LINES, "auroc": "AUROC", "de": "DE", "mse": "MSE", "mae": "MAE", "go": "GO"}
 CELLS: Mapping[str, Mapping[str, str]] = {
     "atlas": {"perturbqa": "PerturbQA"},
     "line": LINES,
     "task": {"de": "differential expression", "dir": "direction"},
-    "score": LABELS | {"mse": "MSE", "mae": "MAE"},
+    "score": LABELS
+    | {"mse": "MSE", "mae": "MAE", "pds_cosine": "PDS", "jaccard": "Jaccard", "nmae": "nMAE"}
+    | {"direction_fidelity": "direction fidelity", "direction_reach": "direction reach"},
     "trait": {"control_likeness": "control-likeness"},
 }
 CONSTANT = ("atlas", "kind", "split", "task", "method_b")

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kgpert_lib.predictors.predictions import Predictions
@@ -18,10 +19,10 @@ from tests.cli import TOY, WIDTH, table_rows
 def test_evaluate_compares_graphs_and_predictions_from_outside(kgpert, here, toy):
     line = toy["k562"]
     names = line.names("test")
-    none = np.zeros(len(names), int)
     truth = np.nan_to_num(line.delta[line.rows(names)])
-    Predictions(np.array(names), line.genes, truth, none, none.astype(bool)).save(here / "perfect.csv")
-    code, out, err = kgpert("evaluate", *TOY, "--line", "k562", "--outside", "k562=perfect.csv", "--json")
+    Predictions.plain(np.array(names), line.genes, truth).save(here / "perfect.csv")
+    options = ("--line", "k562", "--outside", "k562=perfect.csv", "--changed", "1", "--json")
+    code, out, err = kgpert("evaluate", *TOY, *options)
     assert (code, err) == (0, "")
     answer = json.loads(out)
     scores = {row["predictor"]: row for row in answer["scores"]}
@@ -29,6 +30,12 @@ def test_evaluate_compares_graphs_and_predictions_from_outside(kgpert, here, toy
     assert scores["perfect"]["pearson"] == pytest.approx(1)
     assert scores["mine"]["n"] == len(names)
     assert scores["mine"]["pearson_low"] <= scores["mine"]["pearson"] <= scores["mine"]["pearson_high"]
+    further = {row["predictor"]: row for row in answer["further"]}
+    assert list(further) == list(scores)
+    for name in ("direction_fidelity", "direction_reach", "jaccard"):
+        assert further["perfect"][name] == pytest.approx(1)
+    assert further["perfect"]["vendi"] == pytest.approx(further["mine"]["vendi_measured"])
+    assert set(answer) == {"scores", "further", "tests"}, "no line has halves"
     tests = {row["method_a"]: row for row in answer["tests"]}
     assert set(tests) == {"linear", "mine", "perfect"}
     assert all(row["method_b"] == "training mean" for row in answer["tests"])
@@ -54,6 +61,84 @@ def test_evaluate_csv_is_one_row_a_predictor_and_perturbation(kgpert, here, toy)
     assert {(r["predictor"], r["perturbation"]) for r in rows} == {
         (p, g) for p in ("training mean", "linear", "mine") for g in toy["rpe1"].names("test")
     }
+    assert {"pds_cosine", "direction_fidelity", "direction_reach", "jaccard", "nmae", "vendi", "n_changed"} < set(
+        rows[0]
+    )
+
+
+def test_the_size_of_a_change_is_an_option(kgpert, here):
+    common = ("evaluate", *TOY, "--line", "k562", "--csv", "--changed")
+    small, large = (list(csv.DictReader(io.StringIO(kgpert(*common, size)[1]))) for size in ("1e-9", "1e9"))
+    assert {r["n_changed"] for r in large} == {"0"}
+    assert {r["direction_reach"] for r in large} == {""}
+    assert {r["n_changed"] for r in small} == {r["n_genes"] for r in small} != {"0"}
+    code, _, err = kgpert("evaluate", *TOY, "--changed", "0")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "The threshold of a change is 0.0; it is a number above 0" in err
+
+
+def test_a_submission_counts_for_the_test_genes_of_the_line_alone(kgpert, here, toy):
+    """Rows and columns in any order; controls, other genes and what it says of own readouts change nothing."""
+    line = toy["k562"]
+    names = line.names("test")
+    rng = np.random.default_rng(0)
+    delta = rng.normal(size=(len(names), len(line.genes))).astype(np.float32)
+    Predictions.plain(np.array(names), line.genes, delta).save(here / "ours.h5ad")
+    rows, columns = rng.permutation(len(names) + 2), rng.permutation(len(line.genes) + 1)
+    own = np.array(names)[:, None] == line.genes
+    more = np.pad(np.where(own, np.float32(99), delta), ((0, 2), (0, 1)), constant_values=7)
+    shuffled = Predictions.plain(
+        np.array([*names, "non-targeting", "OTHER"])[rows],
+        np.append(line.genes, "ELSEWHERE")[columns],
+        more[rows][:, columns],
+    )
+    for ending in ("h5ad", "npz", "csv"):
+        shuffled.save(here / f"shuffled.{ending}")
+        files = ("--outside", "k562=ours.h5ad", "--outside", f"k562=shuffled.{ending}")
+        code, out, err = kgpert("evaluate", *TOY, "--line", "k562", *files, "--csv", "--changed", "1")
+        assert (code, err) == (0, "")
+        parts = {}
+        for row in csv.DictReader(io.StringIO(out)):
+            parts.setdefault(row.pop("predictor"), []).append(row)
+        assert parts["ours"] == parts["shuffled"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda table: table.drop(table.index[0]), "lack 1 of 6 perturbations"),
+        (lambda table: table.drop(columns=table.columns[3]), "lack 1 of 25 readout genes"),
+        (lambda table: table.astype(str).replace(str(table.iloc[2, 4]), "high"), "is not a finite number"),
+        (lambda table: table.iloc[[0, 0, *range(1, len(table))]], "appears more than once"),
+        (lambda table: table.rename(columns={"perturbation": "gene"}), "has no column 'perturbation'"),
+    ],
+)
+def test_each_kind_of_broken_submission_is_one_sentence(kgpert, here, toy, spoil, sentence):
+    line = toy["k562"]
+    names = line.names("test")
+    values = np.random.default_rng(0).normal(size=(len(names), len(line.genes)))
+    table = pd.DataFrame(values, columns=line.genes)
+    table.insert(0, "perturbation", names)
+    spoil(table).to_csv(here / "broken.csv", index=False)
+    code, out, err = kgpert("evaluate", *TOY, "--line", "k562", "--outside", "k562=broken.csv")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert sentence in err
+
+
+def test_lines_with_two_halves_show_scores_between_training_mean_and_replicate(kgpert, here):
+    line = worlds.line(n=60, m=80, tests=20)
+    rng = np.random.default_rng(0)
+    halves = [(line.delta + rng.normal(scale=0.3, size=line.delta.shape)).astype(np.float32) for _ in range(2)]
+    Atlas("repeated", "simulated", {"k562": replace(line, half_a=halves[0], half_b=halves[1])}).save(here / "repeated")
+    common = ("evaluate", "--atlas", "./repeated", "--graph", "mine.csv")
+    code, out, _ = kgpert(*common)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= WIDTH
+    assert "k562: scaled scores" in out
+    assert table_rows(out, "pearson")[1] == "20"
+    answer = json.loads(kgpert(*common, "--json")[1])
+    assert {row["predictor"] for row in answer["scaled"]} == {"linear", "mine", "interpolated duplicate"}
+    assert {"pearson", "retrieval", "pds_cosine", "mse"} < {row["score"] for row in answer["ranges"]}
 
 
 @pytest.mark.parametrize(("name", "printed"), [("toy", "toy (simulated)"), ("simulated", "simulated")])

@@ -61,6 +61,24 @@ def test_scores_leave_out_what_is_missing_and_count_every_perturbation():
         summaries.scores(table, ["mse"])
 
 
+def test_further_scores_stand_beside_the_number_of_different_deltas():
+    table = evaluated(n=10)
+    rng = np.random.default_rng(3)
+    for name in summaries.FURTHER:
+        table[name] = rng.uniform(size=len(table))
+    group = table["line"] + table["predictor"]
+    table = table.assign(nmae=np.nan, vendi=group.map(len) / 4, vendi_measured=9.5)
+    shown = summaries.further(table, seed=3)
+    assert list(zip(shown["line"], shown["predictor"], strict=True)) == list(
+        dict.fromkeys(zip(table["line"], table["predictor"], strict=True))
+    )
+    first = table[(table["line"] == "k562") & (table["predictor"] == "training mean")]
+    assert shown.loc[0, "direction_reach"] == pytest.approx(first["direction_reach"].mean())
+    assert {"direction_reach_low", "direction_reach_high"} < set(shown)
+    assert not {"nmae", "pearson", "fallback", "vendi_low"} & set(shown)
+    assert shown.loc[0, ["vendi", "vendi_measured"]].tolist() == [len("k562training mean") / 4, 9.5]
+
+
 def test_paired_tests_pair_perturbations_and_correct_within_a_line():
     table = evaluated()
     shuffled = table.sample(frac=1, random_state=1)
@@ -90,6 +108,12 @@ def test_shown_joins_intervals_and_shortens_p_values():
             "p": [0.0047],
             "p_holm": [5.94e-21],
             "limit": [np.nan],
+            "few": [0.25],
+            "few_low": [np.nan],
+            "few_high": [np.nan],
+            "none": [np.nan],
+            "none_low": [np.nan],
+            "none_high": [np.nan],
         }
     )
     assert summaries.formatted(table).iloc[0].to_dict() == {
@@ -99,5 +123,7 @@ def test_shown_joins_intervals_and_shortens_p_values():
         "mean_difference [95 %]": "-0.000 [-0.003, 0.000]",
         "p": "0.0047",
         "p_holm": "5.9e-21",
-        "limit": "nan",
+        "limit": "",
+        "few [95 %]": "0.250",
+        "none [95 %]": "",
     }
