@@ -5,7 +5,6 @@ The screens are made up in the shape of PerturbQA's four lines, so that the benc
 
 import csv
 import multiprocessing
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.ratios import check, ratio
+from benchmarks.ratios import check, peak_memory, ratio
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.string import two_step
@@ -132,15 +131,6 @@ def answer_a_table(folder: Path) -> tuple[float, float]:
     ask_csv(asker, folder / "in.csv", folder / "out.csv")
     rate = 100_000 / (time.perf_counter() - start)
     return rate, peak_memory()
-
-
-def peak_memory() -> float:
-    """GB. Linux hands a parent's ``ru_maxrss`` on to its children, but not the high-water mark of its memory map."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        marks = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(marks["VmHWM"].split()[0]) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30
 
 
 def test_100000_pairs_of_a_table(tmp_path):

@@ -18,6 +18,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
     predict.predict: [
         "kgpert predict INTS9",
         "kgpert predict INTS9 --line rpe1 --csv",
+        "kgpert predict INTS9 --atlas replogle:split=rule:readouts=5000",
         "kgpert predict ENSG00000104299 --predictor weighted --specific",
         "kgpert predict --all -o predictions.h5ad",
         "kgpert predict --all --line all --top 50 -o strongest.csv.gz",
@@ -30,7 +31,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
     ],
     models.serve: ["kgpert serve --port 8080"],
     models.record: ["kgpert record --model smollm2 --serve"],
-    simulate.simulate: ["kgpert simulate -o screen --size tiny"],
+    simulate.simulate: ["kgpert simulate -o screen --size tiny", "kgpert simulate -o files --format replogle"],
     book.book: ["kgpert book --chapters '02 07' --set 'limit=10'"],
 }
 

@@ -32,7 +32,7 @@ def predict(
     predictor: Annotated[
         str, typer.Option(help=terminal.PREDICTOR_HELP, autocompletion=terminal.complete_predictor)
     ] = "union",
-    atlas: terminal.AtlasOption = "perturbqa",
+    atlas: terminal.BestAtlasOption = None,
     graph: terminal.GraphOption = "string+go",
     limit: terminal.LimitOption = 20,
     cut: terminal.CutOption = "before",
@@ -73,9 +73,10 @@ def predict(
     with terminal.working("Loading") as say:
         from kgpert_lib.cli.predictors import build
         from kgpert_lib.evaluation.explain import PRINTED, explain, known_gene
-        from kgpert_lib.screens.load import load_screen
+        from kgpert_lib.screens.load import default_atlas, load_screen
 
-        screen = load_screen(atlas, terminal.selected(line or ["k562"]), graph, seed)
+        lines = terminal.selected(line or ["k562"])
+        screen = load_screen(atlas or default_atlas(lines), lines, graph, seed)
         model = build(predictor, screen, limit, cut, prior, seed)
         say("Predicting")
         if output is not None and every:

@@ -70,11 +70,15 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
 _complete_lines = _starting_with(*LINES, "all")  # an atlas of your own may have others
 complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
 
-AtlasOption = Annotated[
-    str,
+_ATLASES = "perturbqa, replogle (options follow: replogle:split=rule), simulated or a folder with a saved atlas."
+_complete_atlas = _starting_with("perturbqa", "replogle", "simulated")
+AtlasOption = Annotated[str, typer.Option(help=_ATLASES, autocompletion=_complete_atlas)]
+BestAtlasOption = Annotated[
+    str | None,
     typer.Option(
-        help="perturbqa, simulated or a folder with a saved atlas.",
-        autocompletion=_starting_with("perturbqa", "simulated"),
+        metavar="<atlas>",
+        help=f"{_ATLASES} Default: replogle where its files of these lines are at hand, else perturbqa.",
+        autocompletion=_complete_atlas,
     ),
 ]
 LineOption = Annotated[

@@ -130,9 +130,10 @@ def _flatten(groups: dict) -> Iterator[tuple[str, dict]]:
 
 def default_registry() -> Registry:
     """The registry of ``KGPERT_REGISTRY``, else the one that comes with kgpert; InputError as `Registry.read`."""
-    return _read_once(paths.registry_file() or _PATH)
+    path = paths.registry_file() or _PATH
+    return _read_once(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 @cache
-def _read_once(path: Path) -> Registry:
+def _read_once(path: Path, modified: int) -> Registry:
     return Registry.read(path)

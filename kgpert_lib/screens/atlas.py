@@ -351,13 +351,14 @@ def _check_line(line: CellLine) -> None:
     if n == 0 or m == 0:
         raise InputError(f"{line.name}: {n} perturbations and {m} readout genes; both need at least one.")
     for what, names in (("perturbation", line.perturbations), ("readout gene", line.genes)):
-        values, counts = np.unique(names, return_counts=True)
-        if (counts > 1).any():
+        distinct = set(names.tolist())
+        if len(distinct) < len(names):
+            values, counts = np.unique(names, return_counts=True)
             raise InputError(f"{line.name}: {what} {str(values[counts > 1][0])!r} appears {counts.max()} times.")
-        if (np.char.str_len(values) == 0).any():
+        if "" in distinct:
             raise InputError(f"{line.name}: a {what} has an empty name.")
-        odd = next((str(v) for v in values if not str(v).isprintable()), None)
-        if odd is not None:
+        if not "".join(distinct).isprintable():
+            odd = min(name for name in distinct if not name.isprintable())
             raise InputError(f"{line.name}: {what} {odd!r} holds a character that cannot be printed.")
     controls = sorted(CONTROL_NAMES.intersection(map(str, line.perturbations)))
     if controls:
@@ -369,15 +370,15 @@ def _check_line(line: CellLine) -> None:
         if values.shape != (n, m):
             raise InputError(f"{line.name}: {key} has shape {values.shape}; expected ({n}, {m}).")
         # reductions that pass over NaN, row by row: nothing of the matrix' size is made on the way
-        huge = (np.fmin.reduce(values, axis=1) < -LARGEST) | (np.fmax.reduce(values, axis=1) > LARGEST)
+        low, high = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
+        huge = (low < -LARGEST) | (high > LARGEST)
         if huge.any():
             i = int(np.argmax(huge))
             j = int(np.argmax(np.abs(values[i]) > LARGEST))
             what = "infinite" if np.isinf(values[i, j]) else f"{values[i, j]:.2g}, larger than any expression,"
             raise InputError(f"{line.name}: {key} is {what} for {line.perturbations[i]} at gene {line.genes[j]}.")
-    empty = np.isnan(np.fmax.reduce(line.delta, axis=1))
-    if empty.any():
-        raise InputError(f"{line.name}: perturbation {line.perturbations[empty][0]} has no measured gene.")
+        if key == "delta" and np.isnan(low).any():
+            raise InputError(f"{line.name}: perturbation {line.perturbations[np.isnan(low)][0]} has no measured gene.")
     if line.split.shape != (n,):
         raise InputError(f"{line.name}: {line.split.size} split labels for {n} perturbations.")
     unknown = sorted(set(map(str, line.split)) - set(SPLITS))

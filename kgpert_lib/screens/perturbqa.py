@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,13 @@ def read_split(de: str | Path) -> dict[str, str]:
 
     InputError for a table without these columns, for another split and for a perturbation in both.
     """
+    stat = Path(de).stat()
+    return dict(_read_split(Path(de), stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _read_split(de: Path, size: int, modified: int) -> dict[str, str]:
+    """`read_split` of a table as it is now: a file is read once in a process."""
     try:
         table = pd.read_csv(de, usecols=["pert", "split"], dtype="category", keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:  # pandas' errors of parsing are ValueErrors

@@ -11,10 +11,14 @@ under which it is knocked down where that is another one and means no other read
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -45,8 +49,8 @@ MARK = "kgpert"  # key in `uns` of a file that `simulated.replogle_files` wrote
 FEWEST_CELLS, MOST_LEFT, FEWEST_CHANGED = 25, 0.7, 50
 MEASURES = ("num_cells_filtered", "fold_expr", "anderson_darling_counts")
 BLOCK = 1 << 21  # bytes of the matrix read at once: they stay in the processor's cache while they are looked at
-_INDEX = r"(?P<id>\d+)_(?P<symbol>.+)_(?P<transcript>[^_]+)_(?P<ensembl>[^_]+)"
-_ENSEMBL = r"ENSG\d{11}"
+_ROW = re.compile(r"\d+_(?P<symbol>.+)_[^_]+_(?P<ensembl>[^_]+)")
+_ENSEMBL = re.compile(r"^(ENSG\d{11})(?:\.\d+)?$", re.MULTILINE)  # without its version
 
 Transcripts = Literal["most-cells", "mean", "weighted"]
 SplitRule = Literal["perturbqa", "txpert", "rule"]
@@ -204,21 +208,21 @@ class _Table:
     """What a file says of its rows and columns.
 
     `rows` has one line for each row of the matrix, by its name: ``symbol``, ``ensembl`` ("" where there is none),
-    ``control``, the `MEASURES`, and ``kept`` (a perturbation that passes the filter). `gene_names` (m,) and `ids` (m,)
-    are the file's symbols and Ensembl ids of the readout genes. `dropped` counts the rows that fail each criterion.
+    ``control``, the `MEASURES`, and ``kept`` (a perturbation that passes the filter). `gene_names` and `ids` are
+    the symbols and Ensembl ids of the m readout genes. `dropped` counts the rows that fail each criterion.
     """
 
     path: Path
     rows: pd.DataFrame
-    gene_names: NameArray
-    ids: NameArray
+    gene_names: list[str]
+    ids: list[str]
     simulated: bool
     dropped: dict[str, int]
 
     @cached_property
     def perturbations(self) -> NameArray:
         """(n,) symbols of the kept rows, sorted, each once."""
-        return np.unique(self.rows["symbol"][self.rows["kept"]].to_numpy(str))
+        return np.array(sorted(set(self.rows["symbol"][self.rows["kept"]].tolist())))
 
 
 @contextmanager
@@ -241,15 +245,13 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 def _read_table(path: Path, options: Options) -> _Table:
     """Rows and columns, checked and filtered; the matrix is not read."""
-    from anndata.io import read_elem
-
     with _opened(path) as file:
         absent = [key for key in ("X", "obs", "var") if key not in file]
         if absent:
             raise InputError(f"{path} has no {absent[0]}; expected Replogle's normalised pseudobulk.")
         if not isinstance(file["X"], h5py.Dataset):
             raise InputError(f"{path} has a sparse X; the normalised pseudobulk is dense, so this is another file.")
-        obs, var = read_elem(file["obs"]), read_elem(file["var"])
+        obs, var = _columns(file["obs"], MEASURES), _columns(file["var"], ("gene_name",))
         simulated = "uns" in file and MARK in file["uns"]
         shape, dtype = file["X"].shape, file["X"].dtype
     for part, table, columns in (("obs", obs, MEASURES), ("var", var, ("gene_name",))):
@@ -261,15 +263,15 @@ def _read_table(path: Path, options: Options) -> _Table:
             f"{path} has X of shape {shape} and type {dtype}; expected real numbers in {len(obs)} rows and "
             f"{len(var)} columns."
         )
-    ids = var.index.to_series().astype(str).str.replace(r"\.\d+$", "", regex=True)
-    if not ids.str.fullmatch(_ENSEMBL).all() or ids.duplicated().any():
+    ids = _ENSEMBL.findall("\n".join(map(str, var.index)))
+    if len(ids) != len(var) or len(set(ids)) < len(ids):
         raise InputError(f"{path} has columns that are not Ensembl ids of genes, each once; it is another file.")
-    named = pd.Series(var["gene_name"].to_numpy(object), index=ids.index)
-    gene_names = named.where(named.notna() & (named != ""), ids).to_numpy(str)
+    names = zip(var["gene_name"].tolist(), ids, strict=True)
+    gene_names = [name if isinstance(name, str) and name else identifier for name, identifier in names]
     rows = _rows(path, obs)
     passed = {
         "num_cells_filtered": rows["num_cells_filtered"] > FEWEST_CELLS,
-        "fold_expr": rows["fold_expr"] <= MOST_LEFT,
+        "fold_expr": np.isfinite(rows["fold_expr"]) & (rows["fold_expr"] <= MOST_LEFT),
         "anderson_darling_counts": rows["anderson_darling_counts"] > FEWEST_CHANGED,
     }
     perturbed = ~rows["control"]
@@ -277,34 +279,54 @@ def _read_table(path: Path, options: Options) -> _Table:
     rows["kept"] = perturbed & np.logical_and.reduce(list(passed.values())) if options.filtered else perturbed
     if not rows["kept"].any():
         raise InputError(f"{path} has no row of a perturbation that is kept; read it with filtered=no, if it has any.")
-    return _Table(path, rows, gene_names, ids.to_numpy(str), simulated, dropped)
+    return _Table(path, rows, gene_names, ids, simulated, dropped)
+
+
+def _columns(part: h5py.Group, names: Sequence[str]) -> pd.DataFrame:
+    """Those of the named columns of ``obs`` or ``var`` that it has, by its index."""
+    from anndata import OldFormatWarning
+    from anndata.io import read_elem
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OldFormatWarning)  # the authors' files are of 2022
+        if "__categories" in part:  # the layout of anndata before 0.8, whose columns cannot be read one by one
+            return read_elem(part)
+        index = read_elem(part[part.attrs["_index"]])
+        return pd.DataFrame({name: read_elem(part[name]) for name in names if name in part}, index=index)
 
 
 def _rows(path: Path, obs: pd.DataFrame) -> pd.DataFrame:
     """The columns of `_Table.rows` that do not depend on options."""
-    parts = obs.index.to_series().astype(str).str.extract(f"^{_INDEX}$")
-    odd = parts["id"].isna().to_numpy()
-    if odd.any():
-        name = str(obs.index[odd][0])
+    parts = [_ROW.fullmatch(str(name)) for name in obs.index]
+    if None in parts:
+        name = str(obs.index[parts.index(None)])
         raise InputError(f"{path} has a row called {name!r}; expected <id>_<GENE>_<transcript>_<Ensembl id>.")
-    control = parts["symbol"] == CONTROL
+    symbols = np.array([part["symbol"] for part in parts if part], dtype=object)
+    control = symbols == CONTROL
     try:
         measures = obs[list(MEASURES)].astype(float)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} has no numbers in {', '.join(MEASURES)} ({error}); it is another file.") from error
-    bare = ~control.to_numpy() & ~(measures["num_cells_filtered"] >= 1).to_numpy()
+    bare = ~control & ~(measures["num_cells_filtered"] >= 1).to_numpy()
     if bare.any():
         raise InputError(f"{path} has the row {obs.index[bare][0]} without a cell; expected 1 or more.")
-    ensembl = parts["ensembl"].where(parts["ensembl"].str.fullmatch(_ENSEMBL), "")
-    return pd.DataFrame({"symbol": parts["symbol"], "ensembl": ensembl, "control": control, **measures})
+    ensembl = [part["ensembl"] if part and _ENSEMBL.match(part["ensembl"]) else "" for part in parts]
+    return pd.DataFrame({"symbol": symbols, "ensembl": ensembl, "control": control, **measures}, index=obs.index)
 
 
 def _in_one_spelling(tables: Mapping[str, _Table]) -> dict[str, _Table]:
     """The tables with one symbol, the first in the alphabet, for all rows of one Ensembl id in all files."""
-    rows = pd.concat([table.rows[["symbol", "ensembl"]] for table in tables.values()])
-    first = rows[rows["ensembl"] != ""].groupby("ensembl")["symbol"].min()
-    symbols = {line: table.rows["ensembl"].map(first).fillna(table.rows["symbol"]) for line, table in tables.items()}
-    return {line: replace(table, rows=table.rows.assign(symbol=symbols[line])) for line, table in tables.items()}
+    rows = {
+        line: list(zip(table.rows["ensembl"].tolist(), table.rows["symbol"].tolist(), strict=True))
+        for line, table in tables.items()
+    }
+    first: dict[str, str] = {}
+    for ensembl, symbol in chain.from_iterable(rows.values()):
+        first[ensembl] = min(symbol, first.get(ensembl, symbol))
+    return {
+        line: replace(table, rows=table.rows.assign(symbol=[first[e] if e else s for e, s in rows[line]]))
+        for line, table in tables.items()
+    }
 
 
 def _readout_names(table: _Table) -> NameArray:
@@ -313,18 +335,24 @@ def _readout_names(table: _Table) -> NameArray:
     Of several with one symbol the one that is knocked down under it keeps it, else the first; the others are called
     ``SYMBOL_ENSG...``. InputError where no perturbation is a readout gene.
     """
-    targets = table.rows[table.rows["ensembl"] != ""].drop_duplicates("ensembl").set_index("ensembl")["symbol"]
-    target = targets.reindex(table.ids)
-    names = pd.Series(table.gene_names.astype(object), index=table.ids)
-    wanted = target[target.notna() & (target != names)]
-    wanted = wanted[~wanted.duplicated(keep=False) & ~wanted.isin(table.gene_names)]
-    names[wanted.index] = wanted
-    targets_first = names.iloc[np.argsort((target != names).to_numpy(), kind="stable")]
-    again = targets_first.duplicated().reindex(table.ids)
-    unique = names.where(~again, names + "_" + names.index).to_numpy(str)
-    if not np.isin(table.perturbations, unique).any():
+    target = dict(zip(table.rows["ensembl"].tolist(), table.rows["symbol"].tolist(), strict=True))
+    ids, names = table.ids, list(table.gene_names)
+    wanted = {i: target[e] for i, e in enumerate(ids) if e in target and target[e] != names[i]}
+    times, known = Counter(wanted.values()), set(names)
+    for i, symbol in wanted.items():
+        if times[symbol] == 1 and symbol not in known:
+            names[i] = symbol
+    shared: dict[str, list[int]] = {name: [] for name, count in Counter(names).items() if count > 1}
+    for i, name in enumerate(names):
+        if name in shared:
+            shared[name].append(i)
+    for name, members in shared.items():
+        keeper = next((i for i in members if target.get(ids[i]) == name), members[0])
+        for i in set(members) - {keeper}:
+            names[i] = f"{name}_{ids[i]}"
+    if set(names).isdisjoint(table.perturbations.tolist()):
         raise InputError(f"{table.path} has no perturbed gene among its readout genes; obs or var is of another file.")
-    return unique
+    return np.array(names)
 
 
 def _split(
@@ -376,12 +404,11 @@ def _spread(labels: Mapping[str, str], perturbations: NameArray) -> NameArray:
 
     A held-out name that may mean several perturbations holds all of them out.
     """
-    report = match(map(str, perturbations), labels)
-    meant = ((labels[name], spellings) for name, spellings in report.ambiguous.items() if labels[name] != "train")
-    named = {symbol: label for label, spellings in meant for symbol in spellings}
+    report = match(perturbations.tolist(), (name for name, label in labels.items() if label != "train"))
+    named = {symbol: labels[name] for name, spellings in report.ambiguous.items() for symbol in spellings}
     named |= {symbol: labels[name] for name, symbol in report.resolved.items()}
     named |= labels
-    return np.array([named.get(str(name), "train") for name in perturbations])
+    return np.array([named.get(name, "train") for name in perturbations.tolist()])
 
 
 def _read_line(line: str, table: _Table, split: NameArray, options: Options) -> tuple[CellLine, dict[str, Any]]:
@@ -391,13 +418,16 @@ def _read_line(line: str, table: _Table, split: NameArray, options: Options) -> 
     if options.readouts is not None and not control.any():
         raise InputError(f"{table.path} has no row of a control, which readouts={options.readouts} needs.")
     weights = _weights(rows, options.transcripts)
-    row = np.where(weights > 0, np.searchsorted(perturbations, rows["symbol"].to_numpy(str)), -1)
+    place = {name: i for i, name in enumerate(perturbations.tolist())}
+    row = np.where(weights > 0, [place.get(symbol, -1) for symbol in rows["symbol"].tolist()], -1)
     with _opened(table.path) as file:
         delta, gaps = _read_rows(file["X"], row, weights, len(perturbations))
         if options.readouts is not None:
             silent, _ = _read_rows(file["X"], np.where(control, np.cumsum(control) - 1, -1), None, int(control.sum()))
     with_gaps = np.flatnonzero(gaps)
-    empty = np.isnan(np.fmax.reduce(delta, axis=1))
+    empty = np.zeros(len(delta), bool)
+    if len(with_gaps) == len(gaps):  # or no row is all gaps
+        empty = np.isnan(np.fmax.reduce(delta, axis=1))
     if empty.all():
         raise InputError(f"{table.path} has no finite value in any row of a perturbation; fetch the file again.")
     cells = np.bincount(row[row >= 0], rows["num_cells_filtered"].to_numpy()[row >= 0], len(perturbations))
@@ -408,11 +438,11 @@ def _read_line(line: str, table: _Table, split: NameArray, options: Options) -> 
         "rows": len(rows),
         "controls": int(control.sum()),
         "dropped": table.dropped,
-        "genes_in_several_rows": int((rows["symbol"][rows["kept"]].value_counts() > 1).sum()),
+        "genes_in_several_rows": sum(n > 1 for n in Counter(rows["symbol"][rows["kept"]].tolist()).values()),
         "gaps": int(gaps.sum()),
         "readouts_with_gaps": genes[with_gaps].tolist(),
         "rows_of_gaps": perturbations[empty].tolist(),
-        "targets_without_readout": int((~np.isin(kept, genes)).sum()),
+        "targets_without_readout": len(set(kept.tolist()).difference(genes.tolist())),
     }
     if options.readouts is not None:
         top = np.sort(np.lexsort((genes, -_variance(delta[split == "train"], silent)))[: options.readouts])
@@ -422,17 +452,18 @@ def _read_line(line: str, table: _Table, split: NameArray, options: Options) -> 
 
 def _weights(rows: pd.DataFrame, transcripts: Transcripts) -> NDArray[np.float64]:
     """(rows,) what each row of the matrix counts in its gene's delta; 0 for rows that are not used."""
-    kept = rows["kept"].to_numpy()
-    cells = rows["num_cells_filtered"].to_numpy()
+    kept, cells = rows["kept"].to_numpy(), rows["num_cells_filtered"].to_numpy()
     if transcripts == "weighted":
         return np.where(kept, cells, 0.0)
     if transcripts == "mean":
         return kept.astype(float)
+    best: dict[str, tuple[float, str, int]] = {}
+    symbols, names = rows["symbol"].tolist(), rows.index.tolist()
+    for i in np.flatnonzero(kept).tolist():
+        candidate = (-cells[i], names[i], i)
+        best[symbols[i]] = min(candidate, best.get(symbols[i], candidate))
     weights = np.zeros(len(rows))
-    order = np.lexsort((rows.index.to_numpy(str), -cells))
-    order = order[kept[order]]
-    first = ~rows["symbol"].iloc[order].duplicated().to_numpy()
-    weights[order[first]] = 1.0
+    weights[[i for *_, i in best.values()]] = 1.0
     return weights
 
 
@@ -457,7 +488,7 @@ def _read_rows(
             continue
         block = buffer[: len(target)]
         matrix.read_direct(block, np.s_[start : start + len(target)])
-        finite = np.isfinite(block.sum(axis=1))
+        finite = np.isfinite(block.sum(axis=1))  # one pass: what is not finite stays so in a sum
         for i in used:
             values, j = block[i], int(target[i])
             if not finite[i]:

@@ -36,10 +36,8 @@ def read_split(archive: str | Path, line: str) -> dict[str, str]:
         with zipfile.ZipFile(archive) as files:
             [member] = [item for item in files.infolist() if f"/{item.filename}".endswith(f"/{MEMBER}")]
             if member.file_size > LARGEST:
-                raise InputError(f"{archive}: {MEMBER} has {member.file_size:,} bytes, too many for a list of names.")
+                raise pickle.UnpicklingError(f"it has {member.file_size:,} bytes, too many for a list of names")
             content = _Names(io.BytesIO(files.read(member))).load()
-    except InputError:
-        raise
     except Exception as error:  # zipfile and damaged pickles raise many kinds
         raise InputError(f"{archive} is not TxPert's archive with a readable {MEMBER} ({error}).") from error
     where = f"{archive}: {MEMBER}"
@@ -79,7 +77,7 @@ class _Dtype:
 
     def __init__(self, code: str, *_: Any) -> None:
         if not isinstance(code, str) or not re.fullmatch(r"U\d{1,6}|O8?", code):
-            raise InputError(f"The pickle holds an array of type {code!r}; only text is read.")
+            raise pickle.UnpicklingError(f"it holds an array of type {code!r}, where only text is read")
         self.code, self.order = code, "<"
 
     def __setstate__(self, state: tuple) -> None:
@@ -101,7 +99,7 @@ class _Array(list):
 
 
 def _refuse(module: str, name: str) -> Any:
-    raise InputError(f"The pickle asks for {module}.{name}; a split may hold containers, text and arrays of text only.")
+    raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only lists and arrays of text are read")
 
 
 def _reconstruct(*_: Any) -> _Array:

@@ -268,6 +268,7 @@ def _design(rng: np.random.Generator, targets: NameArray, shape: Shape, ids: Map
     cells = np.clip(np.rint(rng.lognormal(np.log(110), 0.6, len(names))), 6, 1_500)
     control = np.array([name[0] == CONTROL for name in names])
     core = control & (rng.random(len(names)) < 0.88)
+    core[-1] = False
     index = pd.Index([f"{i}_{'_'.join(name)}" for i, name in enumerate(names)], name="gene_transcript")
     return pd.DataFrame(
         {"symbol": [name[0] for name in names], "num_cells_filtered": cells.astype(np.int64), "core_control": core},
@@ -317,8 +318,12 @@ def _measure(rng: np.random.Generator, obs: pd.DataFrame, x: FloatArray, fold: N
     z = np.sqrt(obs["num_cells_filtered"].to_numpy(np.float32))
     scale = SIZES["full"][2][FIRST].readouts / x.shape[1]  # a small file counts as if it were of full size
     changed = {name: scale * _beyond(x, bound / z) for name, bound in (("anderson", 3.3), ("mann", 3.5))}
-    obs["UMI_count_filtered"] = rng.normal(11_000, 1_500, n)
+    obs["num_cells_unfiltered"] = obs["num_cells_filtered"] + rng.poisson(8, n)
+    obs["UMI_count_filtered"], obs["UMI_count_unfiltered"] = rng.normal(11_000, 1_500, (2, n))
     obs["fold_expr"], obs["pct_expr"] = fold, fold - 1
+    obs["control_expr"] = np.where(np.isnan(fold), np.nan, rng.lognormal(-1, 1, n))
+    obs["mean_leverage_score"], obs["std_leverage_score"] = rng.normal(0, 0.5, n), rng.normal(1, 0.1, n)
+    obs["TE_ratio"] = rng.beta(10, 990, n)
     obs["energy_test_p_value"] = np.where(changed["anderson"] > 30, 1e-4, rng.random(n))
     obs["anderson_darling_counts"] = np.rint(changed["anderson"]).astype(np.int64)
     obs["mann_whitney_counts"] = np.rint(changed["mann"]).astype(np.int64)
@@ -353,7 +358,11 @@ def _var(
         names[j] = names[i]
     index = pd.Index([_identifier(gene, ids) for gene in genes], name="gene_id")
     counts = np.expm1(control)
-    return pd.DataFrame({"gene_name": names, "mean": counts.mean(axis=0), "std": counts.std(axis=0)}, index=index)
+    mean, std = counts.mean(axis=0), counts.std(axis=0)
+    some = np.maximum(mean, 1e-6)
+    return pd.DataFrame(
+        {"gene_name": names, "mean": mean, "std": std, "cv": std / some, "fano": std**2 / some}, index=index
+    )
 
 
 def _positions(names: NameArray, among: NameArray) -> NDArray[np.intp]:
