@@ -162,27 +162,6 @@ tables.shown(
 # Under `sqrt` 29 % and 43 % of the genes lie above the ceiling, which no ceiling should allow; under `noise-free` none does, and the room left is more than twice as large.
 
 # %% [markdown] tags=["dense"]
-# ## Which scores can tell a good prediction from a bad one
-#
-# A score is of use if it puts a prediction that is known to be good above one that is known to be bad.
-# The bad one is the training mean; the good one is the {term}`interpolated duplicate`, half the measured delta of a replicate and half the mean over other perturbations.
-# `DRF` is how much of the way from the training mean to a perfect score the duplicate covers, `BDS` on which share of the perturbations it beats the training mean ([formulas](methods-controls)).
-
-# %% [markdown] tags=["simulated"]
-# **Claim.** Centred Pearson and retrieval separate the two best; direction reach, where a common response alone already gets most signs right, does not separate them, and MAE hardly does.
-
-# %% tags=["dense", "hide-input"]
-tables.shown(
-    ceilings.usable_scores(screens, split, seed),
-    "What the training mean, the interpolated duplicate and the replicate reach in each score, and how well a score separates the first two, with 95 % bootstrap intervals over test genes.",
-    labels={"drf": "DRF", "bds": "BDS"},
-)
-
-# %% [markdown] tags=["simulated"]
-# Replicates here are halves of the cells, scored against the other halves; whole experiments would separate more.
-# Direction reach is won by the duplicate on 47 % and 21 % of the genes only, since both reach nearly all changed readouts; direction fidelity has an interval that includes 0 in K562 (.062 [-.026, .146]).
-
-# %% [markdown] tags=["dense"]
 # ## Which genes make the gap
 
 # %% [markdown] tags=["simulated"]
@@ -270,6 +249,7 @@ tables.shown(
 # %% [markdown] tags=["simulated"]
 # All three scores rise with the magnitude; as MSE and MAE count errors, that is a reversal.
 # A comparison of methods by MSE favours genes with small effects.
+# Which scores can tell a good prediction from the training mean at all is measured in [appendix A3](A3_compare.ipynb).
 
 # %% [markdown] tags=["dense"]
 # ## How good the neighbours are

@@ -18,7 +18,6 @@ from scipy.stats import rankdata
 
 from kgpert_lib.evaluation.ceiling import CORRECTIONS, reproducibility
 from kgpert_lib.evaluation.evaluate import evaluate
-from kgpert_lib.evaluation.replicates import metric_ranges, replicated_lines
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
@@ -154,16 +153,6 @@ def ceilings(table: pd.DataFrame, predictor: str = UNION, seed: int = 0) -> pd.D
         rows.append([*row, (known["gap"] < 0).mean()])
     names = [f"{value}{end}" for value in ("ceiling", "gap") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*HEAD, "n", *names, "above"])
-
-
-def usable_scores(screens: Sequence[Screen], split: Split = "per-line", seed: int = 0) -> pd.DataFrame:
-    """Whether each score tells a positive control from the training mean, in every line that has a replicate.
-
-    The table of `replicates.metric_ranges`, with screens below each other; empty where no line has a replicate.
-    """
-    tables = [replicated_lines(screen, [], split) for screen in screens]
-    present = [metric_ranges(table, seed) for table in tables if len(table)]
-    return pd.concat(present, ignore_index=True) if present else pd.DataFrame()
 
 
 def with_correction(screens: Sequence[Screen], table: pd.DataFrame, correction: str) -> pd.DataFrame:
