@@ -240,9 +240,9 @@ def _with_constants(caption: str, values: Mapping[str, str]) -> str:
 
 
 def _group(text: pd.DataFrame) -> tuple[bool, ...]:
-    """Blank repeated names in the leading columns of groups; True for rows that begin another claim, line or atlas."""
+    """Blank repeated names in the leading columns of groups; True for rows that begin another block."""
     rules = [False] * len(text)
-    ruled = ("atlas", "claim" if "claim" in text else "line")
+    ruled = ("atlas", "claim") if "claim" in text else ("atlas", "line", "control")
     same = pd.Series(True, index=text.index)
     for column in text.columns:
         if column not in GROUPS:
