@@ -67,4 +67,4 @@ def test_every_score_of_a_perturbation_against_one_matrix_product(evaluated):
 def test_vendi_score_against_one_matrix_product(evaluated):
     pred, measured, *_ = evaluated
     value = ratio(lambda: vendi_score(pred, measured), lambda: pred @ measured.T, repeats=15)
-    check("Vendi score of 600 perturbations, 8,563 readout genes / one float32 product", value, at_most=3)
+    check("Vendi score of 600 perturbations, 8,563 readout genes / one float32 product", value)
