@@ -49,7 +49,7 @@ MARK = "kgpert"  # key in `uns` of a file that `simulated.replogle_files` wrote
 FEWEST_CELLS, MOST_LEFT, FEWEST_CHANGED = 25, 0.7, 50
 MEASURES = ("num_cells_filtered", "fold_expr", "anderson_darling_counts")
 BLOCK = 1 << 21  # bytes of the matrix read at once: they stay in the processor's cache while they are looked at
-_ROW = re.compile(r"\d+_(?P<symbol>.+)_[^_]+_(?P<ensembl>[^_]+)")
+_ROW = re.compile(r"^\d+_(.+)_[^_\n]+_([^_\n]+)$", re.MULTILINE)  # symbol and Ensembl id
 _ENSEMBL = re.compile(r"^(ENSG\d{11})(?:\.\d+)?$", re.MULTILINE)  # without its version
 
 Transcripts = Literal["most-cells", "mean", "weighted"]
@@ -251,6 +251,9 @@ def _read_table(path: Path, options: Options) -> _Table:
             raise InputError(f"{path} has no {absent[0]}; expected Replogle's normalised pseudobulk.")
         if not isinstance(file["X"], h5py.Dataset):
             raise InputError(f"{path} has a sparse X; the normalised pseudobulk is dense, so this is another file.")
+        odd = [key for key in ("obs", "var") if "_index" not in file[key].attrs]
+        if odd:
+            raise InputError(f"{path} keeps {odd[0]} in another layout than anndata's tables; it is another release.")
         obs, var = _columns(file["obs"], MEASURES), _columns(file["var"], ("gene_name",))
         simulated = "uns" in file and MARK in file["uns"]
         shape, dtype = file["X"].shape, file["X"].dtype
@@ -297,11 +300,11 @@ def _columns(part: h5py.Group, names: Sequence[str]) -> pd.DataFrame:
 
 def _rows(path: Path, obs: pd.DataFrame) -> pd.DataFrame:
     """The columns of `_Table.rows` that do not depend on options."""
-    parts = [_ROW.fullmatch(str(name)) for name in obs.index]
-    if None in parts:
-        name = str(obs.index[parts.index(None)])
+    parts = _ROW.findall("\n".join(map(str, obs.index)))
+    if len(parts) != len(obs):
+        name = next((str(name) for name in obs.index if not _ROW.fullmatch(str(name))), "")
         raise InputError(f"{path} has a row called {name!r}; expected <id>_<GENE>_<transcript>_<Ensembl id>.")
-    symbols = np.array([part["symbol"] for part in parts if part], dtype=object)
+    symbols = np.array([symbol for symbol, _ in parts], dtype=object)
     control = symbols == CONTROL
     try:
         measures = obs[list(MEASURES)].astype(float)
@@ -310,7 +313,7 @@ def _rows(path: Path, obs: pd.DataFrame) -> pd.DataFrame:
     bare = ~control & ~(measures["num_cells_filtered"] >= 1).to_numpy()
     if bare.any():
         raise InputError(f"{path} has the row {obs.index[bare][0]} without a cell; expected 1 or more.")
-    ensembl = [part["ensembl"] if part and _ENSEMBL.match(part["ensembl"]) else "" for part in parts]
+    ensembl = [found[1] if (found := _ENSEMBL.match(name)) else "" for _, name in parts]
     return pd.DataFrame({"symbol": symbols, "ensembl": ensembl, "control": control, **measures}, index=obs.index)
 
 
@@ -488,21 +491,21 @@ def _read_rows(
             continue
         block = buffer[: len(target)]
         matrix.read_direct(block, np.s_[start : start + len(target)])
-        finite = np.isfinite(block.sum(axis=1))  # one pass: what is not finite stays so in a sum
-        for i in used:
-            values, j = block[i], int(target[i])
-            if not finite[i]:
-                hole = ~np.isfinite(values)
-                values[hole] = np.nan
-                gaps += hole
+        for i, j in zip(used.tolist(), target[used].tolist(), strict=True):
             if j in sums:
+                measured = np.isfinite(block[i])
+                gaps += ~measured
                 weight = 1.0 if weights is None else weights[start + i]
-                measured = ~np.isnan(values)
-                sums[j] += weight * measured * np.stack([np.where(measured, values, 0.0), measured])
+                sums[j] += weight * np.stack([np.where(measured, block[i], 0.0), measured])
             else:
-                out[j] = values
+                out[j] = block[i]
     for j, (total, weight) in sums.items():
         out[j] = np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
+    for j in np.flatnonzero(~np.isfinite(out.sum(axis=1))):  # what is not finite stays so in a sum
+        hole = ~np.isfinite(out[j])
+        out[j, hole] = np.nan
+        if j not in sums:
+            gaps += hole
     return out, gaps
 
 

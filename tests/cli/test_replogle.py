@@ -71,8 +71,9 @@ def test_evaluation_takes_options_too(kgpert, mirror):
     arguments = ("evaluate", "--line", "rpe1", "--graph", "string", "--csv")
     code, out, _ = kgpert(*arguments, "--atlas", RULE)
     assert code == 0
-    [string] = [row for row in csv.DictReader(io.StringIO(out)) if row["predictor"] == "string"]
-    assert (string["atlas"], string["kind"], string["line"]) == ("replogle", "simulated", "rpe1")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert "string" in {row["predictor"] for row in rows}
+    assert {(row["atlas"], row["kind"], row["line"]) for row in rows} == {("replogle", "simulated", "rpe1")}
 
 
 def test_a_wrong_option_is_one_sentence(kgpert, mirror):

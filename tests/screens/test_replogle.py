@@ -566,6 +566,10 @@ BROKEN = {
     "text": (put(b"gene,delta\nA,1\n"), "is not an HDF5 file"),
     "cut short": (cut, "is cut short or damaged"),
     "no var": (lambda m: rewrite(m, "k562", lambda file: file.pop("var")), "has no var; expected Replogle's"),
+    "no table": (
+        lambda m: rewrite(m, "k562", lambda file: file["obs"].attrs.pop("_index")),
+        "keeps obs in another layout",
+    ),
     "sparse": (edit(lambda data: ad.AnnData(sp.csr_matrix(data.X), obs=data.obs, var=data.var)), "has a sparse X"),
     "integers": (edit(integers), "type int32; expected real numbers in 80 rows and 190 columns"),
     "no fold_expr": (without("obs", "fold_expr"), "has no column 'fold_expr' in obs; it is another release"),
