@@ -132,7 +132,11 @@ tables.shown(
 #
 # What follows is filled in where `kgpert fetch replogle` was run (175 MB), and `kgpert fetch replogle-gw` (375 MB) for the second, genome-wide experiment on K562 ([data](data-replogle)).
 # Deltas are z-scores against control cells; the rows kept are those that pass the paper's filter, and the test genes are those of PerturbQA, so that calls and expression of one screen can be compared gene by gene.
-# `SET="expression=replogle:split=rule:filtered=no"` takes other held-out genes and all rows.
+# Other held-out genes and all rows:
+#
+# ```bash
+# make book CHAPTERS=02c SET="expression=replogle:split=rule:filtered=no"
+# ```
 
 # %% tags=["needs-replogle"]
 real = ceilings.screens(expression, lines, graph, seed)
@@ -227,4 +231,8 @@ tables.shown(
 # ## What to take from this chapter
 #
 # - What the book can say of real cells without a download is that neighbours help; where they fail, and how near they come to the ceiling, needs expression.
-# - A reader with other data judges the claims the same way: `findings.judged(ceilings.scores([screen]))`, or `make book CHAPTERS=02c SET="expression=DIR"` with the folder of a saved atlas.
+# - A reader with other data judges the claims the same way, with the folder of a saved atlas in the place of `replogle`:
+#
+# ```bash
+# make book CHAPTERS=02c SET="expression=DIR"
+# ```

@@ -105,7 +105,13 @@ tables.shown(
 # %% tags=["dense", "hide-input"]
 tables.shown(
     summaries.further(scores, seed=seed),
-    "Further scores of the same predictions; means with 95 % bootstrap intervals, Vendi scores of all test perturbations of a line together.",
+    "Further scores of the same predictions; means with 95 % bootstrap intervals over test perturbations.",
+)
+
+# %% tags=["dense", "hide-input"]
+tables.shown(
+    summaries.diversity(scores),
+    "Effective number of different deltas among the predicted and among the measured ones (Vendi score), of all test perturbations of a line together.",
 )
 
 # %% [markdown] tags=["dense"]

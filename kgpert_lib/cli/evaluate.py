@@ -78,7 +78,8 @@ def evaluate(
         say(f"Scoring {len(models)} predictors in {', '.join(screen.lines)}")
         files = {terminal.spelt_in(screen.lines, name): paths for name, paths in files.items()}
         scores = evaluate_lines(screen.atlas, list(screen.lines), models, split, files, reference, changed)
-        summary, further = summaries.scores(scores, seed=seed), summaries.further(scores, seed=seed)
+        summary = summaries.scores(scores, seed=seed)
+        further = summaries.further(scores, seed=seed).merge(summaries.diversity(scores), on=summaries.HEAD)
         control = next(model.name for model in models if model.name == build(REFERENCE, screen).name)
         tests = summaries.paired_tests(scores, reference=control, seed=seed)
         again = replicated_lines(screen, models, split, files, reference, changed)

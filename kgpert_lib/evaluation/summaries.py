@@ -41,15 +41,19 @@ def scores(
 
 
 def further(evaluated: pd.DataFrame, by: Sequence[str] = HEAD, seed: int = 0) -> pd.DataFrame:
-    """The means of `FURTHER` as in `scores`, and how many different deltas each predictor predicts.
-
-    Columns besides: ``vendi`` and ``vendi_measured`` (`diversity.vendi_score` of the predicted and of the measured
-    deltas; plain numbers, as they belong to a whole set of perturbations). A score that no row has is left out.
-    """
+    """The means of `FURTHER` as in `scores`; a score that no row has is left out."""
     values = [value for value in FURTHER if value not in evaluated or evaluated[value].notna().any()]
-    means = scores(evaluated.drop(columns="fallback", errors="ignore"), values, by, seed)
-    diversity = evaluated.groupby(list(by), sort=False, dropna=False, observed=True)[["vendi", "vendi_measured"]]
-    return means.merge(diversity.first().reset_index(), on=list(by), validate="one_to_one")
+    return scores(evaluated.drop(columns="fallback", errors="ignore"), values, by, seed)
+
+
+def diversity(evaluated: pd.DataFrame, by: Sequence[str] = HEAD) -> pd.DataFrame:
+    """How many different deltas each predictor predicts and there are, one row per group in order of appearance.
+
+    Columns: those of `by`, ``vendi`` and ``vendi_measured`` (`diversity.vendi_score`). They have no interval, as they
+    belong to a whole set of perturbations.
+    """
+    groups = evaluated.groupby(list(by), sort=False, dropna=False, observed=True)[["vendi", "vendi_measured"]]
+    return groups.first().reset_index()
 
 
 def paired_tests(evaluated: pd.DataFrame, reference: str, seed: int = 0) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def test_further_scores_stand_beside_the_number_of_different_deltas():
         table[name] = rng.uniform(size=len(table))
     group = table["line"] + table["predictor"]
     table = table.assign(nmae=np.nan, vendi=group.map(len) / 4, vendi_measured=9.5)
-    shown = summaries.further(table, seed=3)
+    shown = summaries.further(table, seed=3).merge(summaries.diversity(table), on=summaries.HEAD)
     assert list(zip(shown["line"], shown["predictor"], strict=True)) == list(
         dict.fromkeys(zip(table["line"], table["predictor"], strict=True))
     )

@@ -468,7 +468,7 @@ def prepared(mirror, split):
 @pytest.mark.parametrize("split", ["perturbqa", "txpert", "rule"])
 def test_the_second_experiment_trains_on_no_gene_that_the_first_holds_out(mirror, split):
     options = prepared(mirror, split)
-    first, other = load(["k562"], False, options=options)["k562"], second(False, options=options)
+    first, other = load(["k562"], False, options=options)["k562"], second("k562", False, options=options)
     shared = set(first.perturbations) & set(other.perturbations)
     assert len(shared) > 20
     for gene in shared:
@@ -488,7 +488,7 @@ def test_the_second_experiment_recognises_a_held_out_gene_by_its_identifier(mirr
     i = int(np.flatnonzero(rows["symbol"].isin(held))[0])
     row = rows.iloc[i]
     mirror.edit("k562_gw", lambda data: renamed(data, {i: f"{row['id']}_zzz_{row['transcript']}_{row['ensembl']}"}))
-    other = second(False, options=ALL)
+    other = second("k562", False, options=ALL)
     labels = dict(zip(other.perturbations.tolist(), other.split.tolist(), strict=True))
     held = load(["k562"], False, options=ALL)["k562"].names("test")
     assert "zzz" not in labels
@@ -496,9 +496,10 @@ def test_the_second_experiment_recognises_a_held_out_gene_by_its_identifier(mirr
 
 
 def test_the_second_experiment_is_loaded_where_its_file_is_at_hand_and_else_is_none(mirror):
-    assert second(False, options=RULE).name == "k562_gw"
+    assert second("k562", False, options=RULE).name == "k562_gw"
+    assert second("rpe1", False, options=RULE) is None
     shutil.rmtree(mirror.folder / "replogle-gw")
-    assert second(True, options=RULE) is None
+    assert second("k562", True, options=RULE) is None
     with pytest.raises(InputError, match=r"No line of replogle can be had .*run `kgpert fetch replogle-gw`"):
         load(["k562_gw"], download=False)
 
@@ -506,7 +507,7 @@ def test_the_second_experiment_is_loaded_where_its_file_is_at_hand_and_else_is_n
 def test_the_rule_of_the_second_experiment_needs_the_first(mirror):
     shutil.rmtree(mirror.folder / "replogle")
     with pytest.raises(InputError, match=r"needs K562_essential_normalized_bulk_01.h5ad .*`kgpert fetch replogle`"):
-        second(False, options=RULE)
+        second("k562", False, options=RULE)
 
 
 # --- files that cannot be used ---
