@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -157,8 +156,8 @@ def load(
         command = f"kgpert fetch {registry[FILES[names[0]]].group}"
         raise InputError(f"No line of {NAME} can be had ({missing[names[0]]}); run `{command}`.")
     tables = {line: _read_table(local[FILES[line]], options) for line in present}
-    if SECOND in tables and FIRST not in tables and options.split == "rule":
-        tables[FIRST] = _read_table(_needed(FILES[FIRST], "split=perturbqa", download, registry), options)
+    if SECOND in tables and FIRST not in tables:  # a gene that is held out in the one has to be known in the other
+        tables[FIRST] = _read_table(_needed(FILES[FIRST], "another line", download, registry), options)
     tables = _in_one_spelling(tables)
     cells, counts = {}, {}
     for line in present:
@@ -318,14 +317,18 @@ def _rows(path: Path, obs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_one_spelling(tables: Mapping[str, _Table]) -> dict[str, _Table]:
-    """The tables with one symbol, the first in the alphabet, for all rows of one Ensembl id in all files."""
+    """The tables with one symbol for all rows of one Ensembl id: that of the first file in the order of `FILES`.
+
+    In one file it is the first in the alphabet.
+    """
     rows = {
         line: list(zip(table.rows["ensembl"].tolist(), table.rows["symbol"].tolist(), strict=True))
         for line, table in tables.items()
     }
     first: dict[str, str] = {}
-    for ensembl, symbol in chain.from_iterable(rows.values()):
-        first[ensembl] = min(symbol, first.get(ensembl, symbol))
+    for line in filter(rows.__contains__, FILES):
+        for ensembl, symbol in sorted(rows[line]):
+            first.setdefault(ensembl, symbol)
     return {
         line: replace(table, rows=table.rows.assign(symbol=[first[e] if e else s for e, s in rows[line]]))
         for line, table in tables.items()
