@@ -186,11 +186,12 @@ def second(
 ) -> CellLine | None:
     """The genome-wide experiment of K562 as the line ``k562_gw``, where its file is in the cache or the mirror.
 
-    None for another line. `download` concerns the tables that the split needs. Raises InputError as `load`.
+    None for another line. It has all of its readout genes, whatever the options say, because only those that `line` has
+    are looked at. `download` concerns the tables that the split needs. Raises InputError as `load`.
     """
-    if line != "k562" or not at_hand([SECOND], registry):
+    if line != FIRST or not at_hand([SECOND], registry):
         return None
-    return load([SECOND], download, registry, options)[SECOND]
+    return load([SECOND], download, registry, replace(options or Options(), readouts=None))[SECOND]
 
 
 def at_hand(lines: Iterable[str], registry: Registry | None = None) -> bool:
