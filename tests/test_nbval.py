@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from kgpert_lib.book.build import build
 from kgpert_lib.book.chapters import read_notebook
 from tests import stored_outputs
+from tests.built_book import built_book
 
 ROOT = Path(__file__).parent.parent
 
@@ -101,11 +101,9 @@ def test_notebooks_are_compared_output_by_output():
 
 @pytest.fixture(scope="session")
 def built():
-    """The book brought up to date, in the reader's own environment."""
-    return build(ROOT)
+    return built_book()
 
 
-@pytest.mark.xdist_group("book")
 @pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))])
 def test_the_run_of_the_book_prints_what_the_stored_notebook_holds(built, name):
     """The same comparison as ``pytest --nbval notebooks``, without executing the chapters a second time."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kgpert_lib.book.build import build
 from kgpert_lib.book.chapters import toc_pages
+from tests.built_book import built_book
 
 ROOT = Path(__file__).parents[2]
 PAGES = list(toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
@@ -36,8 +36,6 @@ def find_chromium() -> str | None:
 
 def pytest_collection_modifyitems(config, items):
     mine = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in mine:
-        item.add_marker(pytest.mark.xdist_group("book"))  # one process builds the book and starts one browser
     if mine and find_chromium() is None:
         config.stash[LEFT_OUT] = len(mine)
         if hasattr(config, "workeroutput"):  # a worker of pytest-xdist tells the process that prints the summary
@@ -62,7 +60,7 @@ def pytest_terminal_summary(terminalreporter, config):
 @pytest.fixture(scope="session")
 def html() -> Path:
     """The folder of the rendered book, brought up to date."""
-    return build(ROOT).html
+    return built_book().html
 
 
 @pytest.fixture(scope="package")
