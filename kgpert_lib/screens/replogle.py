@@ -313,7 +313,7 @@ def _rows(path: Path, obs: pd.DataFrame) -> pd.DataFrame:
     bare = ~control & ~(measures["num_cells_filtered"] >= 1).to_numpy()
     if bare.any():
         raise InputError(f"{path} has the row {obs.index[bare][0]} without a cell; expected 1 or more.")
-    ensembl = [found[1] if (found := _ENSEMBL.match(name)) else "" for _, name in parts]
+    ensembl = [matched[1] if (matched := _ENSEMBL.match(name)) else "" for _, name in parts]
     return pd.DataFrame({"symbol": symbols, "ensembl": ensembl, "control": control, **measures}, index=obs.index)
 
 
@@ -368,9 +368,9 @@ def _split(
     """(n,) label of each perturbation of a line, and by which rule; `SECOND` has the labels of `FIRST`."""
     source = FIRST if line == SECOND else line
     rule: SplitRule = options.split
-    said: str = rule
+    described: str = rule
     if rule == "txpert" and source != FIRST:
-        rule, said = "rule", f"rule (TxPert published a split of {FIRST} only)"
+        rule, described = "rule", f"rule (TxPert published a split of {FIRST} only)"
     if rule == "rule":
         labels = split_rule(tables[source].perturbations, options)
     elif rule == "txpert":
@@ -378,7 +378,7 @@ def _split(
     else:
         table = perturbqa.files(source)[0]
         labels = perturbqa.read_split(_needed(table, "split=rule or split=txpert", download, registry))
-    return _spread(labels, tables[line].perturbations), said
+    return _spread(labels, tables[line].perturbations), described
 
 
 def _needed(name: str, others: str, download: bool, registry: Registry) -> Path:

@@ -44,8 +44,8 @@ def neighbour_sets(
     """
     names = distances.perturbations
     graphs = load_graphs(graph, names)
-    chosen = {g.name: [g] for g in graphs} | ({graph: graphs} if len(graphs) > 1 else {})
-    return {name: neighbourhoods(these, names, names, limit, "after", seed) for name, these in chosen.items()}
+    by_name = {g.name: [g] for g in graphs} | ({graph: graphs} if len(graphs) > 1 else {})
+    return {name: neighbourhoods(these, names, names, limit, "after", seed) for name, these in by_name.items()}
 
 
 def prediction_weights(distances: Distances, neighbours: Neighbourhoods | None = None) -> Matrix:

@@ -139,7 +139,7 @@ def write_replogle(folder: str | Path, seed: int = 0, size: str = "full") -> Pat
 
 def _registry(registry: Registry, folder: Path, seed: int, size: str) -> Registry:
     """The registry with the size and the checksum of the written files, which are nobody's data."""
-    said = {
+    description = {
         "title": "Simulated files in the format of Replogle 2022's normalised pseudobulk",
         "licence": "made by kgpert, no data",
         "citation": f"none: simulated by kgpert in the format of Replogle et al. 2022, seed {seed}, size {size}",
@@ -148,7 +148,7 @@ def _registry(registry: Registry, folder: Path, seed: int, size: str) -> Registr
     entries = dict(registry.entries)
     for name in FILES.values():
         path = folder / registry[name].group / name
-        change = {**said, "bytes": path.stat().st_size, "checksum": f"sha256:{digest(path)}"}
+        change = {**description, "bytes": path.stat().st_size, "checksum": f"sha256:{digest(path)}"}
         entries[name] = registry[name].model_copy(update=change)
     return Registry(entries=entries)
 
