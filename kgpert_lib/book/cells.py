@@ -18,13 +18,12 @@ from kgpert_lib.lines import LINES
 from kgpert_lib.screens import perturbqa, replogle
 from kgpert_lib.screens.load import SIMULATED, atlas_names
 
-CALLS = "perturbqa"
 TAG = "needs-data"
 EXPRESSION = "needs-replogle"
 NEEDS: Mapping[str, Callable[[list[str]], bool]] = {
-    TAG: lambda names: CALLS in names,
+    TAG: lambda names: perturbqa.NAME in names,
     EXPRESSION: lambda names: any(name.partition(":")[0] == replogle.NAME for name in names),
-    "dense": lambda names: any(name != CALLS for name in names),
+    "dense": lambda names: any(name != perturbqa.NAME for name in names),
     SIMULATED: lambda names: SIMULATED in names,
 }
 

@@ -82,8 +82,11 @@ def evaluate(
         further = summaries.further(scores, seed=seed).merge(summaries.diversity(scores), on=summaries.HEAD)
         control = next(model.name for model in models if model.name == build(REFERENCE, screen).name)
         tests = summaries.paired_tests(scores, reference=control, seed=seed)
-        again = replicated_lines(screen, models, split, files, reference, changed)
-        repeated = {} if again.empty else {"scaled": scaled_scores(again, seed), "ranges": metric_ranges(again, seed)}
+        repeated = {}
+        if as_json or not as_csv:  # rows of perturbations have no place for them
+            again = replicated_lines(screen, models, split, files, reference, changed)
+            if not again.empty:
+                repeated = {"scaled": scaled_scores(again, seed), "ranges": metric_ranges(again, seed)}
     if as_json:
         tables = {"scores": summary, "further": further, "tests": tests, **repeated}
         terminal.print_json({name: table.to_dict("records") for name, table in tables.items()})

@@ -136,7 +136,7 @@ def measure(simulation: Simulation, line: str, halves: pd.DataFrame, observed: N
     """
     columns = {name: ceiling(halves, name)["ceiling"].to_numpy() for name in CORRECTIONS}
     first = ceiling(halves.assign(r=halves["shared"]), "none")
-    again = simulation.bulk(line, splits=0, replicate=1).deltas()[0]
+    again = simulation.second_experiment(line).delta
     scored = without_own_readouts(observed, simulation.perturbations, simulation.genes)
     return pd.DataFrame(
         {

@@ -25,7 +25,6 @@ from kgpert_lib.metrics.chunks import chunks, each_chunk
 
 Vector = NDArray[np.float64]
 
-CACHE = 2**17  # values of one row-wise chunk
 WRONG_ONE_IN = 10  # a prefix of a ranking is pure while at most one in so many signs is wrong
 FEWEST_CHANGED = 10  # changed readouts, below which a ratio of their sizes is noise
 CALLED = 0.5  # threshold of calls
@@ -56,7 +55,7 @@ def changes_of(p: Matrix, t: Matrix, threshold: float) -> Changes:
     """`changes` of matrices that were checked."""
     if not (np.isfinite(threshold) and threshold > 0):
         raise InputError(f"The threshold of a change is {threshold}; it is a number above 0, in units of the delta.")
-    parts = each_chunk(lambda rows: _changes(p[rows], t[rows], threshold), len(p), max(1, CACHE // p.shape[1]))
+    parts = each_chunk(lambda rows: _changes(p[rows], t[rows], threshold), p.shape)
     return Changes(*map(np.concatenate, zip(*parts, strict=True)))
 
 

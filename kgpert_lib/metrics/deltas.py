@@ -28,7 +28,6 @@ Vector = NDArray[np.float64]
 TIE = 1e-6  # similarities closer than this are a tie: the rounding of one float32 matrix product
 CANCELLED = 1e-13  # share of a sum of squares below which a variance found by subtraction is rounding
 SAFE = 300  # powers of two up to which squares and their sums stay inside float64
-CACHE = 2**17  # values of one row-wise chunk
 ROWS = 1024  # predictions of one block of a matrix product
 COLUMNS = 2048  # references of one block of a masked matrix product
 
@@ -210,8 +209,7 @@ class _RowScores(NamedTuple):
 
 def _row_scores(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> _RowScores:
     """The scores of every row in one pass, in float64; without `mean` the centred correlation is that about 0."""
-    size = max(1, CACHE // pred.shape[1])
-    parts = each_chunk(lambda rows: _scores_of(pred[rows], truth[rows], mean), len(pred), size)
+    parts = each_chunk(lambda rows: _scores_of(pred[rows], truth[rows], mean), pred.shape)
     return _RowScores(*map(np.concatenate, zip(*parts, strict=True)))
 
 
@@ -443,7 +441,7 @@ def _standardised(values: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float
         shares[:, rows] = np.array([np.sqrt(centred.square), centred.mean]) / np.where(length > 0, length, 1.0)
         np.multiply(part, _inverse_length(centred, part.shape[1])[:, None], out=out[rows], casting="same_kind")
 
-    each_chunk(work, len(values), max(1, CACHE // values.shape[1]))
+    each_chunk(work, values.shape)
     return out, shares[0], shares[1]
 
 

@@ -11,8 +11,6 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.checks import Matrix
 from kgpert_lib.metrics.chunks import each_chunk
 
-CACHE = 2**17  # values of one row-wise chunk
-
 
 def vendi_score(delta: ArrayLike, measured: ArrayLike | None = None) -> float:
     """Vendi score of the rows of `delta` (n, m): the effective number of different ones among them, 1..n.
@@ -50,5 +48,5 @@ def _unit_rows(values: Matrix, measured: Matrix) -> NDArray[np.float32]:
         length = np.sqrt(np.einsum("ij,ij->i", part, part))
         np.multiply(part, (1 / np.where(length > 0, length, 1.0))[:, None], out=out[rows], casting="same_kind")
 
-    each_chunk(work, len(values), max(1, CACHE // values.shape[1]))
+    each_chunk(work, values.shape)
     return out

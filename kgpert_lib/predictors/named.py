@@ -19,7 +19,6 @@ from kgpert_lib.predictors.neighbours import (
     SimilarNeighbourhood,
 )
 from kgpert_lib.predictors.predictions import Predictor
-from kgpert_lib.screens.atlas import TrainingLine
 from kgpert_lib.screens.screen import Screen
 
 
@@ -61,12 +60,7 @@ def _shuffled(screen: Screen, options: Options) -> Predictor:
 
 def _further(screen: Screen, options: Options) -> Predictor:
     """The union with the knock-downs that only the line's second experiment measured."""
-
-    def rows(line: str) -> TrainingLine | None:
-        second = screen.second(line)
-        return None if second is None else second.training(without=map(str, screen[line].perturbations))
-
-    return FurtherTraining(_union(screen, options), rows)
+    return FurtherTraining(_union(screen, options), screen.further)
 
 
 PREDICTORS: dict[str, Callable[[Screen, Options], Predictor]] = {

@@ -23,6 +23,7 @@ from kgpert_lib.lines import LINES
 from kgpert_lib.screens.atlas import Atlas, CellLine
 
 COLUMNS = ["pert", "gene", "label", "split"]
+NAME = "perturbqa"
 COMMAND = "kgpert fetch perturbqa"
 
 
@@ -61,7 +62,7 @@ def load(lines: Iterable[str] | None = None, download: bool = True, registry: Re
     }
     entry = registry[tables[0]]
     return Atlas(
-        name="perturbqa",
+        name=NAME,
         kind="real",
         lines=cell_lines,
         missing=missing,

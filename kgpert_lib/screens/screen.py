@@ -15,7 +15,7 @@ from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.metrics.targets import without_own_readouts
-from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView
+from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingLine, TrainingView
 from kgpert_lib.screens.pseudobulk import Pseudobulk
 from kgpert_lib.types import Split
 
@@ -63,6 +63,14 @@ class Screen:
 
     def __getitem__(self, line: str) -> CellLine:
         return self.atlas[line]
+
+    def further(self, line: str) -> TrainingLine | None:
+        """Training rows of the second experiment for perturbations that the line's own screen lacks; None without one.
+
+        No row of a perturbation of the line itself is among them, whatever its split.
+        """
+        second = self.second(line)
+        return None if second is None else second.training(without=map(str, self[line].perturbations))
 
     def perturbations(self) -> list[str]:
         """Every perturbation of every line, sorted."""

@@ -26,12 +26,12 @@ from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
 from kgpert_lib.predictors.neighbourhoods import Cut
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
+from kgpert_lib.screens import perturbqa
 from kgpert_lib.screens.atlas import CellLine
 from kgpert_lib.screens.load import SIMULATED, atlas_names, load_screens
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
-CALLS = "perturbqa"
 UNION = "union"
 PARTS = ("best 60 %", "60–90 %", "worst 10 %")
 EDGES = (0.6, 0.9)
@@ -49,7 +49,7 @@ def screens(
 
     The simulated screen where it names none; readout genes with a gap are left out. InputError for a screen of calls.
     """
-    names = [name for name in atlas_names(atlas) if name != CALLS]
+    names = [name for name in atlas_names(atlas) if name != perturbqa.NAME]
     loaded = load_screens(",".join(names) or SIMULATED, lines, graph, seed, size)
     return [complete(screen) for screen in loaded]
 
@@ -362,17 +362,17 @@ def _order(lines: pd.Series) -> pd.Series:
 def _gap_correlations(*columns: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """Rank correlation of the gap with the magnitude, with the number of neighbours, difference of their sizes."""
     gap, *traits = columns
-    first, second = (_rank_correlations(gap, trait) for trait in traits)
+    first, second = (rank_correlations(gap, trait) for trait in traits)
     return np.stack([first, second, np.abs(first) - np.abs(second)])
 
 
 def _score_correlations(*columns: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """Rank correlation of every score with every trait."""
     scores, traits = columns[: len(SCORES)], columns[len(SCORES) :]
-    return np.stack([_rank_correlations(x, y) for x, y in product(scores, traits)])
+    return np.stack([rank_correlations(x, y) for x, y in product(scores, traits)])
 
 
-def _rank_correlations(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def rank_correlations(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """Spearman correlation of each row (or of the one row) of x with that of y."""
     return pearson_delta(*(rankdata(np.atleast_2d(values), axis=1) for values in (x, y))).reshape(x.shape[:-1])
 

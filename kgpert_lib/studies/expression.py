@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from kgpert_lib.evaluation.ceiling import between_experiments
 from kgpert_lib.evaluation.evaluate import evaluate
 from kgpert_lib.metrics import stats
-from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.named import Options, build
 from kgpert_lib.screens.screen import Screen
-from kgpert_lib.studies.ceilings import DRAWS, HEAD, UNION, complete
+from kgpert_lib.studies.ceilings import DRAWS, HEAD, UNION, complete, rank_correlations
 from kgpert_lib.types import Split
 
 MEAN = TrainingMean.name
@@ -54,15 +51,14 @@ def further_training(screen: Screen, split: Split = "per-line", seed: int = 0) -
     union, more = (build(name, screen, Options(seed=seed)) for name in (UNION, "union-further"))
     rows = []
     for name, line in screen.lines.items():
-        second = screen.second(name)
-        if second is None:
+        further = screen.further(name)
+        if further is None:
             continue
         own = len(line.names("train"))
-        further = len(second.training(without=map(str, line.perturbations)).perturbations)
         scores = evaluate(screen.atlas, name, [TrainingMean(), union, more], split)
         wide = scores.pivot(index="perturbation", columns="predictor", values="pearson")
         for predictor, part in scores.groupby("predictor", sort=False):
-            genes = own + further * (predictor == more.name)
+            genes = own + len(further.perturbations) * (predictor == more.name)
             pearson = stats.bootstrap_mean(part["pearson"], seed=seed)
             gain = stats.bootstrap_mean(wide[predictor] - wide[union.name], seed=seed)
             near = int((part["n_neighbours"] > 0).sum())
@@ -82,8 +78,8 @@ def two_views(calls: Screen, expression: Screen, split: Split = "per-line", seed
         gains = [_gains(screen, line, split, seed) for screen in (calls, complete(expression))]
         both = pd.concat(gains, axis=1, join="inner", keys=["calls", "expression"])
         columns = [both["calls"].to_numpy(), both["expression"].to_numpy()]
-        rank = float(_rank_correlation(columns[0], columns[1]))
-        ends = stats.percentile_bootstrap(columns, _rank_correlation, DRAWS, seed)
+        rank = float(rank_correlations(columns[0], columns[1]))
+        ends = stats.percentile_bootstrap(columns, rank_correlations, DRAWS, seed)
         means = [x for column in columns for x in stats.bootstrap_mean(column, seed=seed)]
         rows.append((line, len(both), *means, rank, *ends))
     heads = ["line", "n", *_ends("gain, calls"), *_ends("gain, expression"), *_ends("rank correlation")]
@@ -96,11 +92,6 @@ def _gains(screen: Screen, line: str, split: Split, seed: int) -> pd.Series:
     scores = evaluate(screen.atlas, line, [TrainingMean(), union], split)
     wide = scores.pivot(index="perturbation", columns="predictor", values="pearson")
     return wide[union.name] - wide[MEAN]
-
-
-def _rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-    ranked = [rankdata(np.atleast_2d(values), axis=-1) for values in (x, y)]
-    return pearson_delta(*ranked).reshape(x.shape[:-1])
 
 
 def _ends(value: str) -> list[str]:

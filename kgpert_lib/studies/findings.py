@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.metrics import stats
-from kgpert_lib.studies.ceilings import DRAWS, EDGES, HEAD, UNION, neighbour_quality, parts, score_correlations
+from kgpert_lib.studies.ceilings import DRAWS, EDGES, HEAD, TRAITS, UNION, neighbour_quality, parts, score_correlations
 
 NEAR = 0.05  # a mean gap to the ceiling up to this is very small
 TOLERANCE = 0.1  # a share this near to the published one agrees with it
@@ -88,18 +89,23 @@ class LineScores:
 
     def correlation(self, score: str, trait: str) -> Figure | None:
         """Spearman correlation over test perturbations of a score of the union with a trait."""
-        if trait not in self.scores:
-            return None
-        table = score_correlations(self.scores, seed=self.seed).set_index(["score", "trait"])
-        if (score, trait) not in table.index:
-            return None
-        return _row(table, (score, trait), "spearman")
+        key = (score, trait)
+        return _row(self._correlations, key, "spearman") if key in self._correlations.index else None
 
     def quality(self, quantity: str) -> Figure | None:
         """A quantity of `ceilings.neighbour_quality`."""
-        if self.pairs is None:
-            return None
-        return _row(neighbour_quality(self.pairs, seed=self.seed).set_index("quantity"), quantity, "mean")
+        return None if self._quality is None else _row(self._quality, quantity, "mean")
+
+    @cached_property
+    def _correlations(self) -> pd.DataFrame:
+        """`ceilings.score_correlations` by score and trait; empty for scores without traits."""
+        scores = self.scores if set(TRAITS) <= set(self.scores) else self.scores.head(0)
+        return score_correlations(scores, seed=self.seed).set_index(["score", "trait"])
+
+    @cached_property
+    def _quality(self) -> pd.DataFrame | None:
+        """`ceilings.neighbour_quality` by quantity."""
+        return None if self.pairs is None else neighbour_quality(self.pairs, seed=self.seed).set_index("quantity")
 
     def _ranked(self, by: str) -> pd.DataFrame | None:
         ranked = parts(self.scores, by) if by in self.scores else self.scores.head(0)

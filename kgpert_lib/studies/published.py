@@ -6,6 +6,7 @@ import pandas as pd
 
 from kgpert_lib import paths
 from kgpert_lib.lines import LINES
+from kgpert_lib.studies.style import LABELS
 
 
 def quoted() -> pd.DataFrame:
@@ -22,4 +23,4 @@ def table() -> pd.DataFrame:
     wide = own.assign(cell=cells).pivot(index=keys, columns="line", values="cell")
     wide = wide.loc[list(dict.fromkeys(own[keys].itertuples(index=False, name=None)))]
     wide = wide.reindex(columns=list(LINES)).rename(columns=dict(LINES)).rename_axis(columns=None).reset_index()
-    return wide.assign(metric=wide["metric"].map({"pearson": "Pearson delta", "retrieval": "retrieval"}))
+    return wide.assign(metric=wide["metric"].map(LABELS))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.metrics import changes
+from kgpert_lib.metrics import changes, chunks
 from tests.metrics.test_deltas import screen, seeds
 
 THRESHOLD = 0.8
@@ -157,6 +157,6 @@ def test_a_threshold_that_is_no_size_is_one_sentence(threshold):
 def test_the_answer_does_not_depend_on_how_the_work_is_cut(monkeypatch, chunk):
     pred, truth = drawn(4, "gaps", n=9)
     expected = changes.changes(pred, truth, THRESHOLD)
-    monkeypatch.setattr(changes, "CACHE", chunk)
+    monkeypatch.setattr(chunks, "CACHE", chunk)
     for one, two in zip(expected, changes.changes(pred, truth, THRESHOLD), strict=True):
         np.testing.assert_array_equal(one, two)

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import pearsonr
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.metrics import deltas
+from kgpert_lib.metrics import chunks, deltas
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -116,8 +116,8 @@ def test_the_answer_does_not_depend_on_how_the_work_is_cut(monkeypatch, block, g
     ranks = deltas.retrieval(pred, truth)
     table = deltas.score(pred, truth, names, np.arange(9.0), threshold=0.5)
     matrix = deltas.correlation_matrix(pred, truth)
-    for name in ("ROWS", "COLUMNS", "CACHE"):
-        monkeypatch.setattr(deltas, name, block)
+    for module, name in ((deltas, "ROWS"), (deltas, "COLUMNS"), (chunks, "CACHE")):
+        monkeypatch.setattr(module, name, block)
     np.testing.assert_allclose(deltas.correlation_matrix(pred, truth), matrix, atol=1e-6)
     np.testing.assert_array_equal(deltas.retrieval(pred, truth), ranks)
     pd.testing.assert_frame_equal(deltas.score(pred, truth, names, np.arange(9.0), threshold=0.5), table)

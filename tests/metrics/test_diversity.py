@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cosine
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.metrics import diversity
+from kgpert_lib.metrics import chunks
 from kgpert_lib.metrics.diversity import vendi_score
 from tests.metrics.test_deltas import screen, seeds
 
@@ -48,7 +48,7 @@ def test_what_is_predicted_in_gaps_does_not_matter(monkeypatch):
     elsewhere = np.where(np.isnan(truth), 1e6, pred)
     assert vendi_score(elsewhere, truth) == vendi_score(pred, truth)
     expected = vendi_score(pred, truth)
-    monkeypatch.setattr(diversity, "CACHE", 30)
+    monkeypatch.setattr(chunks, "CACHE", 30)
     assert vendi_score(pred, truth) == expected
     with pytest.raises(InputError, match="have to match"):
         vendi_score(pred, truth[:3])

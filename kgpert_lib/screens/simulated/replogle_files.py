@@ -234,7 +234,7 @@ def _write(
     columns = np.sort(np.argsort(-truth.expression, kind="stable")[: shape.readouts])
     genes = truth.genes[columns]
     obs = _design(rng, targets, shape, ids)
-    column = _positions(obs["symbol"].to_numpy(str), genes)
+    column = pd.Index(genes).get_indexer(pd.Index(obs["symbol"]))
     fold = np.where(obs["symbol"] == CONTROL, np.nan, _left(rng, obs, shape.strength))
     x = np.empty((len(obs), len(genes)), np.float32)
     row, strength = _effects(rng, obs, truth, fold)
@@ -287,7 +287,7 @@ def _effects(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """(rows,) row of the truth that each row follows, and how strongly; rows of one gene follow the same."""
     symbols = obs["symbol"].to_numpy(str)
-    row = _positions(symbols, truth.targets)
+    row = pd.Index(truth.targets).get_indexer(pd.Index(symbols))
     genes, code = np.unique(symbols, return_inverse=True)
     borrowed = rng.integers(len(truth.targets), size=len(genes))[code]
     weak = (rng.random(len(genes)) < WEAK_SHARE)[code]
@@ -363,9 +363,3 @@ def _var(
     return pd.DataFrame(
         {"gene_name": names, "mean": mean, "std": std, "cv": std / some, "fano": std**2 / some}, index=index
     )
-
-
-def _positions(names: NameArray, among: NameArray) -> NDArray[np.intp]:
-    """Position of each name in a sorted array; -1 where it is not in it."""
-    place = np.minimum(np.searchsorted(among, names), len(among) - 1)
-    return np.where(among[place] == names, place, -1)
