@@ -41,12 +41,41 @@ class Source:
 
 
 def _links(file: str, name: str) -> KnowledgeGraph:
-    table = string.pairs(file)
-    return KnowledgeGraph.from_edges(name, table["gene1"], table["gene2"])
+    return KnowledgeGraph.from_edges(name, *string.ends(string.pairs(file)))
 
 
-def _sets(file: str, name: str, **options: object) -> KnowledgeGraph:
-    return gene_sets.load(paths.DATA / "knowledge" / "dated" / file, name, **options)  # type: ignore[arg-type]
+GMT = {
+    "reactome": "reactome_pathfindR_2021-08-20.gmt.gz",
+    "humap": "humap2_complexes_2020-08-09.gmt.gz",
+    "coessentiality": "coessentiality_wainberg_modules.gmt.gz",
+    "smart": "smart_domains_2019-02.gmt.gz",
+    "hallmark": "msigdb_hallmark.v7.4.gmt.gz",
+    "wikipathways": "msigdb_wikipathways.v7.4.gmt.gz",
+    "go-cc": "go_cc_no_hpa_music_2021-04.gmt.gz",
+}
+BY_CONFIDENCE = ("humap",)
+
+
+def gmt(name: str) -> Path:
+    """The committed file of a table of gene sets."""
+    return paths.DATA / "knowledge" / "dated" / GMT[name]
+
+
+def _sets(name: str) -> KnowledgeGraph:
+    measure: gene_sets.Measure = "jaccard" if name == "coessentiality" else "cosine"
+    return gene_sets.load(gmt(name), name, measure, by_confidence=name in BY_CONFIDENCE)
+
+
+def _vectors(name: str) -> gene_sets.Vectors:
+    return gene_sets.load_vectors(gmt(name), name, name in BY_CONFIDENCE)
+
+
+SETS: dict[str, Callable[[], gene_sets.Vectors]] = {
+    "go": go.vectors,
+    "go-2022": go.vectors_2022,
+    **{name: partial(_vectors, name) for name in GMT},
+}
+"""Unit vectors of the graphs that come from gene sets."""
 
 
 def _fetched(first: str, second: str) -> tuple[Path, Path]:
@@ -69,30 +98,24 @@ GRAPHS: dict[str, Source] = {
     "string-experimental": Source(string.load_experimental, "STRING v10.5, experiments", "2018-06", CC_BY),
     "biogrid": Source(partial(_links, "biogrid_pathfindR_2021-08-20.tsv.gz", "biogrid"), "BioGRID", "2021-08", MIT),
     "intact": Source(partial(_links, "intact_pathfindR_2021-08-20.tsv.gz", "intact"), "IntAct", "2021-08", CC_BY),
-    "reactome": Source(
-        partial(_sets, "reactome_pathfindR_2021-08-20.gmt.gz", "reactome"), "Reactome pathways", "2021-08", CC0
-    ),
+    "reactome": Source(partial(_sets, "reactome"), "Reactome pathways", "2021-08", CC0),
     "humap": Source(
-        partial(_sets, "humap2_complexes_2020-08-09.gmt.gz", "humap", by_confidence=True),
+        partial(_sets, "humap"),
         "hu.MAP 2.0 complexes",
         "2020-08",
         CC0,
     ),
     "coessentiality": Source(
-        partial(_sets, "coessentiality_wainberg_modules.gmt.gz", "coessentiality", measure="jaccard"),
+        partial(_sets, "coessentiality"),
         "Co-essential modules (Wainberg et al.)",
         "2020",
         CC_BY,
     ),
-    "smart": Source(partial(_sets, "smart_domains_2019-02.gmt.gz", "smart"), "SMART domains", "2019-02", CC_BY),
-    "hallmark": Source(
-        partial(_sets, "msigdb_hallmark.v7.4.gmt.gz", "hallmark"), "MSigDB hallmark sets v7.4", "2021-08", CC_BY
-    ),
-    "wikipathways": Source(
-        partial(_sets, "msigdb_wikipathways.v7.4.gmt.gz", "wikipathways"), "WikiPathways (MSigDB v7.4)", "2021-08", CC0
-    ),
+    "smart": Source(partial(_sets, "smart"), "SMART domains", "2019-02", CC_BY),
+    "hallmark": Source(partial(_sets, "hallmark"), "MSigDB hallmark sets v7.4", "2021-08", CC_BY),
+    "wikipathways": Source(partial(_sets, "wikipathways"), "WikiPathways (MSigDB v7.4)", "2021-08", CC0),
     "go-cc": Source(
-        partial(_sets, "go_cc_no_hpa_music_2021-04.gmt.gz", "go-cc"),
+        partial(_sets, "go-cc"),
         "GO cellular component without the Human Protein Atlas",
         "2021-04",
         CC_BY,

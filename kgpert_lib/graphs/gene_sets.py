@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from kgpert_lib.cache import cached_arrays
 from kgpert_lib.errors import InputError
+from kgpert_lib.files import digest
 from kgpert_lib.graphs.cache import cached
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import descending, first_of_row
@@ -40,9 +42,38 @@ def load(
     """
 
     def build() -> KnowledgeGraph:
-        return similarity_graph(annotations(read_gmt(path), by_confidence), name, measure, keep)
+        return similarity_graph(memberships(read_gmt(path), by_confidence), name, measure, keep)
 
     return cached(name, [path], {"measure": measure, "keep": keep, "by_confidence": by_confidence}, build)
+
+
+class Vectors(NamedTuple):
+    """`genes` (g,) and `rows` (g, t) CSR float32 of length 1, whose products are similarities (`unit_vectors`)."""
+
+    genes: NDArray[np.str_]
+    rows: sp.csr_matrix
+
+
+def cached_vectors(name: str, files: Sequence[Path], build: Callable[[], Annotations]) -> Vectors:
+    """The unit vectors of annotations, from the cache folder where an earlier call stored them."""
+
+    def arrays() -> dict[str, NDArray]:
+        annotated = build()
+        rows = unit_vectors(annotated)
+        parts = {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr, "shape": np.array(rows.shape)}
+        return {"genes": annotated.genes, **parts}
+
+    def vectors(stored: Mapping[str, NDArray]) -> Vectors:
+        parts = (stored["data"], stored["indices"], stored["indptr"])
+        return Vectors(stored["genes"], sp.csr_matrix(parts, shape=tuple(stored["shape"])))
+
+    key = digest(*files)[:16]
+    return vectors(cached_arrays("vectors", f"{name}-{key}", arrays, vectors))
+
+
+def load_vectors(path: Path, name: str, by_confidence: bool = False) -> Vectors:
+    """The unit vectors of the genes in the sets of a gmt file."""
+    return cached_vectors(name, [path], lambda: memberships(read_gmt(path), by_confidence))
 
 
 def read_gmt(path: Path) -> pd.DataFrame:
@@ -63,7 +94,7 @@ def read_gmt(path: Path) -> pd.DataFrame:
     return table.assign(symbol=respelt(table["symbol"]))
 
 
-def annotations(members: pd.DataFrame, by_confidence: bool = False) -> Annotations:
+def memberships(members: pd.DataFrame, by_confidence: bool = False) -> Annotations:
     """Which genes are in which of the sets of `read_gmt`; sets of one gene are left out."""
     weight = confidence(members["description"]) if by_confidence else pd.Series(1.0, members.index)
     terms, term = np.unique(members["set"].to_numpy(str), return_inverse=True)

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.cache import cached
-from kgpert_lib.graphs.gene_sets import Annotations, Measure, read_gmt, similarity_graph
+from kgpert_lib.graphs.gene_sets import Annotations, Measure, Vectors, cached_vectors, read_gmt, similarity_graph
 from kgpert_lib.graphs.go_release import read_gaf, read_obo
 from kgpert_lib.graphs.graph import KnowledgeGraph
 
@@ -123,6 +123,16 @@ def _annotate(
     if direct.empty:
         raise InputError("No GO annotation is left of the chosen ontologies and evidence codes.")
     return closed(direct, edges)
+
+
+def vectors() -> Vectors:
+    """Unit vectors of the annotations of August 2021 (`gene_sets.unit_vectors`)."""
+    return cached_vectors("go", [dated_file(), _committed()[1]], annotate_dated)
+
+
+def vectors_2022() -> Vectors:
+    """The same of September 2022."""
+    return cached_vectors("go-2022", _committed(), annotate)
 
 
 def dated_file() -> Path:

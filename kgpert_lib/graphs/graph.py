@@ -121,7 +121,9 @@ class KnowledgeGraph:
             return replace(self, symbols=symbols, adjacency=_moved(self.adjacency, place, len(symbols)))
         coo = self.adjacency.tocoo()
         pooled = _largest(place[coo.row], place[coo.col], coo.data, len(symbols))
-        return replace(KnowledgeGraph.from_matrix(self.name, symbols, pooled, self.weighted), provenance=self.provenance)
+        return replace(
+            KnowledgeGraph.from_matrix(self.name, symbols, pooled, self.weighted), provenance=self.provenance
+        )
 
     def shuffled(self, among: Sequence[str], seed: int = 0) -> KnowledgeGraph:
         """The graph with the symbols that are in `among` exchanged at random: same degrees, no knowledge."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
@@ -30,19 +31,19 @@ def load(column: str = "combined_score", name: str = "string") -> KnowledgeGraph
     """
     table = pairs("string_v11.0_ge800_scores_2019-03.tsv.gz")
     table = table[table[column] > 0]
-    return KnowledgeGraph.from_edges(name, table["gene1"], table["gene2"], table[column] / 1000)
+    return KnowledgeGraph.from_edges(name, *ends(table), table[column].to_numpy() / 1000)
 
 
 def load_experimental(name: str = "string-experimental") -> KnowledgeGraph:
     """STRING v10.5, the channel of experiments alone: an edge weighs the confidence, .15 to 1."""
     table = pairs("string_v10.5_experimental_confidence.tsv.gz")
-    return KnowledgeGraph.from_edges(name, table["gene1"], table["gene2"], table["confidence"])
+    return KnowledgeGraph.from_edges(name, *ends(table), table["confidence"].to_numpy())
 
 
 def load_v12(name: str = "string-v12") -> KnowledgeGraph:
     """STRING v12 of 2023: 36,710 physical links with a score of at least 900, unweighted."""
     table = pairs("string_physical_v12_min900.tsv.gz", folder="")
-    return KnowledgeGraph.from_edges(name, table["gene1"], table["gene2"])
+    return KnowledgeGraph.from_edges(name, *ends(table))
 
 
 def pairs(file: str, folder: str = "dated") -> pd.DataFrame:
@@ -51,6 +52,11 @@ def pairs(file: str, folder: str = "dated") -> pd.DataFrame:
     table = pd.read_csv(path, sep="\t", keep_default_na=False, dtype={"gene1": str, "gene2": str})
     both = respelt(pd.concat([table["gene1"], table["gene2"]]))
     return table.assign(gene1=both[: len(table)], gene2=both[len(table) :])
+
+
+def ends(table: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """The two gene columns of `pairs`."""
+    return table["gene1"].to_numpy(str), table["gene2"].to_numpy(str)
 
 
 def read_release(links: str | Path, info: str | Path, min_score: int = 700, name: str = "string") -> KnowledgeGraph:
@@ -82,18 +88,6 @@ def read_release(links: str | Path, info: str | Path, min_score: int = 700, name
     cells = edges["protein1"].to_numpy(int), edges["protein2"].to_numpy(int)
     matrix = sp.csr_matrix((edges["weight"], cells), shape=(len(symbols), len(symbols)))
     return KnowledgeGraph.from_matrix(name, symbols, matrix)
-
-
-def two_step(graph: KnowledgeGraph) -> KnowledgeGraph:
-    """Genes one or two steps apart, weighted by ``B + B @ B`` with ``B = D^-1/2 A D^-1/2`` (reconstructed).
-
-    B divides an edge by the geometric mean of both genes' degrees, so hubs do not dominate, and ``B @ B``
-    adds the common neighbours of two genes; unlike a random walk's matrix it is symmetric.
-    """
-    degree = np.asarray(graph.adjacency.sum(axis=1)).ravel()
-    scale = sp.diags(1 / np.sqrt(np.where(degree > 0, degree, 1)))
-    once = (scale @ graph.adjacency @ scale).tocsr()
-    return KnowledgeGraph.from_matrix(f"{graph.name}-two-step", graph.symbols, once + once @ once)
 
 
 def _read(path: str | Path, columns: list[str], sep: str) -> Iterator[pd.DataFrame]:

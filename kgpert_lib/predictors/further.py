@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.predictors.average import average, default_prior
@@ -62,8 +61,5 @@ def extended(line: TrainingLine, further: TrainingLine) -> TrainingLine:
         raise InputError(
             f"{both[0]} is a training perturbation of {line.name} already; leave it out of the further ones."
         )
-    place = pd.Index(further.genes).get_indexer(pd.Index(line.genes))
-    more = np.full((len(further.perturbations), len(line.genes)), np.nan, np.float32)
-    more[:, place >= 0] = further.delta[:, place[place >= 0]]
     names = np.concatenate([line.perturbations, further.perturbations])
-    return TrainingLine(line.name, names, line.genes, np.concatenate([line.delta, more]))
+    return TrainingLine(line.name, names, line.genes, np.concatenate([line.delta, further.over(line.genes).delta]))

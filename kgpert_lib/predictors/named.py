@@ -10,14 +10,16 @@ from kgpert_lib.graphs import graph_names
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.baselines import LinearBaseline, TrainingMean
 from kgpert_lib.predictors.further import FurtherTraining
+from kgpert_lib.predictors.learning import PRIOR
 from kgpert_lib.predictors.neighbourhoods import Cut
 from kgpert_lib.predictors.neighbours import (
-    AffinityNeighbourhood,
     Fill,
     GraphNeighbourhood,
+    LearntNeighbourhood,
     NeighbourPredictor,
     SimilarNeighbourhood,
 )
+from kgpert_lib.predictors.pooled import PooledPredictor
 from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens.screen import Screen
 
@@ -42,15 +44,20 @@ def _union(screen: Screen, options: Options, fill: Fill = "none") -> NeighbourPr
     return NeighbourPredictor(near, options.prior, fill)
 
 
-def _weighted(screen: Screen, options: Options, fill: Fill = "none") -> Predictor:
-    return NeighbourPredictor(AffinityNeighbourhood(screen.affinity), options.prior, fill)
+def _weighted(screen: Screen, options: Options, shared: bool = False) -> Predictor:
+    prior = PRIOR if options.prior is None else options.prior
+    return NeighbourPredictor(LearntNeighbourhood(screen.affinity, shared, options.seed), prior)
+
+
+def _pooled(screen: Screen, options: Options, lines: bool = False) -> Predictor:
+    return PooledPredictor(LearntNeighbourhood(screen.affinity, False, options.seed), lines, seed=options.seed)
 
 
 def _similar(screen: Screen, options: Options, fill: Fill = "none") -> Predictor:
     """The mean over the training genes most similar in GO, as many as the limit."""
     if screen.brings_graphs:
         raise InputError("GO says nothing about the genes of a simulated screen; name its own graphs instead.")
-    return NeighbourPredictor(SimilarNeighbourhood(screen.affinity, options.limit), options.prior, fill)
+    return NeighbourPredictor(SimilarNeighbourhood(screen.graph_affinity, options.limit), options.prior, fill)
 
 
 def _shuffled(screen: Screen, options: Options) -> Predictor:
@@ -71,7 +78,9 @@ PREDICTORS: dict[str, Callable[[Screen, Options], Predictor]] = {
     "union": _union,
     "weighted": _weighted,
     "filled": lambda screen, options: _union(screen, options, "lowrank"),
-    "weighted-filled": lambda screen, options: _weighted(screen, options, "lowrank"),
+    "weighted-shared": lambda screen, options: _weighted(screen, options, shared=True),
+    "weighted-filled": _pooled,
+    "weighted-lines": lambda screen, options: _pooled(screen, options, lines=True),
     "union-further": _further,
     "similar": _similar,
     "similar-filled": lambda screen, options: _similar(screen, options, "lowrank"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 from weakref import WeakKeyDictionary
 
@@ -11,15 +11,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs.affinity import SIMILARITY, Affinity
+from kgpert_lib.graphs.affinity import Affinity, Feature
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.average import average, default_prior
 from kgpert_lib.predictors.completion import complete, normalised
+from kgpert_lib.predictors.learning import learn
 from kgpert_lib.predictors.neighbourhoods import Cut, Neighbourhoods, neighbourhoods
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 
 Fill = Literal["none", "lowrank"]
+FAINT = 0.01  # affinity below which a training perturbation is no neighbour: a hundredth of the prior's weight
+SIMILARITY = "go"
 
 
 def leave_one_out(neighbours: Neighbourhoods, line: TrainingLine, prior: float | None = None) -> Predictions:
@@ -65,29 +68,63 @@ class GraphNeighbourhood:
         return neighbourhoods(self.graphs, perturbations, view.target.perturbations, self.limit, self.cut, self.seed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AffinityNeighbourhood:
-    """Every training perturbation of positive affinity, by that weight (ours; no equal vote for weak relations).
+    """Every training perturbation of positive affinity at weights that are given, by that weight (ours).
 
-    The defaults were chosen by leave-one-out on training perturbations (chapter 2): similarity squared over the 50
-    most similar training genes plus 30 times the two-step links.
+    `weights` of the affinity's features; with `limit` only so many of the most similar training genes count for
+    similarity in gene sets, while links always count. An affinity below `FAINT` counts as none.
     """
 
     affinity: Affinity
-    power: float = 2.0
-    string: float = 30.0
-    limit: int | None = 50
-    name = "weighted"
+    weights: Mapping[Feature, float]
+    limit: int | None = None
+    name: str = "weighted"
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
-        """Neighbours among the target line's training perturbations with their weights (`Affinity.weight`)."""
+        """Neighbours among the target line's training perturbations, and what each table adds to their weights."""
         training = view.target.perturbations
         queried = np.asarray(perturbations, dtype=str)
-        parts = self.affinity.parts(queried, training, self.limit)
-        weights = self.affinity.combine(parts, self.power, self.string)
+        by_graph = {}
+        for table in dict.fromkeys(feature.table for feature in self.weights):
+            own = {feature: b for feature, b in self.weights.items() if feature.table == table}
+            part = self.affinity.weight(queried, training, own, self.limit)
+            if part.any():
+                by_graph[table] = part
+        total = sum(by_graph.values(), np.zeros((len(queried), len(training)), np.float32))
+        total[total < FAINT] = 0
         return Neighbourhoods(
-            queried, training, sp.csr_matrix(weights), {k: sp.csr_matrix(v) for k, v in parts.items()}
+            queried,
+            training,
+            sp.csr_matrix(total),
+            {table: sp.csr_matrix(np.where(total > 0, part, np.float32(0))) for table, part in by_graph.items()},
         )
+
+
+@dataclass(frozen=True, eq=False)
+class LearntNeighbourhood:
+    """Every training perturbation by an affinity whose weights are learnt on training rows (`learning.learn`; ours).
+
+    Learnt for each view from its target line, or with `shared` from all of its lines.
+    """
+
+    affinity: Affinity
+    shared: bool = False
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Whether lines share the weights."""
+        return "weighted, shared" if self.shared else "weighted"
+
+    def fitted(self, view: TrainingView) -> AffinityNeighbourhood:
+        """The same with the weights that it learns from a view."""
+        lines = list(view.lines.values()) if self.shared else [view.target]
+        return AffinityNeighbourhood(self.affinity, learn(self.affinity, lines, self.seed), name=self.name)
+
+    def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
+        """Neighbours among the target line's training perturbations with their weights."""
+        return self.fitted(view).neighbourhoods(view, perturbations)
 
 
 @dataclass(frozen=True)
@@ -106,7 +143,7 @@ class SimilarNeighbourhood:
         """Neighbours among the target line's training perturbations (`Affinity.similarity`)."""
         training = view.target.perturbations
         queried = np.asarray(perturbations, dtype=str)
-        similarity = sp.csr_matrix(self.affinity.similarity(queried, training, self.limit))
+        similarity = sp.csr_matrix(self.affinity.similarity(SIMILARITY, queried, training, self.limit))
         equal = similarity.astype(bool).astype(np.float32)
         return Neighbourhoods(queried, training, equal, {SIMILARITY: similarity})
 
@@ -141,6 +178,12 @@ class NeighbourPredictor:
     def name(self) -> str:
         """The label, or the neighbourhood's name and whether gaps were filled."""
         return self.label or f"{self.neighbourhood.name}{', filled' if self.fill == 'lowrank' else ''}"
+
+    def fitted(self, view: TrainingView) -> NeighbourPredictor:
+        """The predictor with what its neighbourhood learns from a view, where it learns anything."""
+        if isinstance(self.neighbourhood, LearntNeighbourhood):
+            return replace(self, neighbourhood=self.neighbourhood.fitted(view))
+        return self
 
     def neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """What is averaged; `predict` returns the same with its predictions."""

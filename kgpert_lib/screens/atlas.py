@@ -189,6 +189,13 @@ class TrainingLine:
         total = self.filled.sum(axis=0, dtype=np.float64)
         return (total / np.maximum(count, 1)).astype(np.float32)
 
+    def over(self, genes: NameArray) -> TrainingLine:
+        """The line over other readout genes, NaN where it has no such gene; controls are dropped."""
+        place = pd.Index(self.genes).get_indexer(pd.Index(genes))
+        delta = np.full((len(self.perturbations), len(genes)), np.nan, np.float32)
+        delta[:, place >= 0] = self.delta[:, place[place >= 0]]
+        return TrainingLine(self.name, self.perturbations, genes, delta)
+
     def without(self, perturbations: Iterable[str]) -> TrainingLine:
         """The same line with some training perturbations left out."""
         keep = ~np.isin(self.perturbations, list(perturbations))
@@ -216,6 +223,12 @@ class TrainingView:
         """The view with some perturbations left out of every line (leave-one-out and out-of-fold fits)."""
         dropped = list(perturbations)
         return replace(self, lines={k: v.without(dropped) for k, v in self.lines.items()})
+
+    def hiding(self, perturbations: Iterable[str]) -> TrainingView:
+        """The view with some training perturbations hidden as its split hides test perturbations."""
+        if self.split == "strict":
+            return self.without(perturbations)
+        return replace(self, lines={**self.lines, self.line: self.target.without(perturbations)})
 
 
 @dataclass(frozen=True, eq=False)

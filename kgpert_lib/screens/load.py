@@ -28,7 +28,6 @@ SIMULATED = "simulated"
 GRAPHS = "graphs"  # folder of edge lists beside atlas.json
 
 
-
 def load_screen(
     name_or_path: str | Path,
     lines: Sequence[str] | None = None,

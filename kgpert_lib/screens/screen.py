@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import load_graphs
+from kgpert_lib.graphs import DATED, GRAPHS, load_graphs
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import pearson_delta
@@ -82,10 +82,20 @@ class Screen:
 
     @cached_property
     def affinity(self) -> Affinity:
-        """How close knowledge puts any two genes: GO and STRING, or the simulated screen's own graphs."""
+        """Features of how close knowledge puts two genes: every dated table and further graphs that were named, or
+        the simulated screen's own graphs.
+        """
         if self.brings_graphs:
-            return Affinity.of_graphs(self.graphs)
-        return Affinity.load(self.perturbations())
+            return Affinity.load(self.graphs, (), self.graphs)
+        further = [_by_name(graph) for graph in self.graphs if graph.name not in DATED]
+        return Affinity.load([*DATED, *further], self.perturbations(), self.graphs)
+
+    @cached_property
+    def graph_affinity(self) -> Affinity:
+        """The same of the screen's graphs alone."""
+        if self.brings_graphs:
+            return self.affinity
+        return Affinity.load([_by_name(graph) for graph in self.graphs], self.perturbations(), self.graphs)
 
     def graph(self, name: str) -> KnowledgeGraph:
         """One of `graphs` by its name, else a graph that `load_graphs` knows, or an edge list by its path.
@@ -122,6 +132,11 @@ class Screen:
         if line not in self._experiments:
             self._experiments[line] = None if self._second is None else self._second(line)
         return self._experiments[line]
+
+
+def _by_name(graph: KnowledgeGraph) -> str | KnowledgeGraph:
+    """The name of a graph that comes with the library, else the graph."""
+    return graph.name if graph.name in GRAPHS and graph.provenance == str(GRAPHS[graph.name]) else graph
 
 
 def split_half(bulk: Pseudobulk, controls: Literal["split", "shared"] = "split") -> pd.DataFrame:

@@ -1,0 +1,173 @@
+"""Weights of knowledge, learnt on training perturbations (ours).
+
+A prediction that averages neighbours is a fraction that is linear in its weights above and below. With features F_k of
+gene pairs (`graphs.affinity`), training deltas D and their mask M, weights b >= 0 predict
+
+    delta[p, j] = (sum over k of b_k * N_k[p, j] + prior * mean[j]) / (sum over k of b_k * C_k[p, j] + prior)
+
+with ``N_k = F_k D`` and ``C_k = F_k M``, which are worked out once. Each training perturbation is predicted without
+its own row, also in the mean; the b minimise the mean squared error over measured pairs (L-BFGS with bounds). The
+scale of the b is that of the prior, which is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from kgpert_lib.cache import cached_arrays
+from kgpert_lib.files import digest
+from kgpert_lib.graphs.affinity import Affinity, Feature, Table
+from kgpert_lib.screens.atlas import TrainingLine
+from kgpert_lib.types import FloatArray, NameArray
+
+PRIOR = 1.0
+PAIRS = 250_000  # measured pairs of a line that are learnt from
+START = 0.3
+ITERATIONS = 150
+DIGITS = 3  # significant digits of a weight: less than what a number of BLAS threads changes
+
+Float = NDArray[np.float64]
+
+
+class Fraction(NamedTuple):
+    """What a prediction of q measured pairs is made from: sums of deltas and of weights (q, k), `mean`, `truth` (q,)."""
+
+    sums: FloatArray
+    counts: FloatArray
+    mean: Float
+    truth: Float
+
+    def predict(self, weights: Float, prior: float = PRIOR) -> tuple[Float, Float]:
+        """(q,) predictions and their denominators."""
+        weights = weights.astype(np.float32)  # products of float32 tables with float64 weights are ten times slower
+        below = (self.counts @ weights).astype(np.float64) + prior
+        return ((self.sums @ weights).astype(np.float64) + prior * self.mean) / below, below
+
+    def take(self, pairs: NDArray[np.bool_]) -> Fraction:
+        """Some of the pairs."""
+        return Fraction(self.sums[pairs], self.counts[pairs], self.mean[pairs], self.truth[pairs])
+
+
+def fit(fractions: Sequence[Fraction], prior: float = PRIOR) -> Float:
+    """(k,) weights >= 0 of least mean squared error, the mean over `fractions` (lines) of each one's mean.
+
+    On one BLAS thread, so that a number of cores changes nothing and a busy machine does not slow it down.
+    """
+    from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
+
+    def error(weights: Float) -> tuple[float, Float]:
+        value, slope = 0.0, np.zeros_like(weights)
+        for fraction in fractions:
+            prediction, below = fraction.predict(weights, prior)
+            miss = prediction - fraction.truth
+            step = 2 * miss / below / (len(miss) * len(fractions))
+            value += float(miss @ miss) / (len(miss) * len(fractions))
+            slope += fraction.sums.T @ step.astype(np.float32)
+            slope -= fraction.counts.T @ (step * prediction).astype(np.float32)
+        return value, slope
+
+    size = fractions[0].sums.shape[1]
+    options = {"maxiter": ITERATIONS, "ftol": 1e-9, "gtol": 1e-9}
+    start, bounds = np.full(size, START), [(0, None)] * size
+    with threadpool_limits(1):
+        best = minimize(error, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return np.array([float(f"{b:.{DIGITS}g}") for b in best.x])
+
+
+def learn(affinity: Affinity, lines: Sequence[TrainingLine], seed: int = 0) -> dict[Feature, float]:
+    """The weight of every feature for the training rows of one line, or shared by several lines.
+
+    Of a line with more than `PAIRS` measured pairs, readout genes are drawn with `seed`. Kept in the cache folder
+    under a digest of the tables, the rows and this code.
+    """
+    features = affinity.features
+
+    def arrays() -> dict[str, Float]:
+        return {"weights": fit([leave_one_out_fraction(affinity, line, seed) for line in lines])}
+
+    key = digest(Path(__file__), tables_digest(affinity.tables), *map(line_digest, lines), str(seed))
+    stored = cached_arrays("affinity", key[:32], arrays, lambda a: a["weights"].shape == (len(features),))
+    return dict(zip(features, map(float, stored["weights"]), strict=True))
+
+
+def leave_one_out_fraction(affinity: Affinity, line: TrainingLine, seed: int = 0) -> Fraction:
+    """The fraction of a line's own training perturbations, each without its own row."""
+    row, column = _pairs(line, seed)
+    columns, place = np.unique(column, return_inverse=True)
+    value, mask = line.filled[:, columns], line.measured[:, columns].astype(np.float32)
+    own, seen = value[row, place], mask[row, place]
+    mean = (value.sum(axis=0, dtype=np.float64)[place] - own) / np.maximum(mean_count(mask)[place] - seen, 1)
+    names = line.perturbations
+    total, count = pooled(affinity, names, names, value, mask, (row, place))
+    return Fraction(total, count, mean, line.scored[row, column].astype(np.float64))
+
+
+def pooled(
+    affinity: Affinity,
+    rows: NameArray,
+    columns: NameArray,
+    value: FloatArray,
+    mask: FloatArray,
+    at: tuple[NDArray[np.intp], NDArray[np.intp]],
+) -> tuple[FloatArray, FloatArray]:
+    """(q, k) of every feature's ``F_k value`` and ``F_k mask`` at pairs of `rows` and readout genes.
+
+    `value` and `mask` are (t, m) of the perturbations `columns` (t,).
+    """
+    row, place = at
+    sparse = mask.mean() < 0.2
+    left = [sp.csr_matrix(part.T) if sparse else np.ascontiguousarray(part.T) for part in (value, mask)]
+    total = np.empty((len(row), len(affinity.features)), np.float32)
+    count = np.empty_like(total)
+    for k, (_, block) in enumerate(affinity.blocks(rows, columns)):
+        other = np.ascontiguousarray(block.T)
+        for out, part in zip((total, count), left, strict=True):
+            out[:, k] = (part @ other)[place, row]
+    return total, count
+
+
+def mean_count(mask: FloatArray) -> Float:
+    """(m,) number of measured deltas of each readout gene."""
+    return mask.sum(axis=0, dtype=np.float64)
+
+
+def line_digest(line: TrainingLine) -> str:
+    """Digest of a line's training rows."""
+    return digest(*(_bytes(values) for values in (line.perturbations, line.genes, line.delta)))
+
+
+def tables_digest(tables: Sequence[Table]) -> str:
+    """Digest of what the tables say."""
+    parts: list[bytes | str] = []
+    for table in tables:
+        parts += [table.name, str(table.powers), _bytes(table.symbols)]
+        matrix = table.matrix
+        parts += [_bytes(part) for part in (matrix.data, matrix.indices, matrix.indptr)]
+    return digest(*parts)
+
+
+def strongest(weights: Mapping[Feature, float]) -> dict[Feature, float]:
+    """The features with a weight."""
+    return {feature: b for feature, b in weights.items() if b > 0}
+
+
+def _pairs(line: TrainingLine, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of measured pairs, own readouts left out, of as many readout genes as `PAIRS` allow."""
+    known = ~np.isnan(line.scored)
+    per_gene = known.sum(axis=0)
+    if per_gene.sum() > PAIRS:
+        order = np.random.default_rng(seed).permutation(len(per_gene))
+        known[:, order[np.cumsum(per_gene[order]) > PAIRS]] = False
+    row, column = np.nonzero(known)
+    return row, column
+
+
+def _bytes(values: NDArray) -> bytes:
+    return f"{values.dtype} {values.shape}".encode() + np.ascontiguousarray(values).tobytes()
