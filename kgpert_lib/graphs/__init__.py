@@ -1,33 +1,26 @@
-"""Knowledge graphs, one module for each source.
+"""Knowledge graphs by name.
 
-``string`` and ``go`` come from the committed tables, ``string-full`` and ``go-full`` from the full releases.
-To add a source, write a module with a function that returns a `KnowledgeGraph` and enter it in `GRAPHS`.
+To add a source, write a function that returns a `KnowledgeGraph` and enter it in `catalogue.GRAPHS`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import edgelist, go, string
+from kgpert_lib.files import digest
+from kgpert_lib.graphs import edgelist
+from kgpert_lib.graphs.catalogue import GRAPHS
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.symbols import align
 
-GRAPHS: dict[str, Callable[[], KnowledgeGraph]] = {
-    "string": string.load,
-    "go": go.load,
-    "go-shared": partial(go.load, "shared"),
-    "string-full": lambda: string.read_release(
-        *_fetched("9606.protein.links.v12.0.txt.gz", "9606.protein.info.v12.0.txt.gz"), name="string-full"
-    ),
-    "go-full": lambda: go.load(release=_fetched("go-basic.obo", "goa_human.gaf.gz"), name="go-full"),
-}
-
-COMMITTED = ("string", "go")
+STANDARD = "string+go"
+DATED = tuple(name for name, source in GRAPHS.items() if source.committed and source.older_than_screens)
 
 
 def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[KnowledgeGraph]:
@@ -59,27 +52,25 @@ def graph_names(spec: str) -> list[str]:
     return [part.strip() for part in spec.split("+")]
 
 
-def _fetched(first: str, second: str) -> tuple[Path, Path]:
-    """Verified local copies of two release files; HTTP is imported only here."""
-    from kgpert_lib.downloads.fetch import fetch
-
-    return fetch(first), fetch(second)
-
-
 def _is_edge_list(name: str) -> bool:
     return Path(name).suffix.lower() in (".csv", ".tsv")
 
 
 def _load(name: str, spelling: tuple[str, ...] | None) -> KnowledgeGraph:
     """A graph by its name or path; the committed tables are read and renamed once per process and screen."""
-    if name in COMMITTED:
+    if name in GRAPHS and GRAPHS[name].committed:
         return _committed(name, spelling, paths.DATA)
-    return _renamed(_edge_list(name) if _is_edge_list(name) else GRAPHS[name](), spelling)
+    return _renamed(_edge_list(name) if _is_edge_list(name) else _described(name), spelling)
 
 
-@lru_cache(maxsize=2 * len(COMMITTED))
+@lru_cache(maxsize=2 * len(GRAPHS))
 def _committed(name: str, spelling: tuple[str, ...] | None, data: Path) -> KnowledgeGraph:
-    return _renamed(GRAPHS[name](), spelling)
+    return _renamed(_described(name), spelling)
+
+
+def _described(name: str) -> KnowledgeGraph:
+    """The graph of a name in `GRAPHS` with its provenance."""
+    return replace(GRAPHS[name].load(), provenance=str(GRAPHS[name]))
 
 
 def _renamed(graph: KnowledgeGraph, spelling: tuple[str, ...] | None) -> KnowledgeGraph:
@@ -90,4 +81,4 @@ def _edge_list(name: str) -> KnowledgeGraph:
     graph, report = edgelist.read(name)
     if report.rejected:
         warnings.warn(str(report), stacklevel=4)
-    return graph
+    return replace(graph, provenance=f"edge list {name}, sha256 {digest(Path(name))[:12]}")

@@ -8,45 +8,25 @@ the similarity below is reconstructed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.cache import cached
+from kgpert_lib.graphs.gene_sets import Annotations, Measure, read_gmt, similarity_graph
 from kgpert_lib.graphs.go_release import read_gaf, read_obo
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.graphs.ranking import descending, first_of_row
-from kgpert_lib.metrics.chunks import chunks
 
-Measure = Literal["cosine", "jaccard", "shared"]
 ONTOLOGIES = ("BP", "CC", "MF")
 CLOSURE = ("is_a", "part_of")
-BLOCK = 500
-COMMON = 0.05
-TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class Annotations:
-    """Which terms each gene carries, directly or through a more specific term.
-
-    `genes` (g,) sorted symbols; `terms` (t,) sorted GO ids that at least one gene carries; `carried` (g, t)
-    boolean CSR; `information` (t,) -log share of the genes that carry the term, in nats.
-    """
-
-    genes: NDArray[np.str_]
-    terms: NDArray[np.str_]
-    carried: sp.csr_matrix
-    information: NDArray[np.float64]
+PROTEIN_BINDING = "GO:0005515"  # in the dated table a term of thousands of genes that says nothing
 
 
 def load(
@@ -96,6 +76,23 @@ def load(
     return cached(label, files, parameters, build)
 
 
+def load_dated(name: str = "go", keep: int | None = 100) -> KnowledgeGraph:
+    """The graph of `load` from the annotations of August 2021, which are older than the screens (`annotate_dated`)."""
+    files = [dated_file(), _committed()[1]]
+    return cached(name, files, {"keep": keep}, lambda: similarity_graph(annotate_dated(), name, keep=keep))
+
+
+@lru_cache(maxsize=2)
+def annotate_dated() -> Annotations:
+    """The annotations of August 2021 without "protein binding", carried up along the terms of July 2022.
+
+    The table has no evidence codes.
+    """
+    direct = read_gmt(dated_file()).rename(columns={"set": "go_id"})
+    edges = pd.read_csv(_committed()[1], sep="\t", dtype=str, keep_default_na=False)
+    return closed(direct[direct["go_id"] != PROTEIN_BINDING], edges)
+
+
 def annotate(
     ontologies: Collection[str] = ONTOLOGIES,
     without_evidence: Collection[str] = ("ND",),
@@ -128,6 +125,11 @@ def _annotate(
     return closed(direct, edges)
 
 
+def dated_file() -> Path:
+    """The table of August 2021."""
+    return paths.DATA / "knowledge" / "dated" / "go_all_pathfindR_2021-08-20.gmt.gz"
+
+
 def closed(direct: pd.DataFrame, edges: pd.DataFrame) -> Annotations:
     """Close `direct` (columns symbol, go_id) over the is_a and part_of rows of `edges` (child, parent, relation)."""
     edges = edges[edges["relation"].isin(CLOSURE)]
@@ -146,86 +148,6 @@ def closed(direct: pd.DataFrame, edges: pd.DataFrame) -> Annotations:
     used = np.flatnonzero(carried.getnnz(axis=0))
     carried = carried[:, used].tocsr()
     return Annotations(genes, terms[used], carried, -np.log(carried.getnnz(axis=0) / len(genes)))
-
-
-def similarity_graph(
-    annotated: Annotations,
-    name: str = "go",
-    measure: Measure = "cosine",
-    keep: int | None = 100,
-    max_size: int = 100,
-) -> KnowledgeGraph:
-    """The graph of `load` from closed annotations."""
-    weights, rescale = _vectors(annotated, measure, max_size)
-    size = len(annotated.genes)
-    common = weights.getnnz(axis=0) > COMMON * size
-    dense, thin = weights[:, np.flatnonzero(common)].toarray(), weights[:, np.flatnonzero(~common)].tocsr()
-    # In float64: a float32 product depends on the number of BLAS threads in its 7th digit, which is enough to turn
-    # around two similarities that are equal to 6 digits, and with them a neighbourhood.
-    dense = dense.astype(np.float64)
-    dense_other, thin_other = np.ascontiguousarray(dense.T), thin.T.tocsr()
-    norm = np.asarray(weights.multiply(weights).sum(axis=1)).ravel()
-    blocks = []
-    for here in chunks(size, BLOCK):
-        shared = (thin[here] @ thin_other).tocoo()
-        if common.any():
-            block = (dense[here] @ dense_other).astype(np.float32)
-            block[shared.row, shared.col] += shared.data
-            block = rescale(block, norm[here, None], norm)
-            row, col = np.nonzero(block >= _limit(block, keep))
-            value = block[row, col]
-        else:
-            row, col = shared.row, shared.col
-            value = rescale(shared.data, norm[row + here.start], norm[col])
-        other = (col != row + here.start) & (value > TOLERANCE)
-        blocks.append(_strongest(row[other], col[other], value[other], keep, (here.stop - here.start, size)))
-    if not sum(block.nnz for block in blocks):
-        raise InputError("No two of the chosen genes share a GO term that tells them from others.")
-    return KnowledgeGraph.from_matrix(name, annotated.genes, sp.vstack(blocks, format="csr"))
-
-
-def unit_vectors(annotated: Annotations) -> sp.csr_matrix:
-    """(g, t) CSR float32 rows of length 1, a term weighing the root of its information content.
-
-    Products of rows are cosine similarities in which a shared term counts with its information content.
-    """
-    vectors = _informative(annotated)
-    length = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
-    return (sp.diags((1 / np.maximum(length, TOLERANCE)).astype(np.float32)) @ vectors).tocsr()
-
-
-def _informative(annotated: Annotations) -> sp.csr_matrix:
-    """(g, t) CSR float32: the root of the information content of each carried term that not every gene carries."""
-    carried = annotated.carried.astype(np.float32)
-    specific = np.flatnonzero(annotated.information > 0)
-    return (carried[:, specific] @ sp.diags(np.sqrt(annotated.information[specific]).astype(np.float32))).tocsr()
-
-
-def _vectors(annotated: Annotations, measure: Measure, max_size: int) -> tuple[sp.csr_matrix, Callable]:
-    """(g, t) float32 vectors, and what turns their inner products and squared lengths into the measure."""
-    if measure == "shared":
-        carried = annotated.carried.astype(np.float32)
-        return carried[:, np.flatnonzero(carried.getnnz(axis=0) <= max_size)].tocsr(), lambda dot, a, b: dot
-    if measure == "jaccard":
-        return _informative(annotated), lambda dot, a, b: dot / np.maximum(a + b - dot, TOLERANCE)
-    return unit_vectors(annotated), lambda dot, a, b: dot
-
-
-def _limit(block: NDArray[np.float32], keep: int | None) -> NDArray[np.float32] | float:
-    """What a value has to reach to be among its row's `keep` largest beside the gene itself."""
-    if keep is None or keep + 1 >= block.shape[1]:
-        return TOLERANCE
-    return np.maximum(np.partition(block, -keep - 1, axis=1)[:, [-keep - 1]] - TOLERANCE, TOLERANCE)
-
-
-def _strongest(
-    row: NDArray[np.intp], col: NDArray[np.intp], value: NDArray[np.float32], keep: int | None, shape: tuple[int, int]
-) -> sp.csr_matrix:
-    """CSR of each row's `keep` largest values."""
-    if keep is not None:
-        first = first_of_row(row, descending(value), col, keep)
-        row, col, value = row[first], col[first], value[first]
-    return sp.csr_matrix((value, (row, col)), shape=shape)
 
 
 def _committed() -> tuple[Path, Path]:

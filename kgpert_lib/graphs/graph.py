@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 import numpy as np
@@ -25,12 +25,14 @@ class KnowledgeGraph:
     adjacency : (v, v) CSR float32, symmetric, no diagonal, every stored weight positive and finite.
     weighted : False when the source has no weights (all stored weights are 1); a neighbourhood above
         the limit is then cut at random with a seed instead of by weight (paper, section 4.1).
+    provenance : source, date and licence in words; empty where nobody said.
     """
 
     name: str
     symbols: NDArray[np.str_]
     adjacency: sp.csr_matrix
     weighted: bool = True
+    provenance: str = ""
 
     def __post_init__(self) -> None:
         v = len(self.symbols)
@@ -116,10 +118,10 @@ class KnowledgeGraph:
         fresh = np.array([names.get(str(s), str(s)) for s in self.symbols])
         symbols, place = np.unique(fresh, return_inverse=True)
         if len(symbols) == len(fresh):
-            return KnowledgeGraph(self.name, symbols, _moved(self.adjacency, place, len(symbols)), self.weighted)
+            return replace(self, symbols=symbols, adjacency=_moved(self.adjacency, place, len(symbols)))
         coo = self.adjacency.tocoo()
         pooled = _largest(place[coo.row], place[coo.col], coo.data, len(symbols))
-        return KnowledgeGraph.from_matrix(self.name, symbols, pooled, self.weighted)
+        return replace(KnowledgeGraph.from_matrix(self.name, symbols, pooled, self.weighted), provenance=self.provenance)
 
     def shuffled(self, among: Sequence[str], seed: int = 0) -> KnowledgeGraph:
         """The graph with the symbols that are in `among` exchanged at random: same degrees, no knowledge."""

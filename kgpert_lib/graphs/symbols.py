@@ -166,6 +166,12 @@ def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
     raise InputError(f"{what}; {hint}")
 
 
+def respelt(symbols: pd.Series) -> pd.Series:
+    """Symbols in the case in which the gene table writes them, as some sources write all of them in capitals."""
+    unique = pd.Series(symbols.unique())
+    return symbols.map(dict(zip(unique, unique.map(_respelt), strict=True)))
+
+
 def _symbol_of(typed: str) -> str:
     """The approved symbol of an Entrez or Ensembl identifier; anything else as it is."""
     if typed.isdecimal():

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import edgelist, graph_names, load_graphs
+from kgpert_lib.graphs import STANDARD, edgelist, graph_names, load_graphs
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
@@ -26,7 +26,7 @@ ATLASES = {
 }
 SIMULATED = "simulated"
 GRAPHS = "graphs"  # folder of edge lists beside atlas.json
-STANDARD = "string+go"
+
 
 
 def load_screen(
