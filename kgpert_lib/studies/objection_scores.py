@@ -34,9 +34,7 @@ def asked_only(item: RuleScores) -> NDArray[np.float64]:
     return np.asarray(asked[item.questions.row, item.questions.column], np.float64)
 
 
-def beside_asked(
-    scores: Sequence[RuleScores], low: float = 0.1, high: float = 0.9, seed: int = 0
-) -> pd.DataFrame:
+def beside_asked(scores: Sequence[RuleScores], low: float = 0.1, high: float = 0.9, seed: int = 0) -> pd.DataFrame:
     """Every rule beside `asked_only`, on all questions and on those about readout genes that change now and then.
 
     One row per line, ``readout genes`` (``all`` or ``base rate <low> to <high>``: the share of changes among training
@@ -48,7 +46,10 @@ def beside_asked(
     for item in scores:
         questions, base = item.questions, item.voter.base[item.questions.column]
         answers = {**item.probability, ASKED: asked_only(item)}
-        strata = {"all": np.ones(len(questions), bool), f"base rate {low:g} to {high:g}": (base >= low) & (base <= high)}
+        strata = {
+            "all": np.ones(len(questions), bool),
+            f"base rate {low:g} to {high:g}": (base >= low) & (base <= high),
+        }
         for name, here in strata.items():
             own = {rule: np.asarray(score)[here] for rule, score in answers.items()}
             gene, unit = questions.column[here], questions.perturbation[here]
@@ -62,7 +63,7 @@ def beside_asked(
 
 
 def dependent_genes(scores: pd.DataFrame, predictor: str, graph: KnowledgeGraph, seed: int = 0) -> pd.DataFrame:
-    """The gain of a predictor over the training mean with genes drawn one by one, and with whole parts of a graph drawn.
+    """The gain of a predictor over the training mean with genes drawn one by one, and with parts of a graph drawn.
 
     The parts are the connected components of `graph` among the test genes; a gene outside the graph is a part of its
     own. Intervals are percentile intervals of `DRAWS` draws; ``ratio`` is the standard error over parts divided by that
@@ -80,7 +81,7 @@ def dependent_genes(scores: pd.DataFrame, predictor: str, graph: KnowledgeGraph,
         wide = part.pivot(index="perturbation", columns="predictor", values="pearson")
         gain = (wide[predictor] - wide[MEAN]).to_numpy()
         unit = components(graph, [str(p) for p in wide.index])
-        total, size = np.bincount(unit, gain), np.bincount(unit).astype(np.float64)
+        total, size = np.bincount(unit, gain).astype(np.float64), np.bincount(unit).astype(np.float64)
         by_gene = stats.percentile_bootstrap([gain, np.ones_like(gain)], share, DRAWS, seed)
         by_part = stats.percentile_bootstrap([total, size], share, DRAWS, seed)
         errors = _standard_error(total, size), _standard_error(gain, np.ones_like(gain))
@@ -172,8 +173,8 @@ def paired(table: pd.DataFrame, values: Sequence[str] = VALUES, reference: str =
                 rows.append(
                     (*head, value, predictor, len(wide), *stats.bootstrap_mean(wide[predictor], seed=seed), *gain)
                 )
-    value = ["mean", "mean_low", "mean_high", "gain", "gain_low", "gain_high"]
-    return pd.DataFrame(rows, columns=[*HEAD, "score", "predictor", "n", *value])
+    columns = ["score", "predictor", "n", "mean", "mean_low", "mean_high", "gain", "gain_low", "gain_high"]
+    return pd.DataFrame(rows, columns=[*HEAD, *columns])
 
 
 def _standard_error(total: NDArray[np.float64], size: NDArray[np.float64]) -> float:

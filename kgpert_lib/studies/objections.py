@@ -13,7 +13,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from kgpert_lib.graphs import go, graph_names
+from kgpert_lib import paths
+from kgpert_lib.evaluation import summaries
+from kgpert_lib.evaluation.ceiling import reproducibility
+from kgpert_lib.graphs import gene_sets, go, graph_names
+from kgpert_lib.graphs.catalogue import GRAPHS
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.rewiring import rewired
 from kgpert_lib.graphs.symbols import align
@@ -32,6 +36,7 @@ from kgpert_lib.types import FloatArray, Split
 Relatives = Callable[[str, Collection[str]], Collection[str]]
 """The training genes that a rule relates to a gene, from its symbol and the training genes."""
 
+HUMAP = "humap2_complexes_2020-08-09.gmt.gz"
 EXPERIMENTS = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP")
 HIGH_THROUGHPUT = ("HTP", "HDA", "HMP", "HGI", "HEP")
 UNKNOWN = "ND"  # GO's code of a gene about which nothing is known
@@ -83,17 +88,18 @@ def go_without(screen: Screen, codes: Collection[str], name: str) -> KnowledgeGr
     return align(go.load(without_evidence=(UNKNOWN, *codes), name=name), screen.perturbations())[0]
 
 
-def edges_of_gene(graphs: Mapping[str, Sequence[KnowledgeGraph]], gene: str, prefix: str) -> pd.DataFrame:
-    """To which genes whose symbols begin with `prefix` each list of graphs joins a gene: one row per name.
+def edges_of_gene(screen: Screen, graphs: Sequence[str], gene: str, prefix: str) -> pd.DataFrame:
+    """To which genes whose symbols begin with `prefix` each graph joins a gene: one row per name of `catalogue.GRAPHS`.
 
-    Columns: graphs, neighbours (all genes joined, uncut), ``joined`` (their names) and ``of them``, how many.
+    Columns: graph, date (of the snapshot), neighbours (all genes joined, uncut), ``of them`` (with the prefix) and
+    ``joined``, their names.
     """
     rows = []
-    for name, parts in graphs.items():
-        near = {other for graph in parts for other in graph.neighbours(gene)}
+    for name in graphs:
+        near = screen.graph(name).neighbours(gene)
         family = sorted(other for other in near if other.startswith(prefix))
-        rows.append((name, len(near), len(family), ", ".join(family)))
-    return pd.DataFrame(rows, columns=["graphs", "neighbours", "of them", "joined"])
+        rows.append((name, GRAPHS[name].date, len(near), len(family), ", ".join(family)))
+    return pd.DataFrame(rows, columns=["graph", "date", "neighbours", "of them", "joined"])
 
 
 def nulls(
@@ -128,6 +134,19 @@ def partners(graph: KnowledgeGraph, at_least: float = 0.0) -> Relatives:
         return [other for other in training if weights.get(other, -np.inf) >= at_least]
 
     return relatives
+
+
+def complexes(screen: Screen, worst: int = 3) -> KnowledgeGraph:
+    """Which genes share a complex of hu.MAP 2 whose confidence is 1 (best) to `worst`, in the screen's spelling.
+
+    Every pair is an edge, which weighs the number of complexes that both genes are in.
+    """
+    members = gene_sets.read_gmt(paths.DATA / "knowledge" / "dated" / HUMAP)
+    sure = gene_sets.confidence(members["description"]) >= gene_sets.confidence(pd.Series([f"confidence={worst}"]))[0]
+    shared = gene_sets.similarity_graph(
+        gene_sets.annotations(members[sure]), "complexes", "shared", keep=None, max_size=len(members)
+    )
+    return align(shared, screen.perturbations())[0]
 
 
 def held_out(
@@ -209,12 +228,34 @@ def held_out_gains(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*HEAD, "predictor", "n", "n_neighbours", *value])
 
 
-def true_graphs(simulation: Simulation) -> list[KnowledgeGraph]:
-    """The simulation's graphs without holes and false edges: all pairs that share a complex, or a pathway."""
+def true_graphs(simulation: Simulation) -> dict[str, list[KnowledgeGraph]]:
+    """What a simulation's graphs see of its hierarchy, and the hierarchy itself: lists of graphs for `unions`.
+
+    Each graph alone and their union as they come with the screen, with holes and false edges; then the same with all
+    pairs that share a complex, or a pathway, and no others.
+    """
     everything = GraphQuality(visible=1.0, false_edges=0.0, weak_visible=1.0)
-    return simulate(
-        simulation.seed, simulation.size, simulation.lines, complexes=everything, pathways=everything
-    ).graphs
+    size = simulation.seed, simulation.size, simulation.lines
+    whole = simulate(*size, complexes=everything, pathways=everything).graphs
+    graphs: dict[str, list[KnowledgeGraph]] = {}
+    for label, parts in (("", simulation.graphs), ("true ", whole)):
+        graphs |= {f"{label}{graph.name}": [graph] for graph in parts}
+        graphs[f"{label}union"] = parts
+    return graphs
+
+
+def gap_to_ceiling(screen: Screen, table: pd.DataFrame, correction: str = "sqrt", seed: int = 0) -> pd.DataFrame:
+    """Mean Pearson delta of each predictor in `scores`, the ceiling of the same perturbations, and the gap to it.
+
+    One row per line and predictor: atlas, kind, line, predictor, n (perturbations with a ceiling), ``pearson`` and
+    ``gap`` with their intervals, and ``ceiling`` (mean of `ceiling.reproducibility` under `correction`).
+    """
+    tops = pd.concat([reproducibility(screen, line, correction).assign(line=line) for line in screen.lines])
+    both = table.merge(tops[["line", "perturbation", "ceiling"]], on=["line", "perturbation"], validate="many_to_one")
+    both = both.assign(gap=both["ceiling"] - both["pearson"]).dropna(subset="gap")
+    by = [*HEAD, "predictor"]
+    means = both.groupby(by, sort=False)["ceiling"].mean().reset_index()
+    return summaries.scores(both, ["pearson", "gap"], by, seed).merge(means, on=by)
 
 
 def _as_many(related: sp.csr_matrix, near: sp.csr_matrix, rng: np.random.Generator) -> sp.csr_matrix:

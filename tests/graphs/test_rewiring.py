@@ -17,7 +17,11 @@ def degrees(graph, among=None):
 
 
 @given(
-    seed=st.integers(0, 200), n=st.integers(4, 40), edges=st.integers(3, 200), inside=st.integers(2, 40), w=st.booleans()
+    seed=st.integers(0, 200),
+    n=st.integers(4, 40),
+    edges=st.integers(30, 200),
+    inside=st.integers(2, 40),
+    w=st.booleans(),
 )
 def test_rewiring_keeps_every_degree_and_the_graph_simple(seed, n, edges, inside, w):
     graph = worlds.graph(seed, n=n, edges=edges, weighted=w)
