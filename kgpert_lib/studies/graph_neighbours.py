@@ -161,7 +161,7 @@ def sweep(
     choice: tuple[int | None, Cut, float] = (20, "before", 1.0),
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Leave-one-out Pearson delta on training perturbations for every limit, cut and prior, beside one `choice` of them.
+    """Leave-one-out Pearson delta on training perturbations for every limit, cut and prior, beside one `choice`.
 
     Each training perturbation is predicted without its own delta, also in the training mean (`leave_one_out`); no test
     perturbation is looked at. One row per line and setting: atlas, kind, line, limit (NaN: no limit), cut, prior, n,

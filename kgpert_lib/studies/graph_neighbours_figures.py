@@ -125,7 +125,7 @@ def one_prediction(calls: pd.DataFrame, gene: str, line: str) -> Figure:
 
 
 def sensitivity(table: pd.DataFrame) -> Figure:
-    """Difference in Pearson delta from the choice by neighbourhood limit, one curve per cut, one panel per line and prior.
+    """Difference in Pearson delta from the choice by neighbourhood limit: panels by line and prior, curves by cut.
 
     `table` is `graph_neighbours.sweep`; bands are intervals of the paired differences. All panels have one range.
     """
