@@ -4,7 +4,7 @@ The affinity of genes p and q is
 
     w(p, q) = s(p, q) ** power + string * t(p, q)
 
-s is the cosine of their GO annotations, each term weighing its information content (`go.unit_vectors`); t is the sum
+s is the cosine of their GO annotations, each term weighing its information content (`gene_sets.unit_vectors`); t is the sum
 of two-step weights ``B + B @ B`` of protein links (`string.two_step`): direct partners and shared partners. `power`
 above 1 lets few close genes outweigh many distant ones; `string` brings both parts to one scale. The paper averages
 neighbours with equal weights; this affinity is ours.
@@ -21,7 +21,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kgpert_lib.graphs import go, load_graphs, string, symbols
+from kgpert_lib.graphs import STANDARD, gene_sets, go, load_graphs, string, symbols
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import strongest_first
 from kgpert_lib.metrics.chunks import chunks
@@ -55,7 +55,7 @@ class Affinity:
         genes, vectors = _committed_vectors()
         spelling = {v: k for k, v in symbols.match(map(str, genes), map(str, names)).resolved.items()}
         renamed = np.array([spelling.get(str(g), str(g)) for g in genes])
-        graphs = tuple(load_graphs("string+go", names))
+        graphs = tuple(load_graphs(STANDARD, names))
         return cls(renamed, vectors, (string.two_step(graphs[0]),), graphs)
 
     @classmethod
@@ -135,8 +135,8 @@ def combine(similarity: FloatArray, steps: FloatArray, power: float, string: flo
 
 @lru_cache(maxsize=1)
 def _committed_vectors() -> tuple[NameArray, sp.csr_matrix]:
-    annotated = go.annotate()
-    return annotated.genes, go.unit_vectors(annotated)
+    annotated = go.annotate_dated()
+    return annotated.genes, gene_sets.unit_vectors(annotated)
 
 
 def _steps(walk: KnowledgeGraph, rows: NameArray, columns: NameArray) -> FloatArray:
