@@ -191,9 +191,10 @@ def sweep(
 
 
 def best_settings(swept: pd.DataFrame, top: int = 3) -> pd.DataFrame:
-    """The `top` settings of each line in `sweep` by mean score, the best first."""
+    """The `top` settings of each line in `sweep` by mean score, the best first; priors as text (``1``, ``0.5``)."""
     ranked = swept.sort_values("pearson", ascending=False, kind="stable").groupby("line", sort=False).head(top)
     order = {line: k for k, line in enumerate(swept["line"].unique())}
+    ranked = ranked.assign(prior=ranked["prior"].map("{:g}".format))
     return ranked.sort_values("line", key=lambda lines: lines.map(order), kind="stable", ignore_index=True)
 
 
