@@ -23,7 +23,7 @@
 # - Without relatives by name .043 to .078 of a gain of .061 to .111 is left, without complex partners .048 to .077; taking out as many neighbours at random costs less.
 # - Graphs that are older than the screens gain as much as later ones or more, and GO without any experimental evidence still gains.
 # - Graphs whose edges were exchanged at random, with every gene's number of neighbours kept, are worse than the training mean.
-# - Drawing whole complexes instead of genes makes standard errors 1.2 to 1.9 times as large; the gain stays above 0.
+# - Drawing connected components of STRING instead of genes makes standard errors 1.2 to 1.9 times as large; the gain stays above 0.
 # - The plain vote on *which* readout genes change cannot be told from a count of the pairs that were asked about in RPE1 and Jurkat.
 # - In the simulation, the only place where the right graph is known, it comes within .02 to .03 of the {term}`ceiling`.
 # ```
