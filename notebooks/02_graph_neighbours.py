@@ -22,7 +22,6 @@
 # - Averaging the measured calls of a gene's neighbours in STRING and GO predicts its own knock-down better than the average over all knock-downs ({term}`training mean`): by .096 [.077, .118] in {term}`Pearson delta` in K562 (n = 267 genes) and by .058 [.045, .074] in RPE1 (n = 406).
 # - The union of the two graphs beats each of them alone, and a graph with shuffled gene names is worse than the training mean: averaging a few effects alone does not gain.
 # - Most of the gain comes from genes with many measured neighbours: those with 11 or more are 39 % and 36 % of the genes and hold 77 % and 63 % of the gain.
-# - Editing neighbourhoods can be shown to add a few hundredths here: a search that looks at the answer gains .30 and .23 on the readouts that it saw, and .04 and .03 on readouts that it did not see.
 # - Filling the gaps of the training deltas helps in K562 and costs .008 [.002, .017] in RPE1.
 # ```
 #
@@ -42,8 +41,6 @@ split = "per-line"
 limit = 20
 cut = "before"
 prior = 1.0
-steps = 20
-halves = 2
 seed = 0
 
 # %% tags=["hide-input"]
@@ -213,70 +210,8 @@ tables.shown(
 # Genes without a neighbour get the training mean and gain exactly nothing.
 # In K562 the interval for 3 to 5 neighbours holds 0, in RPE1 that for 1 or 2; from 6 on it is above 0 in both.
 #
-# ## What editing a neighbourhood can be shown to add: a few hundredths
+# Whether other training genes would predict better, and how little the size of a neighbourhood matters, is asked in [chapter 2d](02d_what_could_be_wrong.ipynb), with the objections to these results: families, complexes, dated knowledge and genes that are not independent.
 #
-# **Claim.** Sets chosen on the answer look far better than the graphs' neighbourhoods, and nearly all of that is fit to the readouts that the choice saw.
-#
-# A search changes the union's neighbourhood gene by gene, up to `steps` additions or removals, each the one that raises the Pearson delta of this very gene most.
-# With about 90 tested readouts and more than a thousand candidates some sets fit by chance.
-# So the tested readouts of every gene are cut in two at random: the search sees one half, and its set is scored on both (`halves` draws); such sets are {term}`cross-fitted`.
-# The same search runs on calls permuted within each gene, where there is nothing to learn.
-
-# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the union for sets searched on half of a gene's tested readouts: on that half (orange) and on the other half (blue), for measured and for permuted calls, PerturbQA (real). Means over test genes, two random halvings each, with 95 % bootstrap intervals.", "name": "fig-cross-fitted"}, "image": {"alt": "Gains of additions and removals on measured and permuted calls, one panel for each of K562 and RPE1. On the half that was searched additions gain a lot, also on permuted calls; on the other half next to nothing."}} tags=["needs-data"]
-sets = graph_neighbours.cross_fitted_sets(
-    screen.atlas, union, prior, steps, halves, split, seed
-)
-keys = ["atlas", "kind", "line", "calls", "moves"]
-fitted = summaries.scores(
-    sets, ["reached", "seen", "unseen"], by=keys, seed=seed
-)
-figures.cross_fitted(fitted)
-
-# %% tags=["needs-data", "hide-input"]
-labels = {
-    "reached": "Pearson delta, half searched",
-    "seen": "gain, half searched",
-    "unseen": "gain, other half",
-}
-tables.shown(
-    fitted,
-    "Sets searched on one half of the readouts and scored on both halves, PerturbQA (real), with 95 % bootstrap intervals over test genes.",
-    labels=labels,
-)
-
-# %% [markdown] tags=["needs-data"]
-# On the half that it saw, the search gains .30 and .23 by additions; on the other half .04 and .03, with intervals above 0.
-# Removals gain nothing on the other half.
-# On {term}`permuted <permutation>` calls additions gain even more on the half searched, .39 and .31, and reach .38 and .32.
-# So some genes that no edge points to would help, and the room that can be shown on calls is a few hundredths.
-# That is a lower bound: a search on half of the readouts is not the best that could be done with all knowledge.
-# How much room there is on complete deltas is a question for data with magnitudes.
-#
-# ## Size and cut of a neighbourhood matter little
-#
-# **Claim.** Between 10 and 40 genes a neighbourhood scores much the same, cut before or after keeping the training genes.
-# Without a prior, predictions depend on one or two calls, and large neighbourhoods lose most in RPE1; intervals of neighbouring settings overlap, and no pair of them was tested.
-#
-# `before` is the paper's order: cut the full neighbourhood to its strongest edges, then keep the training genes.
-# The committed STRING has no weights, so its larger neighbourhoods are cut at random with the seed.
-# These 30 settings are scored on the test genes, to show how little depends on them; none was chosen by this figure.
-
-# %% mystnb={"figure": {"caption": "Mean Pearson delta of the union by the largest neighbourhood kept, the order of the cut and the prior, PerturbQA (real), test genes. Bands are 95 % bootstrap intervals, dashed lines the training mean; a prior of k counts the training mean as k neighbours; all panels have one range.", "name": "fig-sensitivity"}, "image": {"alt": "Lines of mean Pearson delta against the size of the neighbourhood for two orders of the cut and three priors, in K562 and RPE1."}} tags=["needs-data"]
-swept = graph_neighbours.sweep(
-    screen.atlas,
-    screen.graphs,
-    [5, 10, 20, 40, None],
-    ["before", "after"],
-    [0.0, 1.0, 3.0],
-    split,
-    seed,
-)
-means = summary[summary["predictor"] == "training mean"].set_index("line")[
-    "pearson"
-]
-figures.sensitivity(swept, means.to_dict())
-
-# %% [markdown] tags=["needs-data"]
 # ## Filling the gaps helps in K562 and costs a little in RPE1
 #
 # Only two of a hundred pairs were tested, so most of a neighbour's delta is missing.

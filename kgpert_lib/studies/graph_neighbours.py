@@ -14,6 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.oracle import Moves, greedy_oracles
 from kgpert_lib.graphs.affinity import Affinity
@@ -21,7 +22,7 @@ from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.predictors.average import average
-from kgpert_lib.predictors.neighbourhoods import Neighbour
+from kgpert_lib.predictors.neighbourhoods import Cut, Neighbour
 from kgpert_lib.predictors.neighbours import (
     AffinityNeighbourhood,
     GraphNeighbourhood,
@@ -155,29 +156,46 @@ def sweep(
     atlas: Atlas,
     graphs: Sequence[KnowledgeGraph],
     limits: Sequence[int | None],
-    cuts: Sequence[str],
+    cuts: Sequence[Cut],
     priors: Sequence[float],
-    split: Split = "per-line",
+    choice: tuple[int | None, Cut, float] = (20, "before", 1.0),
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Mean Pearson delta with its interval for every limit, cut and prior: one row per line and setting.
+    """Leave-one-out Pearson delta on training perturbations for every limit, cut and prior, beside one `choice`.
 
-    Neighbourhoods are looked up once per limit and cut. Columns: atlas, kind, line, limit (NaN: no limit), cut, prior,
-    n, pearson, low, high.
+    Each training perturbation is predicted without its own delta, also in the training mean (`leave_one_out`); no test
+    perturbation is looked at. One row per line and setting: atlas, kind, line, limit (NaN: no limit), cut, prior, n,
+    ``pearson`` (mean) and ``difference`` from the choice on the same perturbations, with its interval. InputError where
+    the choice is not one of the settings.
     """
+    settings = list(product(limits, cuts, priors))
+    if choice not in settings:
+        raise InputError(f"The setting {choice} is not among those of the sweep; add it to limits, cuts and priors.")
     rows = []
-    for name, line in atlas.lines.items():
-        view, names = atlas.view(name, split), line.names("test")
-        truth = line.scored[line.rows(names)]
+    for name in atlas.lines:
+        view = atlas.view(name)
+        target = view.target
+        training = [str(p) for p in target.perturbations]
+        scores = {}
         for limit, cut in product(limits, cuts):
-            source = GraphNeighbourhood(graphs, limit, cut, seed)  # type: ignore[arg-type]
-            weights = source.neighbourhoods(view, names).weights
+            near = GraphNeighbourhood(graphs, limit, cut, seed).neighbourhoods(view, training)
             for prior in priors:
-                scores = pearson_delta(average(weights, view.target, prior)[0], truth)
-                interval = stats.bootstrap_mean(scores, seed=seed)
-                size = np.nan if limit is None else float(limit)
-                rows.append((atlas.name, atlas.kind, name, size, cut, prior, len(names), *interval))
-    return pd.DataFrame(rows, columns=[*HEAD, "limit", "cut", "prior", "n", "pearson", "low", "high"])
+                scores[limit, cut, prior] = pearson_delta(leave_one_out(near, target, prior).delta, target.scored)
+        for limit, cut, prior in settings:
+            own = scores[limit, cut, prior]
+            size = np.nan if limit is None else float(limit)
+            head = (atlas.name, atlas.kind, name, size, cut, prior, len(training), float(own.mean()))
+            rows.append((*head, *stats.bootstrap_mean(own - scores[choice], seed=seed)))
+    value = ["pearson", "difference", "difference_low", "difference_high"]
+    return pd.DataFrame(rows, columns=[*HEAD, "limit", "cut", "prior", "n", *value])
+
+
+def best_settings(swept: pd.DataFrame, top: int = 3) -> pd.DataFrame:
+    """The `top` settings of each line in `sweep` by mean score, the best first; priors as text (``1``, ``0.5``)."""
+    ranked = swept.sort_values("pearson", ascending=False, kind="stable").groupby("line", sort=False).head(top)
+    order = {line: k for k, line in enumerate(swept["line"].unique())}
+    ranked = ranked.assign(prior=ranked["prior"].map("{:g}".format))
+    return ranked.sort_values("line", key=lambda lines: lines.map(order), kind="stable", ignore_index=True)
 
 
 def cross_fitted_sets(

@@ -124,28 +124,28 @@ def one_prediction(calls: pd.DataFrame, gene: str, line: str) -> Figure:
     return finished(figure, pd.DataFrame({"atlas": ["perturbqa"], "kind": ["real"]}))
 
 
-def sensitivity(table: pd.DataFrame, reference: Mapping[str, float]) -> Figure:
-    """Mean Pearson delta by neighbourhood limit, one line per cut, one panel per cell line and prior.
+def sensitivity(table: pd.DataFrame) -> Figure:
+    """Difference in Pearson delta from the choice by neighbourhood limit: panels by line and prior, curves by cut.
 
-    `table` is `graph_neighbours.sweep`; `reference` the score of the training mean by line, drawn dashed. All panels
-    have one range.
+    `table` is `graph_neighbours.sweep`; bands are intervals of the paired differences. All panels have one range.
     """
     lines, priors = table["line"].unique(), table["prior"].unique()
-    size = (3.0 * len(priors), 2.5 * len(lines))
+    size = (3.0 * len(priors), 2.3 * len(lines))
     figure, axes = plt.subplots(len(lines), len(priors), figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis, (line, prior) in zip(axes.flat, product(lines, priors), strict=True):
         part = table[(table["line"] == line) & (table["prior"] == prior)]
+        axis.axhline(0, color=GREY, linestyle="--", linewidth=1)
         for (cut, rows), colour in zip(part.groupby("cut", sort=False), (BLUE, ORANGE), strict=False):
             x = np.arange(len(rows))
-            axis.plot(x, rows["pearson"], "o-", color=colour, label=f"cut {cut}", markersize=4)
-            axis.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.12, linewidth=0)
+            axis.plot(x, rows["difference"], "o-", color=colour, label=f"cut {cut}", markersize=4)
+            ends = rows["difference_low"], rows["difference_high"]
+            axis.fill_between(x, *ends, color=colour, alpha=0.15, linewidth=0)
             axis.set_xticks(x, rows["limit"].map(_limit))
-        axis.axhline(reference[line], color=GREY, linestyle="--", linewidth=1)
-        axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]}), prior {prior:g}")
+        axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]:,}), prior {prior:g}")
     for axis in axes[-1]:
         axis.set_xlabel("largest neighbourhood")
     for axis in axes[:, 0]:
-        axis.set_ylabel("Pearson delta")
+        axis.set_ylabel("difference")
     legend_below(figure, axes[0, 0])
     return finished(figure, table)
 

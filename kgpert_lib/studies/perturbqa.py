@@ -17,7 +17,7 @@ from kgpert_lib.perturbqa import tuning
 from kgpert_lib.perturbqa.evaluate import RuleScores, evaluate_rules, published
 from kgpert_lib.perturbqa.tasks import Task, ask_all
 from kgpert_lib.perturbqa.trust import expected_and_reached, measured_answer_of
-from kgpert_lib.perturbqa.voting import Rule, Voter
+from kgpert_lib.perturbqa.voting import RULES, Rule, Voter
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.screen import Screen
@@ -49,13 +49,19 @@ SETTINGS = {
 """The fields of `voting.Choices` in words."""
 
 
-def score_rules(screen: Screen, splits: Sequence[Split], seed: int = 0) -> list[RuleScores]:
-    """Every rule for every line, split and task."""
+def score_rules(
+    screen: Screen,
+    splits: Sequence[Split],
+    seed: int = 0,
+    rules: Sequence[Rule] = RULES,
+    tasks: Sequence[Task] = get_args(Task),
+) -> list[RuleScores]:
+    """The rules for every line, split and task."""
     return [
         scores
         for line in screen.lines
         for split in splits
-        for scores in evaluate_rules(screen.atlas, line, split, screen.affinity, seed=seed)
+        for scores in evaluate_rules(screen.atlas, line, split, screen.affinity, rules, tasks, seed=seed)
     ]
 
 

@@ -74,10 +74,14 @@ def percent(share: float) -> str:
 
 
 def panels(table: pd.DataFrame, height: float) -> tuple[Figure, Sequence[Axes]]:
-    """One row of panels, one for each cell line of the table, `height` inches high."""
+    """One panel for each cell line of the table, `height` inches high, two in a row."""
     lines = table["line"].unique()
-    figure, axes = plt.subplots(1, len(lines), figsize=(4.6 * len(lines), height), sharey=True, squeeze=False)
-    return figure, list(axes[0])
+    wide = min(2, len(lines))
+    high = -(-len(lines) // wide)
+    figure, axes = plt.subplots(high, wide, figsize=(4.6 * wide, height * high), sharey=True, squeeze=False)
+    for axis in axes.flat[len(lines) :]:
+        axis.set_axis_off()
+    return figure, list(axes.flat[: len(lines)])
 
 
 def draw_gains(axis: Axes, gains: pd.DataFrame) -> None:

@@ -64,7 +64,8 @@ CELLS: Mapping[str, Mapping[str, str]] = {
     "task": {"de": "differential expression", "dir": "direction"},
     "score": LABELS
     | {"mse": "MSE", "mae": "MAE", "pds_cosine": "PDS", "jaccard": "Jaccard", "nmae": "nMAE"}
-    | {"direction_fidelity": "direction fidelity", "direction_reach": "direction reach"},
+    | {"direction_fidelity": "direction fidelity", "direction_reach": "direction reach"}
+    | {"auroc": "AUROC for change", "sign_accuracy": "sign accuracy"},
     "trait": {"control_likeness": "control-likeness"},
 }
 CONSTANT = ("atlas", "kind", "split", "task", "method_b")

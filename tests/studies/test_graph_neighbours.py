@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.evaluate import evaluate, evaluate_lines
 from kgpert_lib.graphs import string
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -33,16 +34,41 @@ def test_coverage_counts_nodes_and_test_genes_beside_a_training_gene():
     assert table.iloc[1][["in graph", "test with a neighbour"]].tolist() == [0, 0]
 
 
-def test_a_sweep_scores_every_setting_like_its_own_evaluation():
-    table = graph_neighbours.sweep(ATLAS, [GRAPH], [2, None], ["before", "after"], [0.0, 3.0])
+def test_a_sweep_predicts_every_training_gene_without_its_own_row_in_every_setting():
+    choice = (2, "before", 3.0)
+    table = graph_neighbours.sweep(ATLAS, [GRAPH], [2, None], ["before", "after"], [0.0, 3.0], choice)
     assert len(table) == 2 * 2 * 2 * 2
-    for row in table.to_dict("records"):
+
+    def alone(line, limit, cut, prior):
+        view = ATLAS.view(line)
+        predictor = NeighbourPredictor(GraphNeighbourhood([GRAPH], limit, cut), prior)
+        names = [str(p) for p in view.target.perturbations]
+        delta = np.stack([predictor.predict(view.without([p]), [p]).delta[0] for p in names])
+        return pearson_delta(delta, view.target.scored)
+
+    for row in table[table["line"] == "rpe1"].to_dict("records"):
         limit = None if np.isnan(row["limit"]) else int(row["limit"])
-        predictor = NeighbourPredictor(GraphNeighbourhood([GRAPH], limit, row["cut"]), row["prior"])
-        scores = evaluate(ATLAS, row["line"], [predictor])["pearson"]
-        assert row["pearson"] == pytest.approx(scores.mean())
-        assert row["low"] <= row["pearson"] <= row["high"]
-        assert row["n"] == len(scores)
+        own = alone("rpe1", limit, row["cut"], row["prior"])
+        assert row["pearson"] == pytest.approx(own.mean(), abs=1e-5)
+        assert row["difference"] == pytest.approx((own - alone("rpe1", *choice)).mean(), abs=1e-5)
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+        assert row["n"] == len(own) == 24
+    best = graph_neighbours.best_settings(table, top=2)
+    assert best["line"].tolist() == ["k562", "k562", "rpe1", "rpe1"]
+    assert best.groupby("line")["pearson"].max().to_dict() == table.groupby("line")["pearson"].max().to_dict()
+
+
+def test_a_sweep_never_looks_at_test_genes_and_refuses_a_choice_outside_it():
+    poisoned = {
+        name: replace(line, delta=np.where((line.split == "test")[:, None], 1e6, line.delta))
+        for name, line in ATLAS.lines.items()
+    }
+    settings = ([GRAPH], [2, 20], ["before"], [1.0])
+    pd.testing.assert_frame_equal(
+        graph_neighbours.sweep(ATLAS, *settings), graph_neighbours.sweep(replace(ATLAS, lines=poisoned), *settings)
+    )
+    with pytest.raises(InputError, match=r"setting \(20, 'before', 1.0\) is not among those of the sweep"):
+        graph_neighbours.sweep(ATLAS, [GRAPH], [2], ["before"], [1.0])
 
 
 def test_gains_pair_the_same_genes_and_count_wins():

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -12,7 +13,7 @@ from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.studies import graph_neighbours
 from kgpert_lib.studies import graph_neighbours_figures as figures
-from kgpert_lib.studies.style import style
+from kgpert_lib.studies.style import panels, style
 from tests import worlds
 
 ATLAS = worlds.atlas(4, gaps=0.2)
@@ -34,30 +35,25 @@ def evaluated():
 
 
 @pytest.fixture(scope="module")
-def scores(evaluated):
-    return summaries.scores(evaluated)
-
-
-@pytest.fixture(scope="module")
-def drawn(evaluated, scores):
+def drawn(evaluated):
     """Every figure of the chapter on two lines of a tiny atlas, by name."""
-    swept = graph_neighbours.sweep(ATLAS, [GRAPH], [2, None], ["before", "after"], [0.0, 1.0])
-    reference = scores[scores["predictor"] == "training mean"].set_index("line")["pearson"].to_dict()
+    choice = (2, "before", 1.0)
+    swept = graph_neighbours.sweep(ATLAS, [GRAPH], [2, None], ["before", "after"], [0.0, 1.0], choice)
     keys = ["atlas", "kind", "line", "calls", "moves"]
     sets = graph_neighbours.cross_fitted_sets(ATLAS, PREDICTOR, steps=2)
     fitted = summaries.scores(sets, ["seen", "unseen"], keys)
     sample = graph_neighbours.sample_of_calls(ATLAS["k562"], 6, 3, 10)
     calls = graph_neighbours.calls_of_neighbours(ATLAS, "k562", ATLAS["k562"].names("test")[0], PREDICTOR, 8)
     extremes = graph_neighbours.extremes(evaluated, "toy", "k562", at_least=1, top=1)
-    panels = [graph_neighbours.panel(ATLAS, "k562", row, PREDICTOR) for row in extremes.itertuples()]
+    drawings = [graph_neighbours.panel(ATLAS, "k562", row, PREDICTOR) for row in extremes.itertuples()]
     return {
         "gains": figures.paired_gains(graph_neighbours.gains(evaluated)),
         "by neighbours": figures.gain_by_neighbours(graph_neighbours.gain_by_neighbours(evaluated, "toy")),
-        "sensitivity": figures.sensitivity(swept, reference),
+        "sensitivity": figures.sensitivity(swept),
         "cross-fitted": figures.cross_fitted(fitted),
         "matrix": figures.matrix_of_calls(sample, graph_neighbours.coverage(ATLAS, [GRAPH]), "a sample"),
         "one": figures.one_prediction(calls, "G", "k562"),
-        "neighbourhoods": figures.neighbourhoods(panels, GRAPH, "toy (simulated)", "k562"),
+        "neighbourhoods": figures.neighbourhoods(drawings, GRAPH, "toy (simulated)", "k562"),
     }
 
 
@@ -96,9 +92,10 @@ def test_gains_are_drawn_where_the_table_says_on_one_range(drawn, evaluated):
 
 
 def test_every_panel_of_the_sensitivity_has_one_range_and_a_curve_for_each_cut(drawn):
-    panels = drawn["sensitivity"].axes
-    assert len({axis.get_ylim() for axis in panels}) == 1
-    assert [line.get_label() for line in panels[0].lines[:2]] == ["cut before", "cut after"]
+    axes = drawn["sensitivity"].axes
+    assert len({axis.get_ylim() for axis in axes}) == 1
+    labels = [line.get_label() for line in axes[0].lines if not line.get_label().startswith("_")]
+    assert labels == ["cut before", "cut after"]
 
 
 def test_the_bins_of_the_gain_hold_every_test_perturbation(drawn):
@@ -137,3 +134,13 @@ def test_one_cell_line_and_three_drawings_leave_no_empty_frame(evaluated):
     three = figures.neighbourhoods([("G0001", [], "alone")] * 3, GRAPH, "toy (simulated)", "k562")
     assert [axis.axison for axis in three.axes] == [False] * 4
     assert np.isfinite(three.get_size_inches()).all()
+
+
+def test_four_cell_lines_stand_two_in_a_row():
+    table = pd.DataFrame({"line": ["k562", "rpe1", "hepg2", "jurkat", "k562"]})
+    four, axes = panels(table, height=2.0)
+    assert [axis.get_subplotspec().get_geometry()[:2] for axis in axes] == [(2, 2)] * 4
+    three, axes = panels(table.head(3), height=2.0)
+    assert len(axes) == 3
+    assert [axis.axison for axis in three.axes] == [True, True, True, False]
+    assert tuple(four.get_size_inches()) == tuple(three.get_size_inches()) == (9.2, 4.0)
