@@ -23,7 +23,7 @@
 # - On the benchmark's own split the count of neighbours scores .60 to .65 on change and .71 to .75 on direction in four lines; SUMMER, the language-model system that came with the benchmark, .59 to .62 and .64 to .67. On change the intervals of the count in RPE1, HepG2 and Jurkat include SUMMER's figure.
 # - The mixture of votes and low-rank completion reaches .758 [.744, .769] on change and .865 [.847, .882] on direction on that split, on average over the four lines, above every published row; .700 [.687, .713] and .815 [.791, .836] where a test gene is unknown in every line.
 # - The same gene's knock-down in another line, which the benchmark's own split lets a rule read, is worth .043 [.035, .051] on change and .055 [.038, .074] on direction.
-# - HepG2 and Jurkat were answered blind once, by rules and settings that were written before anyone had read them; the record stands beside today's figures.
+# - HepG2 and Jurkat were a {term}`blind test` once, answered by rules and settings that were written before anyone had read them; the record stands beside today's figures.
 # - Letting near neighbours count more adds .025 to .041 on change, sharing between similar readout genes .016 to .057; on direction both vary more between lines, and four of eight intervals include zero.
 # - The settings listed below were chosen by {term}`cross-validation` on training perturbations of K562 and RPE1, once for all lines, and the test questions were answered with the outcome. The number of rounds of the completion and the 20 neighbours of the union were not chosen so.
 # - Stated probabilities are off by .021 or less on average, except for direction in K562 (.05), where rises are more frequent among test questions than among training perturbations.
