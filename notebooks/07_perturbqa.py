@@ -130,6 +130,7 @@ shown(
 )
 
 # %% [markdown]
+# The published figures are those of PerturbQA's own results notebook, SynthPert's as PBio-Agent quotes them (arXiv 2509.25346), PBio-Agent's from its paper and CORE-Voting's from its abstract (arXiv 2606.01042); `data/votes/published.csv` has them.
 # CORE-Voting published its mean over four lines only, and whether it may use the same gene's knock-down in another line is not stated ([related work](related-2026)).
 #
 # ### What the gene's own knock-down in another line is worth
@@ -204,7 +205,6 @@ shown(
 shown(
     perturbqa.blind_test(scores),
     "The blind test at commit e694f59 and the same rule today, PerturbQA (real), rule mixed, all test questions: mean AUROC per readout gene with 95 % bootstrap intervals over perturbations.",
-    labels={"recorded": "AUROC recorded", "today": "AUROC today"},
 )
 
 # %% [markdown]

@@ -202,31 +202,31 @@ def beside_published(scores: Sequence[RuleScores], hidden: Sequence[RuleScores],
     others = published()
     others = others[(others["task"] == task) & others["line"].isin(wanted)]
     rows = []
-    for (method, source), part in others.groupby(["method", "source"], sort=False):
+    for method, part in others.groupby("method", sort=False):
         by_line = dict(zip(part["line"], part["auroc"], strict=True))
         if MEAN in lines and set(lines) - set(by_line) == {MEAN}:
             by_line[MEAN] = float(part["auroc"].mean())
-        rows.append({"method": method, **by_line, "source": source})
+        rows.append({"method": method, **by_line})
     for method, drawn in ours.items():
         ends = [_with_ends(line, drawn[line, task].interval) for line in lines]
-        rows.append({"method": method, **reduce(or_, ends), "source": "this book"})
-    return pd.DataFrame(rows)[["method", *(f"{line}{end}" for line in lines for end in ENDS), "source"]]
+        rows.append({"method": method, **reduce(or_, ends)})
+    return pd.DataFrame(rows)[["method", *(f"{line}{end}" for line in lines for end in ENDS)]]
 
 
 def blind_test(scores: Sequence[RuleScores]) -> pd.DataFrame:
     """The blind test as it was recorded, and today's figures of the same rule on the same questions.
 
-    One row per split, task and line of `recorded` that `scores` hold: status (``blind``, or ``seen while developing``
+    One row per line, task and split of `recorded` that `scores` hold: status (``blind``, or ``seen while developing``
     for the lines whose scores had been looked at), questions, and the mean AUROC ``recorded`` and ``today`` with their
     intervals.
     """
     rows = []
     today = {(item.split, item.task, item.line): item.table.set_index("rule") for item in scores}
-    for row in recorded().sort_values(["split", "task"], kind="stable").to_dict("records"):
+    for row in recorded().sort_values(["line", "task"], kind="stable").to_dict("records"):
         key = row["split"], row["task"], row["line"]
         if key in today:
             now = today[key].loc[row["rule"]]
-            head = {name: row[name] for name in ("split", "task", "line", "status", "questions")}
+            head = {name: row[name] for name in ("line", "task", "split", "status", "questions")}
             then = _with_ends("recorded", (row["auroc"], row["low"], row["high"]))
             rows.append(head | then | _with_ends("today", (now["auroc"], now["low"], now["high"])))
     return pd.DataFrame(rows)
