@@ -16,7 +16,7 @@ from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import perturbqa
 from kgpert_lib.studies import perturbqa_figures as figures
-from tests.perturbqa.world import affinity, screen
+from tests.perturbqa.world import affinity, screen, with_deltas
 
 
 def with_graphs():
@@ -139,6 +139,22 @@ def test_what_the_genes_own_knock_down_elsewhere_is_worth_is_paired(scores, hidd
         assert table.loc[(task, "mean", "strict"), "below"] == pytest.approx(np.mean(lines))
     # the same settings on the same view give the same answers, question by question
     pd.testing.assert_frame_equal(table.xs(perturbqa.HIDDEN, level="condition"), table.xs("strict", level="condition"))
+
+
+def test_a_hidden_own_knock_down_is_read_in_no_line():
+    whole = with_graphs()
+    tested = whole["k562"].names("test")
+
+    def without_own(line):
+        own = np.isin(line.perturbations, tested) & (line.name != "k562")
+        return np.where(own[:, None] & ~np.isnan(line.delta), -line.delta, line.delta)
+
+    other = replace(whole, atlas=with_deltas(whole.atlas, without_own))
+    other.__dict__["affinity"] = whole.affinity
+    first, second = (perturbqa.with_own_knock_down_hidden(s) for s in (whole, other))
+    for before, after in zip(first, second, strict=True):
+        same = np.array_equal(before.probability["mixed"], after.probability["mixed"])
+        assert same == (before.line == "k562")
 
 
 def test_the_blind_test_keeps_its_figures_beside_todays(scores):
