@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kgpert_lib.evaluation.evaluate import evaluate_lines
+from kgpert_lib.lines import LINES
 from kgpert_lib.predictors.named import Options, build
 from kgpert_lib.screens.load import load_screen
 from kgpert_lib.studies.graph_neighbours import gains
@@ -19,7 +20,7 @@ LABELS = {
 
 if __name__ == "__main__":
     style()
-    screen = load_screen("perturbqa", ["k562", "rpe1"])
+    screen = load_screen("perturbqa", list(LINES))
     predictors = [build(name, screen, Options(prior=1.0)) for name in ("mean", "string", "go", "union")]
     scores = evaluate_lines(screen.atlas, list(screen.lines), predictors)
     scores["predictor"] = scores["predictor"].map(LABELS)

@@ -176,7 +176,8 @@ def _executed(
             say(f"{chapter.name}: unchanged, not executed")
         else:
             runs[chapter] = notebook, own, page
-    execute(runs, workers, root / "_build" / "failed", say)
+    longest_first = sorted(runs, key=lambda c: -cells.work(c.notebook, c.defaults | c.own(parameters)))
+    execute({c: runs[c] for c in longest_first}, workers, root / "_build" / "failed", say)
     for chapter in chapters:
         newest_first = sorted(store.glob(f"{chapter.name}-*.ipynb"), key=lambda page: -page.stat().st_mtime_ns)
         for old in newest_first[KEPT_PER_CHAPTER:]:

@@ -81,7 +81,14 @@ def data_files(notebook: Any, parameters: Mapping[str, Any]) -> list[str]:
     """The files of PerturbQA that the cells of a chapter need, by their names in the registry."""
     if not _uses(notebook, parameters, TAG):
         return []
-    return [name for line in parameters.get("lines") or LINES for name in perturbqa.files(line)]
+    lines = dict.fromkeys([*(parameters.get("lines") or LINES), *parameters.get("graph_lines", ())])
+    return [name for line in lines for name in perturbqa.files(line)]
+
+
+def work(notebook: Any, parameters: Mapping[str, Any]) -> int:
+    """How many cells read PerturbQA, times the files that they read: the chapters with most take longest."""
+    cells = sum(cell.cell_type == "code" and _has(cell, {TAG}) for cell in notebook.cells)
+    return cells * len(data_files(notebook, parameters))
 
 
 def expression_files(parameters: Mapping[str, Any]) -> list[str]:

@@ -74,7 +74,9 @@ def resampled(
     names, unit = np.unique(np.asarray(perturbation), return_inverse=True)
     if len(unit) != len(s):
         raise InputError(f"{len(unit)} perturbations for {len(s)} questions; give one a question.")
-    order = np.lexsort((s, code))
+    positives, asked = np.bincount(code, t), np.bincount(code)
+    scored = np.flatnonzero(((positives > 0) & (positives < asked))[code])  # most genes of a screen have one label only
+    order = scored[np.lexsort((s[scored], code[scored]))]
     code, s, t, unit = code[order], s[order], t[order] == 1, unit[order]
     tie = np.cumsum(np.r_[True, (code[1:] != code[:-1]) | (s[1:] != s[:-1])])
     below = np.r_[0, np.cumsum(~t)]
@@ -109,6 +111,13 @@ def auroc(score: ArrayLike, label: ArrayLike, gene: ArrayLike, perturbation: Arr
     return Auroc(float(areas.mean()), *percentile_interval(sample), len(areas), int(np.size(label)))
 
 
+class Comparison(NamedTuple):
+    """Rules on the same questions: the `table` of `compare`, and each rule's (draws,) bootstrap `samples` behind it."""
+
+    table: pd.DataFrame
+    samples: Mapping[str, NDArray[np.float64]]
+
+
 def compare(
     scores: Mapping[str, ArrayLike],
     label: ArrayLike,
@@ -116,11 +125,11 @@ def compare(
     perturbation: ArrayLike,
     draws: int = 1000,
     seed: int = 0,
-) -> pd.DataFrame:
+) -> Comparison:
     """Every rule's AUROC, and its gain over `REFERENCE`, with a paired bootstrap over perturbations as in `auroc`.
 
-    One row per rule: ``rule``, ``auroc``, ``low``, ``high``, ``gain``, ``gain_low``, ``gain_high`` (95 %), ``p``
-    (two-sided, from the share of samples in which the gain has the other sign, at least 1 / draws), ``step``,
+    One row per rule of the table: ``rule``, ``auroc``, ``low``, ``high``, ``gain``, ``gain_low``, ``gain_high`` (95 %),
+    ``p`` (two-sided, from the share of samples in which the gain has the other sign, at least 1 / draws), ``step``,
     ``step_low``, ``step_high`` (over the rule before, NaN for the first), ``genes``, ``questions``.
     InputError without scores of `REFERENCE`.
     """
@@ -146,7 +155,8 @@ def compare(
         rows.append((rule, mean[rule], *percentile_interval(sample), *gains, *step, *sizes))
         before = rule
     columns = ["rule", "auroc", "low", "high", "gain", "gain_low", "gain_high", "p"]
-    return pd.DataFrame(rows, columns=[*columns, "step", "step_low", "step_high", "genes", "questions"])
+    table = pd.DataFrame(rows, columns=[*columns, "step", "step_low", "step_high", "genes", "questions"])
+    return Comparison(table, samples)
 
 
 class Calibration(NamedTuple):

@@ -24,7 +24,7 @@ from kgpert_lib.types import Split
 class RuleScores:
     """One line, split and task: the `questions`, each rule's (q,) `probability`, the fitted `voter`, and the scores.
 
-    `table` is as in `metrics.auroc.compare`.
+    `table` and `samples` are as in `metrics.auroc.compare`.
     """
 
     line: str
@@ -33,6 +33,7 @@ class RuleScores:
     questions: Questions
     probability: Mapping[str, NDArray[np.floating]]
     table: pd.DataFrame
+    samples: Mapping[str, NDArray[np.float64]]
     voter: Voter
 
 
@@ -53,6 +54,7 @@ def evaluate_rules(
     against it.
     """
     data = VotingData(atlas.view(line, split), affinity)
+    rest = VotingData(data.view, affinity)  # kept, without the hundreds of megabytes that answers are worked out from
     rules = list(dict.fromkeys(["union", *rules]))
     scores = []
     for task in tasks:
@@ -63,11 +65,15 @@ def evaluate_rules(
         probability: dict[str, NDArray[np.floating]] = {
             rule: voter.to_probability(rule, evidence[rule], at) for rule in rules
         }
-        table = compare(evidence, questions.label, questions.column, questions.perturbation, draws=draws, seed=seed)
-        scores.append(RuleScores(line, split, task, questions, probability, table, voter))
+        compared = compare(evidence, questions.label, questions.column, questions.perturbation, draws=draws, seed=seed)
+        kept = Voter(rest, task, voter.choices)
+        scores.append(RuleScores(line, split, task, questions, probability, *compared, kept))
     return scores
 
 
 def published() -> pd.DataFrame:
-    """Mean AUROC per readout gene as others published it: method, task, line, auroc, source."""
+    """Mean AUROC per readout gene as others published it: method, task, line, auroc, source.
+
+    A figure that was published as a mean over the four lines only has ``mean`` for its line.
+    """
     return pd.read_csv(paths.DATA / "votes" / "published.csv")

@@ -17,9 +17,10 @@ perturbations in `tuning`. The rules are ours; the paper answers these questions
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Literal, NamedTuple, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.sparse as sp
@@ -131,6 +132,12 @@ class VotingData:
         """Digest of the training rows, the graphs and the code (`content.content_digest`)."""
         return content.content_digest(self.view, self.affinity)
 
+    @cached_property
+    def own_content(self) -> str:
+        """The same of the view's own line alone, whose rows no split changes."""
+        own = replace(self.view, split="strict", lines={self.view.line: self.view.target})
+        return content.content_digest(own, self.affinity)
+
     @property
     def other_lines(self) -> list[str]:
         """The lines of the view besides its own, which vote too in the rules that let them."""
@@ -202,7 +209,8 @@ class VotingData:
         def build() -> tuple[NameArray, Factors]:
             if not self.cache:
                 return names, Factors(**fit())
-            arrays = cached_arrays(content.FOLDER, digest(self.content, repr(key)), fit)
+            rows = self.content if joint else self.own_content
+            arrays = cached_arrays(content.FOLDER, digest(rows, repr(key)), fit)
             return names, Factors(arrays["rows"], arrays["columns"])
 
         return self._once(key, build)
@@ -233,14 +241,24 @@ class VotingData:
         return self._once(("profile vectors", _fit_settings(c)), build)
 
     def _gene_pull(self, power: float, string: float, prior: float) -> FloatArray:
-        """(m, m) what each readout gene is drawn to: the affinity of the others, `normalised`."""
-        key = ("genes", power, string, prior)
-        return self._once(key, lambda: normalised(self.affinity.weight(self.genes, self.genes, power, string), prior))
+        """(m, m) what each readout gene is drawn to: the affinity of the others, `normalised`.
+
+        The last one is kept for all data of the affinity: the folds and splits of a line have the same.
+        """
+        key = digest("\n".join(self.genes), repr((power, string, prior)))
+        last = _GENE_PULL.pop(self.affinity, None)  # one at a time: 80 MB for a screen's 4,500 readout genes
+        if last is None or last[0] != key:
+            last = key, normalised(self.affinity.weight(self.genes, self.genes, power, string), prior)
+        _GENE_PULL[self.affinity] = last
+        return last[1]
 
     def _once(self, key, build):  # type: ignore[no-untyped-def]
         if key not in self._memo:
             self._memo[key] = build()
         return self._memo[key]
+
+
+_GENE_PULL: WeakKeyDictionary[Affinity, tuple[str, FloatArray]] = WeakKeyDictionary()
 
 
 def _fit_settings(c: Choices) -> tuple[float, ...]:

@@ -23,6 +23,7 @@ from kgpert_lib.studies.style import (
     WHITE,
     draw_gains,
     finished,
+    label_outer,
     legend_below,
     line_name,
     noted,
@@ -66,8 +67,7 @@ def gain_by_neighbours(table: pd.DataFrame) -> Figure:
         ]
         axis.set_xticks(x, labels, fontsize=8.5)
         axis.set_title(line_name(line))
-        axis.set_xlabel("training neighbours, genes, share of the gain")
-    axes[0].set_ylabel("gain in Pearson delta")
+    label_outer(axes, "training neighbours, genes, share of the gain", "gain in Pearson delta")
     return finished(figure, table)
 
 

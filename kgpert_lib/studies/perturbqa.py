@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from functools import reduce
+from operator import or_
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kgpert_lib import paths
 from kgpert_lib.evaluation.trust import Trust
 from kgpert_lib.graphs.ranking import strongest_first
+from kgpert_lib.lines import LINES
 from kgpert_lib.metrics import deltas, stats
 from kgpert_lib.metrics.auroc import auroc, calibration
 from kgpert_lib.perturbqa import tuning
@@ -28,6 +32,9 @@ BINS = (0, 1, 6, 21)
 FEWEST_GENES = 20  # readout genes, below which a mean AUROC is left blank
 STRONGEST = 10  # neighbours that the worked question looks at
 DRAWS = 2_000
+MEAN = "mean"  # in place of a line: the mean over all lines
+HIDDEN = "per-line settings, gene hidden everywhere"
+ENDS = ("", "_low", "_high")
 SETTINGS = {
     "power": "power of GO similarity",
     "string": "weight of STRING",
@@ -116,9 +123,10 @@ def steps(scores: Sequence[RuleScores], split: Split) -> pd.DataFrame:
 
 def splits_compared(scores: Sequence[RuleScores]) -> pd.DataFrame:
     """What the votes of other lines add to ``smoothed`` under both splits, one row per line, task and split."""
-    both = pd.concat([steps(scores, "strict"), steps(scores, "per-line")], ignore_index=True)
+    both = pd.concat([steps(scores, "per-line"), steps(scores, "strict")], ignore_index=True)
     table = both[both["from and to"] == "smoothed to lines"].drop(columns="from and to")
-    return table.sort_values(["line", "task"], kind="stable", ignore_index=True)
+    place = table.groupby(["line", "task"], sort=False).ngroup()
+    return table.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
 
 
 def settings(split: Split) -> pd.DataFrame:
@@ -140,29 +148,116 @@ def settings(split: Split) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "rule", "settings", "candidates", "auroc", "behind", "error"])
 
 
-def beside_published(scores: Sequence[RuleScores]) -> pd.DataFrame:
-    """Published mean AUROCs and ours, one row per method, one column per task and line; NaN: nothing published.
+def with_own_knock_down_hidden(screen: Screen, seed: int = 0) -> list[RuleScores]:
+    """The mixture with the settings of ``per-line``, the test genes hidden in every line as under ``strict``.
 
-    Ours are the plain union and the mixture, on the benchmark's own split (``per-line``) and under ``strict``; their
-    intervals are in columns ``_low`` and ``_high``.
+    What it scores below ``per-line`` is what the same gene's knock-down in another line is worth.
     """
-    lines = list(dict.fromkeys(item.line for item in scores))
+    choices = {task: tuning.load("per-line", task) for task in get_args(Task)}
+    return [
+        scores
+        for line in screen.lines
+        for scores in evaluate_rules(
+            screen.atlas, line, "strict", screen.affinity, ["mixed"], choices=choices, seed=seed
+        )
+    ]
+
+
+def own_knock_down(scores: Sequence[RuleScores], hidden: Sequence[RuleScores]) -> pd.DataFrame:
+    """How much of the mixture's lead under ``per-line`` is the same gene's knock-down in another line.
+
+    One row per task, line and condition (``per-line``, its settings with the gene hidden in every line, ``strict``),
+    the last line being `MEAN`: mean AUROC, and ``below``, how far that lies below ``per-line`` on the same questions,
+    with paired intervals over perturbations. `hidden` is `with_own_knock_down_hidden`.
+    """
+    conditions = {
+        "per-line": _of_rule(scores, "per-line", "mixed"),
+        HIDDEN: _of_rule(hidden, "strict", "mixed"),
+        "strict": _of_rule(scores, "strict", "mixed"),
+    }
+    rows = []
+    for task in TASKS:
+        for line in [line for line, of in conditions["per-line"] if of == task]:
+            first = conditions["per-line"][line, task]
+            for name, drawn in conditions.items():
+                own = drawn[line, task]
+                figures = _with_ends("auroc", own.interval)
+                if name != "per-line":
+                    figures |= _with_ends("below", first.less(own).interval)
+                rows.append({"task": task, "line": line, "condition": name, **figures})
+    return pd.DataFrame(rows)
+
+
+def beside_published(scores: Sequence[RuleScores], hidden: Sequence[RuleScores], task: Task) -> pd.DataFrame:
+    """Published mean AUROCs of a task and ours, one row per method, one column per line and `MEAN`.
+
+    NaN: nothing published. Published figures were measured on the benchmark's own split; ours are the plain union and
+    the mixture on that split (``per-line``), the mixture with its settings and the gene's own knock-down hidden in the
+    other lines (`with_own_knock_down_hidden`), and both rules under ``strict``. The intervals of ours are in columns
+    ``_low`` and ``_high``.
+    """
+    ours = {
+        "union (per-line)": _of_rule(scores, "per-line", "union"),
+        "mixed (per-line)": _of_rule(scores, "per-line", "mixed"),
+        f"mixed ({HIDDEN})": _of_rule(hidden, "strict", "mixed"),
+        "union (strict)": _of_rule(scores, "strict", "union"),
+        "mixed (strict)": _of_rule(scores, "strict", "mixed"),
+    }
+    lines = [line for line, of in ours["mixed (per-line)"] if of == task]
+    wanted = lines if set(LINES) < set(lines) else [line for line in lines if line != MEAN]  # published: over all four
     others = published()
-    others = others[others["line"].isin(lines)]
-    parts: list[pd.DataFrame] = [others]
-    splits: tuple[Split, ...] = ("per-line", "strict")
-    for split in splits:
-        ours = rule_table(scores, split)
-        ours = ours[ours["rule"].isin(["union", "mixed"])].assign(source="this book")
-        ours = ours.assign(method=[f"{name} ({split})" for name in ours["rule"]])
-        parts.append(ours[["method", "task", "line", "auroc", "auroc_low", "auroc_high", "source"]])
-    both = pd.concat(parts, ignore_index=True)
-    ends = {"auroc": "", "auroc_low": "_low", "auroc_high": "_high"}
-    wide = both.pivot(index=["method", "source"], columns=["task", "line"], values=list(ends))
-    columns = [(value, task, line) for task in TASKS for line in lines for value in ends]
-    wide = wide[columns].set_axis([f"{task} {line}{ends[value]}" for value, task, line in columns], axis=1)
-    order = dict.fromkeys(zip(both["method"], both["source"], strict=True))
-    return wide.loc[list(order)].reset_index()
+    others = others[(others["task"] == task) & others["line"].isin(wanted)]
+    rows = []
+    for method, part in others.groupby("method", sort=False):
+        by_line = dict(zip(part["line"], part["auroc"], strict=True))
+        if MEAN in lines and set(lines) - set(by_line) == {MEAN}:
+            by_line[MEAN] = float(part["auroc"].mean())
+        rows.append({"method": method, **by_line})
+    for method, drawn in ours.items():
+        ends = [_with_ends(line, drawn[line, task].interval) for line in lines]
+        rows.append({"method": method, **reduce(or_, ends)})
+    return pd.DataFrame(rows)[["method", *(f"{line}{end}" for line in lines for end in ENDS)]]
+
+
+def blind_test(scores: Sequence[RuleScores]) -> pd.DataFrame:
+    """The blind test as it was recorded, and today's figures of the same rule on the same questions.
+
+    One row per line, task and split of `recorded` that `scores` hold: status (``blind``, or ``seen while developing``
+    for the lines whose scores had been looked at), questions, and the mean AUROC ``recorded`` and ``today`` with their
+    intervals.
+    """
+    rows = []
+    today = {(item.split, item.task, item.line): item.table.set_index("rule") for item in scores}
+    for row in recorded().sort_values(["line", "task"], kind="stable").to_dict("records"):
+        key = row["split"], row["task"], row["line"]
+        if key in today:
+            now = today[key].loc[row["rule"]]
+            head = {name: row[name] for name in ("line", "task", "split", "status", "questions")}
+            then = _with_ends("recorded", (row["auroc"], row["low"], row["high"]))
+            rows.append(head | then | _with_ends("today", (now["auroc"], now["low"], now["high"])))
+    return pd.DataFrame(rows)
+
+
+def recorded() -> pd.DataFrame:
+    """The figures of the blind test of 2026-11-23: one row per split, line and task (``data/votes/README.md``)."""
+    return pd.read_csv(paths.DATA / "votes" / "blind-2026-11-23.csv")
+
+
+def known_where_chosen(atlas: Atlas) -> pd.DataFrame:
+    """How many test genes of the blind lines are knock-downs that the settings of the blind test were chosen on.
+
+    One row per blind line of `recorded`: its test genes, and how many of them are training perturbations of a line
+    that had been seen, under ``strict`` (without the genes that were test genes of any seen line) and ``per-line``.
+    """
+    status = recorded().drop_duplicates("line").set_index("line")["status"]
+    seen = [atlas[str(line)] for line in status.index[status != "blind"]]
+    train = {str(name) for line in seen for name in line.names("train")}
+    tested = {str(name) for line in seen for name in line.names("test")}
+    rows = []
+    for line in status.index[status == "blind"]:
+        genes = {str(name) for name in atlas[str(line)].names("test")}
+        rows.append((str(line), len(genes), len(genes & train - tested), len(genes & train)))
+    return pd.DataFrame(rows, columns=["line", "test genes", "strict", "per-line"])
 
 
 def reliability(scores: Sequence[RuleScores], split: Split = "strict") -> pd.DataFrame:
@@ -294,8 +389,40 @@ def _correlations(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1
     return deltas.pearson_delta(x, y)
 
 
+class _Drawn(NamedTuple):
+    """A mean AUROC and its (draws,) bootstrap samples."""
+
+    mean: float
+    samples: NDArray[np.float64]
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        return (self.mean, *stats.percentile_interval(self.samples))
+
+    def less(self, other: _Drawn) -> _Drawn:
+        return _Drawn(self.mean - other.mean, self.samples - other.samples)
+
+
+def _of_rule(scores: Sequence[RuleScores], split: Split, rule: Rule) -> dict[tuple[str, str], _Drawn]:
+    """A rule's AUROC by line and task under one split; where there are several lines also their `MEAN`.
+
+    Lines are drawn independently: the samples of each are taken in an order of their own, the same for every rule.
+    """
+    drawn = {}
+    for task in TASKS:
+        items = {item.line: item for item in scores if item.split == split and item.task == task}
+        for line, item in items.items():
+            mean = float(item.table.set_index("rule")["auroc"][rule])
+            drawn[line, task] = _Drawn(mean, item.samples[rule])
+        if len(items) > 1:
+            order = np.random.default_rng(0)
+            samples = np.mean([order.permutation(drawn[line, task].samples) for line in items], axis=0)
+            drawn[MEAN, task] = _Drawn(float(np.mean([drawn[line, task].mean for line in items])), samples)
+    return drawn
+
+
 def _with_ends(name: str, interval: tuple[float, float, float]) -> dict[str, float]:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
+    return dict(zip((f"{name}{end}" for end in ENDS), interval, strict=True))
 
 
 def _holm(p: pd.Series) -> pd.Series:

@@ -27,6 +27,7 @@ DENSE = 1000  # a cloud of more points is a picture inside the SVG: its shapes w
 RASTER_DPI = 200
 BLUE, ORANGE, GREY, GREEN = "#2166ac", "#d95f02", "#7f7f7f", "#1b7837"
 WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 0.8}  # ground of text that lines would strike
+ACROSS = 2  # panels in a row: with more, letters cannot be read at the width of a page
 FOOT = 0.16  # inches below the panels, for the line that names the atlas
 
 
@@ -74,14 +75,25 @@ def percent(share: float) -> str:
 
 
 def panels(table: pd.DataFrame, height: float) -> tuple[Figure, Sequence[Axes]]:
-    """One panel for each cell line of the table, `height` inches high, two in a row."""
-    lines = table["line"].unique()
-    wide = min(2, len(lines))
-    high = -(-len(lines) // wide)
-    figure, axes = plt.subplots(high, wide, figsize=(4.6 * wide, height * high), sharey=True, squeeze=False)
-    for axis in axes.flat[len(lines) :]:
+    """One panel for each cell line of the table, `height` inches high, at most `ACROSS` in a row."""
+    lines = table["line"].nunique()
+    across = min(lines, ACROSS)
+    rows = -(-lines // across)
+    figure, axes = plt.subplots(rows, across, figsize=(4.6 * across, height * rows), sharey=True, squeeze=False)
+    for axis in axes.flat[lines:]:
         axis.set_axis_off()
-    return figure, list(axes.flat[: len(lines)])
+    return figure, list(axes.flat[:lines])
+
+
+def label_outer(axes: Sequence[Axes], across: str = "", up: str = "") -> None:
+    """The labels of the axes, on the panels at the bottom and at the left of a grid; tick labels stay."""
+    for axis in axes:
+        place = axis.get_subplotspec()
+        assert place is not None
+        if place.is_last_row():
+            axis.set_xlabel(across)
+        if place.is_first_col():
+            axis.set_ylabel(up)
 
 
 def draw_gains(axis: Axes, gains: pd.DataFrame) -> None:

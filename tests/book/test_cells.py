@@ -71,12 +71,19 @@ def test_where_the_data_is_nothing_changes(notebook):
     ("parameters", "files"),
     [
         (TWO, ["k562-de.csv", "k562-dir.csv"]),
+        (TWO | {"graph_lines": ["k562", "rpe1"]}, ["k562-de.csv", "k562-dir.csv", "rpe1-de.csv", "rpe1-dir.csv"]),
         ({"atlas": "perturbqa"}, [f"{line}-{kind}.csv" for line in LINES for kind in ("de", "dir")]),
         ({"atlas": "simulated"}, []),
     ],
 )
 def test_a_chapter_needs_the_files_of_its_lines(notebook, parameters, files):
     assert cells.data_files(notebook, parameters) == files
+
+
+def test_a_chapter_with_more_results_on_more_lines_is_more_work(notebook):
+    four = TWO | {"lines": list(LINES)}
+    assert cells.work(notebook, four) == 4 * cells.work(notebook, TWO) > 0
+    assert cells.work(notebook, {"atlas": "simulated"}) == 0
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_comparison_is_paired():
     score, label, gene, perturbation = questions(5)
     better = score + 0.4 * label
     scores = {"union": score, "same": score, "better": better}
-    table = compare(scores, label, gene, perturbation).set_index("rule")
+    table = compare(scores, label, gene, perturbation).table.set_index("rule")
     assert table.loc["same", ["gain", "gain_low", "gain_high"]].tolist() == [0, 0, 0]
     assert table.loc["same", "p"] == 1
     assert table.loc["better", "gain_low"] > 0

@@ -187,7 +187,9 @@ def test_rules_on_real_screens(line, task, at_least, real):
     questions = ask_all(atlas[line], task)
     voter = Voter.fit(atlas.view(line, "strict"), task, known, tuning.load("strict", task))
     scores = {rule: voter.answer(rule, questions) for rule in RULES}
-    table = compare(scores, questions.label, questions.column, questions.perturbation, draws=200).set_index("rule")
+    table = compare(scores, questions.label, questions.column, questions.perturbation, draws=200).table.set_index(
+        "rule"
+    )
     assert table.loc["mixed", "auroc"] >= at_least
     assert (table.loc[["smoothed", "mixed"], "gain_low"] > 0).all()
 

@@ -1,5 +1,7 @@
 """The tables and figures of the chapter on PerturbQA's questions, on a made-up screen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import perturbqa
 from kgpert_lib.studies import perturbqa_figures as figures
-from tests.perturbqa.world import affinity, screen
+from tests.perturbqa.world import affinity, screen, with_deltas
 
 
 def with_graphs():
@@ -80,17 +82,107 @@ def test_steps_are_differences_of_neighbouring_rules(scores):
         assert step["step_low"] <= step["step"] <= step["step_high"]
 
 
-def test_published_rows_keep_their_figures_and_the_benchmarks_own_split_stands_beside_them(scores):
-    table = perturbqa.beside_published(scores).set_index("method")
-    assert table.loc["SUMMER", "de k562"] == 0.62
-    assert table.loc["SUMMER", "dir rpe1"] == 0.64
-    assert np.isnan(table.loc["PBio-Agent", "de k562"])
-    assert list(table.index[-4:]) == ["union (per-line)", "mixed (per-line)", "union (strict)", "mixed (strict)"]
+@pytest.fixture(scope="module")
+def hidden():
+    atlas, known, choices = screen(), affinity(), Choices(rank=4, joint=True, level=0.3)
+    both = {"de": choices, "dir": choices}
+    return [
+        item
+        for line in atlas.lines
+        for item in evaluate_rules(atlas, line, "strict", known, ["mixed"], choices=both, draws=50)
+    ]
+
+
+def test_published_rows_keep_their_figures_and_the_benchmarks_own_split_stands_beside_them(scores, hidden):
+    table = perturbqa.beside_published(scores, hidden, "de").set_index("method")
+    assert table.loc["SUMMER", "k562"] == 0.62
+    assert perturbqa.beside_published(scores, hidden, "dir").set_index("method").loc["SUMMER", "rpe1"] == 0.64
+    assert "PBio-Agent" not in table.index  # it published directions only
+    assert list(table.index[-5:]) == [
+        *("union (per-line)", "mixed (per-line)", f"mixed ({perturbqa.HIDDEN})"),
+        *("union (strict)", "mixed (strict)"),
+    ]
     for split in ("per-line", "strict"):
         ours = perturbqa.rule_table(scores, split).set_index(["line", "task", "rule"])["auroc"]
-        assert table.loc[f"mixed ({split})", "de k562"] == ours["k562", "de", "mixed"]
-        assert table.loc[f"mixed ({split})", "de k562_low"] < ours["k562", "de", "mixed"]
-    assert np.isnan(table.loc["SUMMER", "de k562_low"])
+        assert table.loc[f"mixed ({split})", "k562"] == ours["k562", "de", "mixed"]
+        assert table.loc[f"mixed ({split})", "k562_low"] < ours["k562", "de", "mixed"]
+    assert np.isnan(table.loc["SUMMER", "k562_low"])
+
+
+def test_a_mean_over_lines_stands_beside_a_published_mean_only_where_it_is_over_the_same_four_lines(scores, hidden):
+    def four(items):
+        return [replace(item, line=line) for lines in (["k562", "rpe1"], ["hepg2", "jurkat"])
+                for item, line in zip(items, np.repeat(lines, len(items) // 2), strict=True)]  # fmt: skip
+
+    two = perturbqa.beside_published(scores, hidden, "de").set_index("method")
+    assert "CORE-Voting" not in two.index
+    table = perturbqa.beside_published(four(scores), four(hidden), "de").set_index("method")
+    assert table.loc["CORE-Voting", "mean"] == 0.703
+    assert np.isnan(table.loc["CORE-Voting", "k562"])
+    for method in ("SUMMER", "mixed (strict)"):
+        assert table.loc[method, "mean"] == pytest.approx(table.loc[method, ["k562", "rpe1", "hepg2", "jurkat"]].mean())
+    width = table["mean_high"] - table["mean_low"]
+    assert (
+        0 < width["mixed (strict)"] < table.loc["mixed (strict)", "k562_high"] - table.loc["mixed (strict)", "k562_low"]
+    )
+
+
+def test_what_the_genes_own_knock_down_elsewhere_is_worth_is_paired(scores, hidden):
+    table = perturbqa.own_knock_down(scores, hidden).set_index(["task", "line", "condition"])
+    for task in ("de", "dir"):
+        assert np.isnan(table.loc[(task, "k562", "per-line"), "below"])
+        for condition in (perturbqa.HIDDEN, "strict"):
+            row = table.loc[(task, "k562", condition)]
+            assert row["below"] == pytest.approx(table.loc[(task, "k562", "per-line"), "auroc"] - row["auroc"])
+            assert row["below_low"] <= row["below"] <= row["below_high"]
+        lines = [table.loc[(task, line, "strict"), "below"] for line in ("k562", "rpe1")]
+        assert table.loc[(task, "mean", "strict"), "below"] == pytest.approx(np.mean(lines))
+    # the same settings on the same view give the same answers, question by question
+    pd.testing.assert_frame_equal(table.xs(perturbqa.HIDDEN, level="condition"), table.xs("strict", level="condition"))
+
+
+def test_a_hidden_own_knock_down_is_read_in_no_line():
+    whole = with_graphs()
+    tested = whole["k562"].names("test")
+
+    def without_own(line):
+        own = np.isin(line.perturbations, tested) & (line.name != "k562")
+        return np.where(own[:, None] & ~np.isnan(line.delta), -line.delta, line.delta)
+
+    other = replace(whole, atlas=with_deltas(whole.atlas, without_own))
+    other.__dict__["affinity"] = whole.affinity
+    first, second = (perturbqa.with_own_knock_down_hidden(s) for s in (whole, other))
+    for before, after in zip(first, second, strict=True):
+        same = np.array_equal(before.probability["mixed"], after.probability["mixed"])
+        assert same == (before.line == "k562")
+
+
+def test_the_blind_test_keeps_its_figures_beside_todays(scores):
+    table = perturbqa.blind_test(scores).set_index(["split", "task", "line"])
+    assert len(table) == 8  # the made-up screen has two of the four lines
+    assert table.loc[("per-line", "de", "k562"), "recorded"] == 0.7632
+    assert set(table["status"]) == {"seen while developing"}
+    now = perturbqa.rule_table(scores, "strict").set_index(["line", "task", "rule"]).loc[("rpe1", "dir", "mixed")]
+    row = table.loc[("strict", "dir", "rpe1")]
+    assert row[["today", "today_low", "today_high"]].tolist() == now[["auroc", "auroc_low", "auroc_high"]].tolist()
+
+
+def test_the_record_of_the_blind_test_is_whole():
+    table = perturbqa.recorded()
+    assert len(table.drop_duplicates(["split", "line", "task"])) == len(table) == 16
+    assert set(table.loc[table["status"] == "blind", "line"]) == {"hepg2", "jurkat"}
+    assert ((table["low"] < table["auroc"]) & (table["auroc"] < table["high"])).all()
+
+
+def test_test_genes_of_blind_lines_are_counted_where_settings_were_chosen():
+    def line(name, train, test):
+        names = np.array([*train, *test])
+        split = np.array(["train"] * len(train) + ["test"] * len(test))
+        return CellLine(name, names, np.array(["R"]), np.zeros((len(names), 1), np.float32), split)
+
+    lines = [line("k562", "AB", "C"), line("rpe1", "CD", "B"), line("hepg2", "AX", "BCDY"), line("jurkat", "BC", "AD")]
+    table = perturbqa.known_where_chosen(Atlas("toy", "real", {cells.name: cells for cells in lines}))
+    assert table.to_numpy().tolist() == [["hepg2", 4, 1, 3], ["jurkat", 2, 2, 2]]
 
 
 def test_both_splits_show_what_other_lines_add(scores):
@@ -201,19 +293,21 @@ def test_the_worked_question_has_an_answer_and_neighbours_that_measured_it(score
 
 
 def test_figures_name_the_atlas_and_the_questions(scores):
-    table, own = perturbqa.rule_table(scores, "strict"), perturbqa.rule_table(scores, "per-line")
-    count, rules = len(scores[0].questions), figures.rules(table, own, published(), "toy")
+    strict, own = perturbqa.rule_table(scores, "strict"), perturbqa.rule_table(scores, "per-line")
+    count, rules = len(scores[0].questions), figures.rules(own, strict, published(), "toy")
     for figure in (rules, figures.reliability(perturbqa.reliability(scores), "toy")):
         assert "atlas: toy" in texts(figure)
         assert f"K562, does it change? (n = {count:,})" in texts(figure)
 
 
-def test_the_mixed_rule_on_the_benchmarks_own_split_stands_in_the_colour_of_the_published(scores):
-    table, own = perturbqa.rule_table(scores, "strict"), perturbqa.rule_table(scores, "per-line")
-    axis = figures.rules(table, own, published(), "toy").axes[0]
-    assert [label.get_text() for label in axis.get_yticklabels()][-2:] == ["mixed", "mixed (per-line)"]
+def test_both_splits_stand_in_one_panel_and_published_figures_are_lines(scores):
+    strict, own = perturbqa.rule_table(scores, "strict"), perturbqa.rule_table(scores, "per-line")
+    axis = figures.rules(own, strict, published(), "toy").axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["union", "affinity", "smoothed", "lines", "mixed"]
     points = [line for line in axis.lines if line.get_marker() == "o"]
-    expected = own.set_index(["line", "task", "rule"]).loc[("k562", "de", "mixed"), "auroc"]
-    assert points[-1].get_xdata()[0] == pytest.approx(expected)
-    lines = [line for line in axis.lines if "(published)" in str(line.get_label())]
-    assert {line.get_color() for line in lines} == {points[-1].get_color()} != {points[0].get_color()}
+    for line, table in zip(points, (own, strict), strict=True):
+        part = table[(table["line"] == "k562") & (table["task"] == "de")]
+        assert list(line.get_xdata()) == pytest.approx(list(part["auroc"]))
+    others = [line for line in axis.lines if "(published)" in str(line.get_label())]
+    assert [line.get_xdata()[0] for line in others] == [0.62, 0.58]
+    assert len({line.get_color() for line in (*points, *others)}) == 3
