@@ -242,12 +242,15 @@ class Affinity:
 
 
 def fixed_weights(affinity: Affinity, power: float = 2.0, walk: float = 30.0) -> dict[Feature, float]:
-    """Weights that no screen was asked for: gene-set similarity squared, and two-step links at 30."""
-    return {
-        Feature(table.name, power if isinstance(table, SetTable) else 1): 1.0 if isinstance(table, SetTable) else walk
-        for table in affinity.tables
-        if not isinstance(table, LinkTable)
-    }
+    """Weights that no screen was asked for, of the graphs of the plain union: similarity squared, two-step links at 30."""
+    weights = {}
+    for table in affinity.tables:
+        if table.name.removesuffix(TWO_STEP) in {graph.name for graph in affinity.graphs}:
+            if isinstance(table, SetTable):
+                weights[Feature(table.name, power)] = 1.0
+            elif isinstance(table, WalkTable):
+                weights[Feature(table.name, 1)] = walk
+    return weights
 
 
 def _set_table(name: str, vectors: Vectors, names: Sequence[str]) -> SetTable:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.affinity import fixed_weights
 from kgpert_lib.llm.edits import NeighbourhoodEdits
 from kgpert_lib.llm.langpert import LangPert
 from kgpert_lib.llm.models import ModelSpec
@@ -21,6 +22,7 @@ from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, GraphNeighbo
 from kgpert_lib.screens.screen import Screen
 
 TASKS = ("langpert", "edits")
+CLOSEST = 50  # most similar genes whose similarity counts for the order of candidates
 
 
 @dataclass(frozen=True)
@@ -53,4 +55,5 @@ def question_data(
     """
     samples = {name: sample_test_genes(line, genes, seed) for name, line in screen.lines.items()}
     union = GraphNeighbourhood(screen.graphs, limit, cut, seed)
-    return QuestionData(screen, union, AffinityNeighbourhood(screen.affinity), samples)
+    known = screen.graph_affinity
+    return QuestionData(screen, union, AffinityNeighbourhood(known, fixed_weights(known), limit=CLOSEST), samples)

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from kgpert_lib.files import digest
 from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.predictors.learning import tables_digest
 from kgpert_lib.screens.atlas import TrainingView
 
 FOLDER = "votes"
 _LIBRARY = Path(__file__).parents[1]
 _CODE = (
     *(f"perturbqa/{name}.py" for name in ("tasks", "voting", "tuning", "trust", "content")),
-    *(f"predictors/{name}.py" for name in ("completion", "neighbourhoods", "neighbours")),
+    *(f"predictors/{name}.py" for name in ("completion", "learning", "neighbourhoods", "neighbours")),
     "graphs/affinity.py",
     "graphs/ranking.py",
     "evaluation/trust.py",
@@ -33,8 +34,8 @@ def content_digest(view: TrainingView, affinity: Affinity) -> str:
     parts: list[str | bytes] = [_code(), view.line, view.split]
     for name, line in view.lines.items():
         parts += [name, *map(_bytes, (line.perturbations, line.genes, line.delta))]
-    parts += [_bytes(affinity.genes), *_sparse(affinity.annotations)]
-    for graph in (*affinity.walks, *affinity.graphs):
+    parts.append(tables_digest(affinity.tables))
+    for graph in affinity.graphs:
         parts += [graph.name, _bytes(graph.symbols), *_sparse(graph.adjacency)]
     return digest(*parts)
 

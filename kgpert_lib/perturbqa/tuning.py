@@ -1,22 +1,22 @@
 """Choices of the voting rules by cross-validation over training perturbations.
 
-One set of choices for each split and task, shared by all lines. Stage by stage, with what the stages before chose:
-in each of five folds a fifth of a line's training perturbations is hidden (under ``strict`` from every line, under
-``per-line`` from its own line, as test perturbations are), the rules are fitted on the rest and scored on the
-hidden ones by mean AUROC per readout gene; the candidate with the highest mean over folds and lines is chosen,
-the first of equals. No test row is read. The result is committed as ``data/votes/choices.json`` with every
-candidate's score.
+One set of choices for each split and task, shared by all lines. In each of five folds a fifth of a line's training
+perturbations is hidden (under ``strict`` from every line, under ``per-line`` from its own line, as test perturbations
+are), the rules are fitted on the rest and scored on the hidden ones by mean AUROC per readout gene. One setting after
+the other moves along its ladder of values as long as the mean over folds and lines rises, so that none ends at the
+edge of what was tried: both neighbours of a chosen value were scored too, unless there is no further value, such as
+below a weight of 0. No test row is read. The result is committed as ``data/votes/choices.json`` with every candidate's
+score.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -34,30 +34,49 @@ from kgpert_lib.types import Split
 
 FOLDS = 5
 FIGURES = ("stage", "rule", "auroc", "behind", "error")
-Candidate = dict[str, Any]
 
 
-def _grid(**values: list[Any]) -> list[Candidate]:
-    return [dict(zip(values, setting, strict=True)) for setting in product(*values.values())]
+class Stage(NamedTuple):
+    """One setting that is chosen by the score of one rule, and the ladder of its values, in order."""
+
+    rule: Rule
+    setting: str
+    ladder: Sequence[float | bool]
 
 
-def stages(task: Task, split: Split, lines: int) -> list[tuple[Rule, list[Candidate]]]:
-    """The rule that each stage scores, and its candidates."""
-    plan: list[tuple[Rule, list[Candidate]]] = [
-        ("affinity", _grid(power=[1.0, 2.0, 3.0, 4.0], string=[0.5, 1.0, 2.0, 4.0])),
-        ("affinity", _grid(prior=[1.0, 0.3, 3.0], base_prior=[1.0, 2.0, 5.0])),
-        ("completion", _grid(pull=[1.0, 2.0, 4.0, 6.0], gene_affinity=[False, True])),
-        ("completion", _grid(rank=[16, 32], ridge=[1.0, 3.0, 10.0])),
-        ("smoothed", _grid(profile_power=[1.0, 3.0, 6.0], smoothing=[1.0, 3.0, 10.0, 30.0])),
-        ("mixed", _grid(mix=[0.0, 0.25, 0.5, 0.75, 1.0], level=[0.0, 0.15, 0.3, 0.6])),
+POWERS = (0.125, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
+EITHER = (False, True)
+
+
+def stages(task: Task, split: Split, lines: int) -> list[Stage]:
+    """The settings in the order in which they are chosen."""
+    plan = [
+        Stage("affinity", "power", POWERS),
+        Stage("affinity", "prior", STRENGTHS),
+        Stage("affinity", "base_prior", (0.3, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1000.0)),
+        Stage("completion", "pull", POWERS),
+        Stage("completion", "rank", (4, 8, 16, 32, 48, 64, 96, 128)),
+        Stage("completion", "ridge", (0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)),
+        Stage("completion", "gene_affinity", EITHER),
+        Stage("smoothed", "profile_power", (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)),
+        Stage("smoothed", "smoothing", STRENGTHS),
+        Stage("mixed", "mix", (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)),
+        Stage("mixed", "level", SHARES),
     ]
     if task == "dir":
-        plan.insert(2, ("affinity", _grid(signed=[False, True])))
+        plan.insert(3, Stage("affinity", "signed", EITHER))
     if lines > 1:
-        same = [1.0, 3.0, 10.0] if split == "per-line" else [0.0]
-        plan.insert(-1, ("lines", _grid(other=[0.0, 0.1, 0.25, 0.5, 1.0], same=same)))
-        plan.insert(-1, ("completion", _grid(joint=[False, True])))
+        plan.insert(-2, Stage("lines", "other", SHARES))
+        if split == "per-line":
+            plan.insert(-2, Stage("lines", "same", STRENGTHS))
+        plan.insert(-2, Stage("completion", "joint", EITHER))
     return plan
+
+
+START = Choices(power=0.7, prior=30.0, base_prior=20.0, pull=0.7, rank=32, ridge=2.0, profile_power=3.0, smoothing=10.0)
+"""Where each setting begins to move."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +98,6 @@ def tuning_view(atlas: Atlas, line: str, split: Split) -> TrainingView:
     return view.without(np.unique(np.concatenate([cells.names("test") for cells in atlas.lines.values()])))
 
 
-def hidden(view: TrainingView, held: np.ndarray) -> TrainingView:
-    """The view without the perturbations `held`, hidden as the split hides test perturbations."""
-    if view.split == "strict":
-        return view.without(held)
-    return replace(view, lines={**view.lines, view.line: view.target.without(held)})
-
-
 def make_folds(view: TrainingView, affinity: Affinity, k: int = FOLDS, seed: int = 0) -> Iterator[Fold]:
     """The folds of a view's training perturbations."""
     line = view.target
@@ -98,51 +110,76 @@ def make_folds(view: TrainingView, affinity: Affinity, k: int = FOLDS, seed: int
             row, column = np.nonzero(~np.isnan(answers))
             label = answers[row, column].astype(np.int8)
             questions[task] = Questions(line.name, task, "train", held, line.genes, row, column, label, 0)
-        yield Fold(VotingData(hidden(view, held), affinity, cache=False), questions)
+        yield Fold(VotingData(view.hiding(held), affinity, cache=False), questions)
 
 
-def choose(folds_: list[Fold], task: Task, split: Split, lines: int) -> tuple[Choices, list[dict[str, Any]]]:
+def choose(
+    folds_: list[Fold], task: Task, split: Split, lines: int, report: Callable[[str], None] = lambda text: None
+) -> tuple[Choices, list[dict[str, Any]]]:
     """The choices for one task, and a table of every candidate.
 
     ``auroc`` is the mean over `folds_` (of all lines), ``behind`` how far it lies behind the chosen candidate of its
     stage, and ``error`` the standard error of that difference over folds.
     """
-    settings, table = Choices(), []
-    for stage, (rule, candidates) in enumerate(stages(task, split, lines)):
-        parts = [_parts(f, task, settings) for f in folds_] if rule == "mixed" else []
+    settings, table = START, []
+    for number, stage in enumerate(stages(task, split, lines)):
+        parts = [_parts(f, task, settings) for f in folds_] if stage.rule == "mixed" else []
         if parts:
             settings = replace(settings, deviation=_deviation(parts))
-        trials = [replace(settings, **candidate) for candidate in candidates]
-        scores = np.array([_scores(folds_, task, rule, trial, parts) for trial in trials])
-        mean = np.round(scores.mean(axis=1), 6)
-        best = int(np.argmax(mean))
-        behind = scores[best] - scores
-        error = behind.std(axis=1, ddof=1) / np.sqrt(len(folds_))
-        for i, candidate in enumerate(candidates):
-            figures = {"auroc": mean[i], "behind": behind[i].mean(), "error": error[i]}
-            table.append(
-                {"stage": stage, "rule": rule, **candidate, **{k: round(float(v), 4) for k, v in figures.items()}}
-            )
-        settings = trials[best]
+
+        def score(value: float | bool, stage: Stage = stage, parts: list[dict[str, np.ndarray]] = parts) -> np.ndarray:
+            trial = replace(settings, **{stage.setting: value})  # noqa: B023: called before the settings change
+            return np.array(_scores(folds_, task, stage.rule, trial, parts))
+
+        scores = climb(stage.ladder, getattr(settings, stage.setting), score)
+        best = max(scores, key=lambda value: scores[value].mean())
+        for value in sorted(scores):
+            behind = scores[best] - scores[value]
+            error = behind.std(ddof=1) / np.sqrt(len(folds_))
+            figures = {"auroc": scores[value].mean(), "behind": behind.mean(), "error": error}
+            rounded = {name: round(float(figure), 4) for name, figure in figures.items()}
+            table.append({"stage": number, "rule": stage.rule, stage.setting: value, **rounded})
+        settings = replace(settings, **{stage.setting: best})
+        report(f"{split}/{task} {stage.rule}: {stage.setting} {best} ({scores[best].mean():.4f})")
     return replace(settings, scales={rule: _scale(folds_, task, settings, rule) for rule in RULES}), table
+
+
+def climb(
+    ladder: Sequence[float | bool], start: float | bool, score: Callable[[float | bool], np.ndarray]
+) -> dict[float | bool, np.ndarray]:
+    """The scores of `start` and of the values that were tried from there.
+
+    Both neighbours of the best value so far are tried until both are no better or the ladder ends.
+    """
+    scores = {start: score(start)}
+    while True:
+        best = max(scores, key=lambda value: scores[value].mean())
+        place = list(ladder).index(best)
+        untried = [
+            value
+            for value in (*ladder[max(place - 1, 0) : place], *ladder[place + 1 : place + 2])
+            if value not in scores
+        ]
+        if not untried:
+            return scores
+        scores.update({value: score(value) for value in untried})
 
 
 def run(
     atlas: Atlas,
     affinity: Affinity,
     report: Callable[[str], None] = lambda text: None,
+    splits: Sequence[Split] = get_args(Split),
 ) -> dict[str, Any]:
     """Choices and candidates of every split and task of an atlas, ready for JSON."""
     lines = list(atlas.lines)
     out: dict[str, Any] = {"atlas": atlas.name, "lines": lines, "folds": FOLDS, "choices": {}, "candidates": {}}
-    for split in get_args(Split):
+    for split in splits:
         folds_ = [fold for line in lines for fold in make_folds(tuning_view(atlas, line, split), affinity)]
         for task in get_args(Task):
-            choices, table = choose(folds_, task, split, len(lines))
+            choices, table = choose(folds_, task, split, len(lines), report)
             key = f"{split}/{task}"
             out["choices"][key], out["candidates"][key] = asdict(choices), table
-            best = {t["rule"]: t["auroc"] for t in table if not t["behind"]}
-            report(f"{key}: {best}")
     return out
 
 
@@ -204,11 +241,11 @@ def _scale(folds_: list[Fold], task: Task, choices: Choices, rule: Rule) -> Scal
 
 def main(target: Path | None = None) -> None:
     """Write the choices from those of PerturbQA's lines that can be had here."""
-    from kgpert_lib.screens.load import load_atlas
+    from kgpert_lib.screens.load import load_screen
 
     path = target or paths.DATA / "votes" / "choices.json"
-    atlas = load_atlas("perturbqa")
-    choices = run(atlas, Affinity.load(atlas.perturbations()), report=lambda text: print(text, flush=True))
+    screen = load_screen("perturbqa")
+    choices = run(screen.atlas, screen.affinity, report=lambda text: print(text, flush=True))
     write_text(path, json.dumps(choices, indent=1, default=float) + "\n")
 
 

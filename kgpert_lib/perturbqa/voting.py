@@ -2,8 +2,8 @@
 
 ``union``       share of the training perturbations that STRING and GO (top 20 each) put beside the perturbed
                 gene and that were asked about the readout gene, shrunk to the readout gene's base rate
-``affinity``    every training perturbation votes, weighted by its affinity to the perturbed gene
-                (`graphs.affinity`), whose power and scale are chosen by cross-validation
+``affinity``    every training perturbation votes, weighted by its affinity to the perturbed gene, which is learnt
+                from the line's training rows (`predictors.learning`), to a power that cross-validation chooses
 ``smoothed``    the calls of a readout gene also count for readout genes with a similar profile, at a weight
 ``lines``       the other lines' training perturbations vote too, at a weight
 ``completion``  graph-regularised low-rank completion of the residuals from each readout gene's base rate
@@ -30,12 +30,13 @@ from scipy.special import expit, logit
 from kgpert_lib.cache import cached_arrays
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest
-from kgpert_lib.graphs.affinity import Affinity, combine
+from kgpert_lib.graphs.affinity import Affinity, Feature, fixed_weights
 from kgpert_lib.metrics.chunks import chunks
 from kgpert_lib.metrics.targets import without_own_readouts
 from kgpert_lib.perturbqa import content
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels
 from kgpert_lib.predictors.completion import Factors, factorise, normalised
+from kgpert_lib.predictors.learning import learn
 from kgpert_lib.predictors.neighbourhoods import neighbourhoods
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.types import FloatArray, NameArray
@@ -63,9 +64,9 @@ class Choices:
     """Every setting of one split and task, chosen by cross-validation for all lines.
 
     base_prior : weight of the overall share in a readout gene's base rate.
-    power, string, prior : weight ``similarity ** power + string * two_step`` and shrinkage of every vote.
+    power, prior : weight ``affinity ** power`` and shrinkage of every vote.
     signed : directions also take votes from pairs that did not change, as one half.
-    pull, rank, ridge : of the completion; its neighbours weigh ``similarity ** pull + string * two_step``.
+    pull, rank, ridge : of the completion; its neighbours weigh ``affinity ** pull``.
     gene_affinity : the factors of readout genes are pulled towards their graph neighbours too.
     joint : all lines are completed together.
     profile_power, smoothing : sharpness of the similarity of readout profiles, and its weight.
@@ -77,7 +78,6 @@ class Choices:
 
     base_prior: float = 1.0
     power: float = 1.0
-    string: float = 1.0
     prior: float = 1.0
     signed: bool = False
     pull: float = 1.0
@@ -124,7 +124,7 @@ class VotingData:
         self.view, self.affinity, self.cache = view, affinity, cache
         self.genes = view.target.genes
         self._memo: dict[object, object] = {}
-        self._parts: dict[object, tuple[FloatArray, FloatArray]] = {}
+        self._affinities: dict[object, FloatArray] = {}
         self._training = np.unique(np.concatenate([line.perturbations for line in view.lines.values()]))
 
     @cached_property
@@ -156,17 +156,27 @@ class VotingData:
         """(t,) training perturbations of a line; None is the view's own."""
         return self.view.lines[name or self.view.line].perturbations
 
-    def weight(self, perturbations: NameArray, power: float, string: float, name: str | None = None) -> FloatArray:
-        """(n, t) affinity between `perturbations` and a line's training perturbations."""
+    @cached_property
+    def weights(self) -> dict[Feature, float]:
+        """The affinity's weights, learnt from the line's own training rows."""
+        return learn(self.affinity, [self.view.target])
+
+    @cached_property
+    def scale(self) -> float:
+        """Mean over the line's training perturbations of the affinity to the closest other one."""
+        own = self.perturbations()
+        return float(max(self.affinity.weight(own, own, self.weights).max(axis=1).mean(), 1e-6))
+
+    def weight(self, perturbations: NameArray, power: float, name: str | None = None) -> FloatArray:
+        """(n, t) affinity between `perturbations` and a line's training perturbations, over `scale`, to a power."""
         key = tuple(map(str, perturbations))
-        if key not in self._parts:
-            while len(self._parts) >= AFFINITIES_HELD:
-                del self._parts[next(iter(self._parts))]
-            similarity = self.affinity.similarity(perturbations, self._training)
-            self._parts[key] = similarity, self.affinity.steps(perturbations, self._training)
+        if key not in self._affinities:
+            while len(self._affinities) >= AFFINITIES_HELD:
+                del self._affinities[next(iter(self._affinities))]
+            weight = self.affinity.weight(perturbations, self._training, self.weights)
+            self._affinities[key] = weight / np.float32(self.scale)
         columns = np.searchsorted(self._training, self.perturbations(name))
-        similarity, steps = self._parts[key]
-        return combine(similarity[:, columns], steps[:, columns], power, string)
+        return np.power(self._affinities[key][:, columns], np.float32(power))
 
     def answers(self, task: Task, signed: bool, name: str | None = None) -> FloatArray:
         """(t, m) labels; with `signed`, a direction's unchanged pairs are one half."""
@@ -193,7 +203,7 @@ class VotingData:
             pull: list[FloatArray] = []
             for line in lines:
                 own = self.perturbations(line)
-                weight = np.hstack([self.weight(own, c.pull, c.string, other) for other in lines])
+                weight = np.hstack([self.weight(own, c.pull, other) for other in lines])
                 if joint:  # the same gene in another line is as close as two genes can be
                     same = own[:, None] == names[None, :]
                     first = sum(len(part) for part in pull)
@@ -201,7 +211,7 @@ class VotingData:
                     weight[same] = 1.0
                 pull.append(normalised(weight, c.prior))
             stacked = sp.vstack([self.residual(task, signed, c.base_prior, n) for n in lines], format="csr")
-            genes = self._gene_pull(c.pull, c.string, c.prior) if c.gene_affinity else None
+            genes = self._gene_pull() if c.gene_affinity else None
             return factorise(stacked, np.vstack(pull), c.rank, c.ridge, genes)._asdict()
 
         key = ("factors", task, signed, joint, _fit_settings(c))
@@ -240,15 +250,16 @@ class VotingData:
 
         return self._once(("profile vectors", _fit_settings(c)), build)
 
-    def _gene_pull(self, power: float, string: float, prior: float) -> FloatArray:
-        """(m, m) what each readout gene is drawn to: the affinity of the others, `normalised`.
+    def _gene_pull(self) -> FloatArray:
+        """(m, m) what each readout gene is drawn to: others of the plain union's graphs at fixed weights, `normalised`.
 
         The last one is kept for all data of the affinity: the folds and splits of a line have the same.
         """
-        key = digest("\n".join(self.genes), repr((power, string, prior)))
+        key = digest("\n".join(self.genes))
         last = _GENE_PULL.pop(self.affinity, None)  # one at a time: 80 MB for a screen's 4,500 readout genes
         if last is None or last[0] != key:
-            last = key, normalised(self.affinity.weight(self.genes, self.genes, power, string), prior)
+            weight = self.affinity.weight(self.genes, self.genes, fixed_weights(self.affinity))
+            last = key, normalised(weight)
         _GENE_PULL[self.affinity] = last
         return last[1]
 
@@ -263,7 +274,7 @@ _GENE_PULL: WeakKeyDictionary[Affinity, tuple[str, FloatArray]] = WeakKeyDiction
 
 def _fit_settings(c: Choices) -> tuple[float, ...]:
     """The settings that completion factors depend on."""
-    return (c.base_prior, c.string, c.prior, c.pull, c.rank, c.ridge, c.gene_affinity)
+    return (c.base_prior, c.prior, c.pull, c.rank, c.ridge, c.gene_affinity)
 
 
 class Voter:
@@ -327,7 +338,7 @@ class Voter:
     def weight(self, names: NameArray, line: str | None = None, power: float | None = None) -> FloatArray:
         """(n, t) affinity with a line's training perturbations, at the chosen power unless another is given."""
         line = None if line == self.data.view.line else line
-        return self.data.weight(names, self.choices.power if power is None else power, self.choices.string, line)
+        return self.data.weight(names, self.choices.power if power is None else power, line)
 
     def other_weight(self, names: NameArray, line: str) -> FloatArray:
         """(n, t) weight of another line's training perturbations: `other` of the affinity; `same` for the same gene."""
@@ -488,12 +499,9 @@ def _products(weight: FloatArray, evidence: Evidence, at: Pairs | None) -> tuple
 
 
 def _over(line: TrainingLine, genes: NameArray) -> TrainingLine:
-    """The line over `genes`; NaN where it has no such readout gene, and for a gene's readout of itself."""
-    place = {str(g): i for i, g in enumerate(line.genes)}
-    source = np.array([place.get(str(g), -1) for g in genes])
-    delta = np.full((len(line.perturbations), len(genes)), np.nan, np.float32)
-    delta[:, source >= 0] = line.delta[:, source[source >= 0]]
-    return TrainingLine(line.name, line.perturbations, genes, without_own_readouts(delta, line.perturbations, genes))
+    """The line over `genes` (`TrainingLine.over`), with a gap for a gene's readout of itself."""
+    over = line.over(genes)
+    return replace(over, delta=without_own_readouts(over.delta, over.perturbations, genes))
 
 
 def _ones(matrix: sp.csr_matrix) -> sp.csr_matrix:
