@@ -53,7 +53,7 @@ def beside_asked(scores: Sequence[RuleScores], low: float = 0.1, high: float = 0
         for name, here in strata.items():
             own = {rule: np.asarray(score)[here] for rule, score in answers.items()}
             gene, unit = questions.column[here], questions.perturbation[here]
-            table = compare(own, questions.label[here], gene, unit, seed=seed)
+            table = compare(own, questions.label[here], gene, unit, seed=seed).table
             tables.append(table.assign(line=item.line, stratum=name))
     both = pd.concat(tables, ignore_index=True)
     both = both.rename(columns={"low": "auroc_low", "high": "auroc_high", "stratum": "readout genes"})

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from kgpert_lib import paths
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.ceiling import reproducibility
-from kgpert_lib.graphs import gene_sets, go, graph_names
+from kgpert_lib.graphs import catalogue, gene_sets, go, graph_names
 from kgpert_lib.graphs.catalogue import GRAPHS
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.rewiring import rewired
@@ -36,7 +35,6 @@ from kgpert_lib.types import FloatArray, Split
 Relatives = Callable[[str, Collection[str]], Collection[str]]
 """The training genes that a rule relates to a gene, from its symbol and the training genes."""
 
-HUMAP = "humap2_complexes_2020-08-09.gmt.gz"
 EXPERIMENTS = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP")
 HIGH_THROUGHPUT = ("HTP", "HDA", "HMP", "HGI", "HEP")
 UNKNOWN = "ND"  # GO's code of a gene about which nothing is known
@@ -141,10 +139,10 @@ def complexes(screen: Screen, worst: int = 3) -> KnowledgeGraph:
 
     Every pair is an edge, which weighs the number of complexes that both genes are in.
     """
-    members = gene_sets.read_gmt(paths.DATA / "knowledge" / "dated" / HUMAP)
+    members = gene_sets.read_gmt(catalogue.gmt("humap"))
     sure = gene_sets.confidence(members["description"]) >= gene_sets.confidence(pd.Series([f"confidence={worst}"]))[0]
     shared = gene_sets.similarity_graph(
-        gene_sets.annotations(members[sure]), "complexes", "shared", keep=None, max_size=len(members)
+        gene_sets.memberships(members[sure]), "complexes", "shared", keep=None, max_size=len(members)
     )
     return align(shared, screen.perturbations())[0]
 
