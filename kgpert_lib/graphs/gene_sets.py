@@ -24,7 +24,7 @@ from kgpert_lib.files import digest
 from kgpert_lib.graphs.cache import cached
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import descending, first_of_row
-from kgpert_lib.graphs.symbols import respelt
+from kgpert_lib.graphs.symbols import gene_table, respelt
 from kgpert_lib.metrics.chunks import chunks
 
 Measure = Literal["cosine", "jaccard", "shared"]
@@ -44,7 +44,7 @@ def load(
     def build() -> KnowledgeGraph:
         return similarity_graph(memberships(read_gmt(path), by_confidence), name, measure, keep)
 
-    return cached(name, [path], {"measure": measure, "keep": keep, "by_confidence": by_confidence}, build)
+    return cached(name, [path, gene_table()], {"measure": measure, "keep": keep, "by_confidence": by_confidence}, build)
 
 
 class Vectors(NamedTuple):
@@ -73,7 +73,7 @@ def cached_vectors(name: str, files: Sequence[Path], build: Callable[[], Annotat
 
 def load_vectors(path: Path, name: str, by_confidence: bool = False) -> Vectors:
     """The unit vectors of the genes in the sets of a gmt file."""
-    return cached_vectors(name, [path], lambda: memberships(read_gmt(path), by_confidence))
+    return cached_vectors(name, [path, gene_table()], lambda: memberships(read_gmt(path), by_confidence))
 
 
 def read_gmt(path: Path) -> pd.DataFrame:
