@@ -79,7 +79,7 @@ def load_vectors(path: Path, name: str, by_confidence: bool = False) -> Vectors:
 def read_gmt(path: Path) -> pd.DataFrame:
     """Members of the sets of a gzipped gmt file: columns set, description, symbol, one row for each member.
 
-    Symbols that are only spelt in other case are written as the gene table has them (`symbols.respelt`).
+    Lines without a member are left out. Symbols that are only spelt in other case are written as the gene table has them (`symbols.respelt`).
     Raises InputError for a file that is missing or damaged, or holds no set.
     """
     try:
@@ -87,7 +87,8 @@ def read_gmt(path: Path) -> pd.DataFrame:
             lines = [line.rstrip("\n").split("\t") for line in file]
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"{path} cannot be read as a table of gene sets ({error}).") from error
-    rows = [(name, text, symbol) for name, text, *members in lines for symbol in dict.fromkeys(members) if symbol]
+    sets = [line for line in lines if len(line) > 2]
+    rows = [(name, text, symbol) for name, text, *members in sets for symbol in dict.fromkeys(members) if symbol]
     if not rows:
         raise InputError(f"{path} holds no gene set.")
     table = pd.DataFrame(rows, columns=["set", "description", "symbol"])

@@ -84,9 +84,10 @@ def load_dated(name: str = "go", keep: int | None = 100) -> KnowledgeGraph:
 
 @lru_cache(maxsize=2)
 def annotate_dated() -> Annotations:
-    """The annotations of August 2021 without "protein binding", carried up along the terms of July 2022.
+    """The annotations of August 2021 carried up along the terms of July 2022.
 
-    The table has no evidence codes.
+    Direct annotations with "protein binding" do not count; a gene with a more specific kind of binding still carries
+    it. The table has no evidence codes.
     """
     direct = read_gmt(dated_file()).rename(columns={"set": "go_id"})
     edges = pd.read_csv(_committed()[1], sep="\t", dtype=str, keep_default_na=False)
