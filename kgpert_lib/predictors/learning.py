@@ -36,7 +36,7 @@ Float = NDArray[np.float64]
 
 
 class Fraction(NamedTuple):
-    """What a prediction of q measured pairs is made from: sums of deltas and of weights (q, k), `mean`, `truth` (q,)."""
+    """What predictions of q measured pairs are made from: sums of deltas and of weights (q, k), mean, truth (q,)."""
 
     sums: FloatArray
     counts: FloatArray
@@ -52,6 +52,13 @@ class Fraction(NamedTuple):
     def take(self, pairs: NDArray[np.bool_]) -> Fraction:
         """Some of the pairs."""
         return Fraction(self.sums[pairs], self.counts[pairs], self.mean[pairs], self.truth[pairs])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Fraction]) -> Fraction:
+        """The pairs of several fractions together."""
+        sums, counts = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+        mean, truth = (np.concatenate([part[k] for part in parts]) for k in (2, 3))
+        return cls(sums, counts, mean, truth)
 
 
 def fit(fractions: Sequence[Fraction], prior: float = PRIOR) -> Float:
@@ -75,7 +82,8 @@ def fit(fractions: Sequence[Fraction], prior: float = PRIOR) -> Float:
 
     size = fractions[0].sums.shape[1]
     options = {"maxiter": ITERATIONS, "ftol": 1e-9, "gtol": 1e-9}
-    start, bounds = np.full(size, START), [(0, None)] * size
+    used = np.any([fraction.counts.any(axis=0) for fraction in fractions], axis=0)  # the others stay at 0
+    start, bounds = np.where(used, START, 0.0), [(0, None)] * size
     with threadpool_limits(1):
         best = minimize(error, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return np.array([float(f"{b:.{DIGITS}g}") for b in best.x])
