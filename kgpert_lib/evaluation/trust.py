@@ -7,10 +7,9 @@ reached, such as the Pearson delta of the prediction (`perturbqa.trust` has vote
 expected score and linear quantile regression an interval, widened or narrowed until it covers the nominal share of
 held-out training perturbations (conformalised quantile regression, Romano et al. 2019, over folds).
 
-Training perturbations are predicted with a twentieth of them hidden (`HIDDEN_FOLDS`), because that is nearly what a
-test perturbation meets: its prediction may use every training row. With a tenth or a fifth hidden, training
-perturbations have fewer measured neighbours and reach other scores than test perturbations do, and intervals
-learnt from them hold too few of those (methods page, trust).
+A prediction of a test perturbation may use every training row. Training perturbations are therefore predicted with
+only a twentieth of them hidden (`PREDICTION_FOLDS`): the more are hidden, the fewer measured neighbours they have
+compared with test perturbations, and the fewer of those an interval learnt from them holds (methods page, trust).
 
 Learning takes seconds and its result is a few numbers, which are cached under a digest of everything that they
 depend on: training rows, graphs, settings and the code that learns them.
@@ -40,7 +39,7 @@ from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.types import NameArray
 
 FEATURES = ("neighbours", "support", "graphs", "agreement", "measured", "spread", "like_mean")
-HIDDEN_FOLDS = 20
+PREDICTION_FOLDS = 20
 FEWEST = 50  # training perturbations
 CONFORMAL_FOLDS = 5
 CODE = (
@@ -98,7 +97,7 @@ def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
     )[list(FEATURES)]
 
 
-def out_of_fold(view: TrainingView, predictor: Predictor, k: int = HIDDEN_FOLDS, seed: int = 0) -> pd.DataFrame:
+def out_of_fold(view: TrainingView, predictor: Predictor, k: int = PREDICTION_FOLDS, seed: int = 0) -> pd.DataFrame:
     """`describe` and the reached ``score`` (Pearson delta) of every training perturbation.
 
     Each is predicted from training rows that do not hold its own fold.

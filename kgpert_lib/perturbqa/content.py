@@ -21,10 +21,11 @@ FOLDER = "votes"
 _LIBRARY = Path(__file__).parents[1]
 _CODE = (
     *(f"perturbqa/{name}.py" for name in ("tasks", "voting", "tuning", "trust", "content")),
-    *(f"predictors/{name}.py" for name in ("completion", "neighbourhoods", "neighbours")),
+    *(f"predictors/{name}.py" for name in ("average", "completion", "neighbourhoods", "neighbours")),
     "graphs/affinity.py",
     "graphs/ranking.py",
     "evaluation/trust.py",
+    "metrics/deltas.py",
 )
 
 

@@ -1,11 +1,10 @@
 """How far to trust the votes on a gene that was never knocked down (ours): the probability of the measured answer.
 
 A vote that states the probability p of label 1 gives the measured answer p where the label is 1 and 1 - p where it
-is 0; the mean over a gene's questions is its score. It is learnt out of fold: base rates, readout profiles and
-completion factors are fitted anew without a twentieth of the training perturbations, hidden as the split hides test
-perturbations (`evaluation.trust.HIDDEN_FOLDS`). As each fit takes seconds, random folds are voted on until `ENOUGH`
-training perturbations have a score. The features are those of a gene's neighbourhood in the plain union of the
-graphs (`evaluation.trust.describe`).
+is 0; the mean over a gene's questions is its score. It is learnt out of fold: for each fifth of the training
+perturbations, base rates, readout profiles and completion factors are fitted anew without that fifth, hidden as the
+split hides test perturbations. The features are those of a gene's neighbourhood in the plain union of the graphs
+(`evaluation.trust.describe`).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from kgpert_lib.cache import cached_arrays
 from kgpert_lib.errors import InputError
-from kgpert_lib.evaluation.trust import FEWEST, HIDDEN_FOLDS, Trust, neighbourhood_features
+from kgpert_lib.evaluation.trust import FEWEST, Trust, neighbourhood_features
 from kgpert_lib.files import digest
 from kgpert_lib.perturbqa import content, tuning
 from kgpert_lib.perturbqa.evaluate import RuleScores
@@ -26,7 +25,6 @@ from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredic
 
 PRIOR = 1.0
 FEWEST_QUESTIONS = 10
-ENOUGH = 600  # training perturbations; the coverage learnt from them has a standard error of 1.6 points
 LEVEL = 0.8
 BOUNDS = (0.0, 1.0)
 
@@ -49,18 +47,13 @@ def measured_answer_of(p: NDArray[np.floating], questions: Questions) -> pd.Seri
     return of_answer.mean()[of_answer.size() >= FEWEST_QUESTIONS]
 
 
-def out_of_fold(voter: Voter, rule: Rule, k: int = HIDDEN_FOLDS, enough: int = ENOUGH, seed: int = 0) -> pd.Series:
-    """`measured_answer_probability` of training perturbations, each voted on by a fit that never saw its row.
-
-    A fit sees all training perturbations but one of `k` random folds; folds are hidden in turn until `enough`
-    perturbations have a score.
-    """
-    data, parts = voter.data, list[pd.Series]()
-    for fold in tuning.make_folds(data.view, data.affinity, min(k, len(data.perturbations())), seed):
-        of_fold = Voter(fold.data, voter.task, voter.choices)
-        parts.append(measured_answer_probability(of_fold, rule, fold.questions[voter.task]))
-        if sum(map(len, parts)) >= enough:
-            break
+def out_of_fold(voter: Voter, rule: Rule, seed: int = 0) -> pd.Series:
+    """`measured_answer_probability` of training perturbations, each voted on by fits that never saw its row."""
+    data = voter.data
+    parts = [
+        measured_answer_probability(Voter(fold.data, voter.task, voter.choices), rule, fold.questions[voter.task])
+        for fold in tuning.make_folds(data.view, data.affinity, seed=seed)
+    ]
     return pd.concat(parts)
 
 
@@ -75,7 +68,7 @@ def trust_in_votes(voter: Voter, rule: Rule, seed: int = 0) -> Trust:
     features = neighbourhood_features(data.view, predictor)
 
     def learn() -> dict[str, np.ndarray]:
-        score = out_of_fold(voter, rule, seed=seed)
+        score = out_of_fold(voter, rule, seed)
         if len(score) < FEWEST:
             return {"perturbations": np.array(len(score))}
         table = features([str(name) for name in score.index]).assign(score=score)
