@@ -7,6 +7,10 @@ reached, such as the Pearson delta of the prediction (`perturbqa.trust` has vote
 expected score and linear quantile regression an interval, widened or narrowed until it covers the nominal share of
 held-out training perturbations (conformalised quantile regression, Romano et al. 2019, over folds).
 
+A prediction of a test perturbation may use every training row. Training perturbations are therefore predicted with
+only a twentieth of them hidden (`PREDICTION_FOLDS`): the more are hidden, the fewer measured neighbours they have
+compared with test perturbations, and the fewer of those an interval learnt from them holds (methods page, trust).
+
 Learning takes seconds and its result is a few numbers, which are cached under a digest of everything that they
 depend on: training rows, graphs, settings and the code that learns them.
 """
@@ -30,16 +34,16 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.completion import folds
-from kgpert_lib.predictors.predictions import Predictions, Predictor
+from kgpert_lib.predictors.predictions import Predictions, Predictor, fitted
 from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.types import NameArray
 
 FEATURES = ("neighbours", "support", "graphs", "agreement", "measured", "spread", "like_mean")
-PREDICTION_FOLDS = 10
+PREDICTION_FOLDS = 20
 FEWEST = 50  # training perturbations
 CONFORMAL_FOLDS = 5
 CODE = (
-    *(f"kgpert_lib.predictors.{name}" for name in ("neighbours", "average", "completion")),
+    *(f"kgpert_lib.predictors.{name}" for name in ("neighbours", "average", "completion", "learning", "pooled")),
     *(f"kgpert_lib.metrics.{name}" for name in ("checks", "chunks", "deltas", "targets")),
     *("kgpert_lib.evaluation.trust", "kgpert_lib.screens.atlas"),
 )
@@ -133,8 +137,10 @@ class Trust:
     def fit(cls, view: TrainingView, predictor: Predictor, level: float = 0.8, seed: int = 0) -> Trust:
         """Trust in the Pearson delta of a prediction, from the cache folder if it is there; InputError as in `learn`.
 
-        A predictor with a part that is not plain data, such as recorded answers, is learnt anew each time.
+        A predictor with a part that is not plain data, such as recorded answers, is learnt anew each time. What a
+        predictor learns from the view, such as weights of knowledge, is learnt once and kept in all folds.
         """
+        predictor = fitted(predictor, view)
         features, bounds = neighbourhood_features(view, predictor), (-1.0, 1.0)
 
         def arrays() -> Arrays:

@@ -36,7 +36,7 @@ Float = NDArray[np.float64]
 
 
 class Fraction(NamedTuple):
-    """What a prediction of q measured pairs is made from: sums of deltas and of weights (q, k), `mean`, `truth` (q,)."""
+    """What predictions of q measured pairs are made from: sums of deltas and of weights (q, k), mean, truth (q,)."""
 
     sums: FloatArray
     counts: FloatArray
@@ -49,14 +49,22 @@ class Fraction(NamedTuple):
         below = (self.counts @ weights).astype(np.float64) + prior
         return ((self.sums @ weights).astype(np.float64) + prior * self.mean) / below, below
 
-    def take(self, pairs: NDArray[np.bool_]) -> Fraction:
-        """Some of the pairs."""
+    def take(self, pairs: NDArray[np.intp]) -> Fraction:
+        """Some of the pairs, by place."""
         return Fraction(self.sums[pairs], self.counts[pairs], self.mean[pairs], self.truth[pairs])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Fraction]) -> Fraction:
+        """The pairs of several fractions together."""
+        sums, counts = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+        mean, truth = (np.concatenate([part[k] for part in parts]) for k in (2, 3))
+        return cls(sums, counts, mean, truth)
 
-def fit(fractions: Sequence[Fraction], prior: float = PRIOR) -> Float:
+
+def fit(fractions: Sequence[Fraction], prior: float = PRIOR, start: Float | None = None) -> Float:
     """(k,) weights >= 0 of least mean squared error, the mean over `fractions` (lines) of each one's mean.
 
+    `start` (k,) is where the search begins, such as at the weights of similar data.
     On one BLAS thread, so that a number of cores changes nothing and a busy machine does not slow it down.
     """
     from scipy.optimize import minimize
@@ -75,9 +83,10 @@ def fit(fractions: Sequence[Fraction], prior: float = PRIOR) -> Float:
 
     size = fractions[0].sums.shape[1]
     options = {"maxiter": ITERATIONS, "ftol": 1e-9, "gtol": 1e-9}
-    start, bounds = np.full(size, START), [(0, None)] * size
+    used = np.any([fraction.counts.any(axis=0) for fraction in fractions], axis=0)  # the others stay at 0
+    begin = np.where(used, START if start is None else start, 0.0)
     with threadpool_limits(1):
-        best = minimize(error, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        best = minimize(error, begin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * size, options=options)
     return np.array([float(f"{b:.{DIGITS}g}") for b in best.x])
 
 
