@@ -79,7 +79,7 @@ class Predictions:
         """Write ``.h5ad`` (X = predicted delta), ``.npz`` or ``.csv`` by the file's ending.
 
         `graphs` are those behind the predictions with their provenance (`graphs.provenance`); an ``.h5ad`` file keeps
-        them as ``uns["graphs"]``.
+        them as the table ``uns["graphs"]``, indexed by name.
 
         Raises InputError for another ending and where the file cannot be written.
         """
@@ -205,7 +205,8 @@ def _write_h5ad(predictions: Predictions, path: Path, graphs: Mapping[str, str])
     )
     data = ad.AnnData(X=predictions.delta, obs=obs, var=pd.DataFrame(index=predictions.genes.astype(object)))
     if graphs:
-        data.uns["graphs"] = dict(graphs)
+        names = pd.Index(list(graphs), dtype=object)
+        data.uns["graphs"] = pd.DataFrame({"provenance": list(graphs.values())}, index=names)
     write_h5ad(data, path)
 
 
