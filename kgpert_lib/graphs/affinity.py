@@ -242,7 +242,7 @@ class Affinity:
 
 
 def fixed_weights(affinity: Affinity, power: float = 2.0, walk: float = 30.0) -> dict[Feature, float]:
-    """Weights that no screen was asked for, of the graphs of the plain union: similarity squared, two-step links at 30."""
+    """Weights that no screen was asked for, of the plain union's graphs: similarity squared, two-step links at 30."""
     weights = {}
     for table in affinity.tables:
         if table.name.removesuffix(TWO_STEP) in {graph.name for graph in affinity.graphs}:

@@ -15,11 +15,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
@@ -126,11 +128,7 @@ def choose(
         parts = [_parts(f, task, settings) for f in folds_] if stage.rule == "mixed" else []
         if parts:
             settings = replace(settings, deviation=_deviation(parts))
-
-        def score(value: float | bool, stage: Stage = stage, parts: list[dict[str, np.ndarray]] = parts) -> np.ndarray:
-            trial = replace(settings, **{stage.setting: value})  # noqa: B023: called before the settings change
-            return np.array(_scores(folds_, task, stage.rule, trial, parts))
-
+        score = partial(_scores, folds_, task, stage, settings, parts)
         scores = climb(stage.ladder, getattr(settings, stage.setting), score)
         best = max(scores, key=lambda value: scores[value].mean())
         for value in sorted(scores):
@@ -139,14 +137,14 @@ def choose(
             figures = {"auroc": scores[value].mean(), "behind": behind.mean(), "error": error}
             rounded = {name: round(float(figure), 4) for name, figure in figures.items()}
             table.append({"stage": number, "rule": stage.rule, stage.setting: value, **rounded})
-        settings = replace(settings, **{stage.setting: best})
+        settings = _changed(settings, stage, best)
         report(f"{split}/{task} {stage.rule}: {stage.setting} {best} ({scores[best].mean():.4f})")
     return replace(settings, scales={rule: _scale(folds_, task, settings, rule) for rule in RULES}), table
 
 
 def climb(
-    ladder: Sequence[float | bool], start: float | bool, score: Callable[[float | bool], np.ndarray]
-) -> dict[float | bool, np.ndarray]:
+    ladder: Sequence[float | bool], start: float | bool, score: Callable[[float | bool], NDArray[np.float64]]
+) -> dict[float | bool, NDArray[np.float64]]:
     """The scores of `start` and of the values that were tried from there.
 
     Both neighbours of the best value so far are tried until both are no better or the ladder ends.
@@ -202,14 +200,26 @@ def _read(path: Path | None) -> dict[str, Any]:
     return content
 
 
-def _scores(folds_: list[Fold], task: Task, rule: Rule, trial: Choices, parts: list[dict[str, Any]]) -> list[float]:
-    """Mean AUROC per readout gene in each fold."""
-    areas = []
+def _changed(settings: Choices, stage: Stage, value: float | bool) -> Choices:
+    changes: dict[str, Any] = {stage.setting: value}
+    return replace(settings, **changes)
+
+
+def _scores(
+    folds_: list[Fold],
+    task: Task,
+    stage: Stage,
+    settings: Choices,
+    parts: list[dict[str, np.ndarray]],
+    value: float | bool,
+) -> NDArray[np.float64]:
+    """Mean AUROC per readout gene in each fold with one value of a stage's setting."""
+    trial, areas = _changed(settings, stage, value), []
     for i, fold in enumerate(folds_):
         questions = fold.questions[task]
-        evidence = mixture(parts[i], trial) if parts else Voter(fold.data, task, trial).answer(rule, questions)
+        evidence = mixture(parts[i], trial) if parts else Voter(fold.data, task, trial).answer(stage.rule, questions)
         areas.append(mean_auroc(evidence, questions.label, questions.column))
-    return areas
+    return np.array(areas)
 
 
 def _parts(fold: Fold, task: Task, choices: Choices) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 One mean pools several sources of deltas, each with a weight of its own:
 
-    delta[p, j] = (sum over sources s of a_s * (W_s D_s)[p, j] + prior * mean[j]) / (sum of a_s * (W_s M_s)[p, j] + prior)
+    delta[p, j] = (sum over s of a_s * (W_s D_s)[p, j] + prior * mean[j]) / (sum of a_s * (W_s M_s)[p, j] + prior)
 
 ``measured``  the line's own training deltas D, where they were measured (M), by the learnt affinity W
 ``filled``    a low-rank model's values in the gaps of the same rows (`completion.complete`), by the same W
@@ -10,8 +10,8 @@ One mean pools several sources of deltas, each with a weight of its own:
 ``same``      the perturbed gene's own knock-down in another line, where the split lets it be read
 
 The a_s are fitted out of fold: each fifth of the training perturbations is hidden as the split hides test
-perturbations, and the completion is fitted anew without it (`learning.fit`). W is learnt once, from all of the view's
-rows, each perturbation without its own.
+perturbations, and the completion is fitted anew without it (`learning.fit`). W is learnt once, from all of the
+line's training rows, each perturbation without its own.
 """
 
 from __future__ import annotations
@@ -81,14 +81,17 @@ class PooledPredictor:
     def _sources(
         self, view: TrainingView, own: sp.csr_matrix, perturbations: Sequence[str]
     ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Weighted sums of deltas and of weights, (n, m) each, of every source in the order of `SOURCES`."""
+        """Weighted sums of deltas and of weights, (n, m) each, of every source in the order of `SOURCES`.
+
+        A view of one line has no more than the first two.
+        """
         line = view.target
         yield _sums(own, line)
         yield _sums(own, self._fills(view))
-        if not self.lines:
+        others = [view.lines[name].over(line.genes) for name in view.lines if name != view.line] if self.lines else []
+        if not others:
             return
         queried = np.asarray(perturbations, dtype=str)
-        others = [view.lines[name].over(line.genes) for name in view.lines if name != view.line]
         yield _added(_sums(self._affinity(queried, other.perturbations), other) for other in others)
         yield _added(_sums(_same(queried, other.perturbations), other) for other in others)
 
@@ -111,10 +114,12 @@ class PooledPredictor:
     def _source_weights(self, view: TrainingView) -> tuple[float, ...]:
         """The weight of each source, fitted out of fold and kept in the cache folder by content."""
         assert isinstance(self.neighbourhood, AffinityNeighbourhood)
-        code = (Path(__file__), Path(str(learning.__file__)), Path(str(completion.__file__)))
-        rows = [view.line, view.split] + [learning.line_digest(line) for line in view.lines.values()]
+        code = [Path(__file__).with_name(f"{name}.py") for name in ("pooled", "completion", "neighbours")]
+        rows = [view.line, view.split]
+        for name, line in view.lines.items():
+            rows += [name, learning.line_digest(line)]
         settings = repr((self.lines, self.rank, self.ridge, self.seed, sorted(self.neighbourhood.weights.items())))
-        key = digest(*code, *rows, settings, learning.tables_digest(self.neighbourhood.affinity.tables))
+        key = digest(*code, *learning.CODE, *rows, settings, learning.tables_digest(self.neighbourhood.affinity.tables))
         stored = cached_arrays("affinity", f"sources-{key[:32]}", lambda: {"weights": self._fit(view)})
         return tuple(map(float, stored["weights"]))
 
