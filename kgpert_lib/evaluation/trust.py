@@ -7,6 +7,10 @@ reached, such as the Pearson delta of the prediction (`perturbqa.trust` has vote
 expected score and linear quantile regression an interval, widened or narrowed until it covers the nominal share of
 held-out training perturbations (conformalised quantile regression, Romano et al. 2019, over folds).
 
+A prediction of a test perturbation may use every training row. Training perturbations are therefore predicted with
+only a twentieth of them hidden (`PREDICTION_FOLDS`): the more are hidden, the fewer measured neighbours they have
+compared with test perturbations, and the fewer of those an interval learnt from them holds (methods page, trust).
+
 Learning takes seconds and its result is a few numbers, which are cached under a digest of everything that they
 depend on: training rows, graphs, settings and the code that learns them.
 """
@@ -35,7 +39,7 @@ from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.types import NameArray
 
 FEATURES = ("neighbours", "support", "graphs", "agreement", "measured", "spread", "like_mean")
-PREDICTION_FOLDS = 10
+PREDICTION_FOLDS = 20
 FEWEST = 50  # training perturbations
 CONFORMAL_FOLDS = 5
 CODE = (

@@ -22,10 +22,11 @@ FOLDER = "votes"
 _LIBRARY = Path(__file__).parents[1]
 _CODE = (
     *(f"perturbqa/{name}.py" for name in ("tasks", "voting", "tuning", "trust", "content")),
-    *(f"predictors/{name}.py" for name in ("completion", "learning", "neighbourhoods", "neighbours")),
+    *(f"predictors/{name}.py" for name in ("average", "completion", "learning", "neighbourhoods", "neighbours")),
     "graphs/affinity.py",
     "graphs/ranking.py",
     "evaluation/trust.py",
+    "metrics/deltas.py",
 )
 
 

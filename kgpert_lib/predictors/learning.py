@@ -53,18 +53,26 @@ class Fraction(NamedTuple):
         below = (self.counts @ weights).astype(np.float64) + prior
         return ((self.sums @ weights).astype(np.float64) + prior * self.mean) / below, below
 
+    @classmethod
+    def joined(cls, parts: Sequence[Fraction]) -> Fraction:
+        """The pairs of several fractions together."""
+        sums, counts = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+        mean, truth = (np.concatenate([part[k] for part in parts]) for k in (2, 3))
+        return cls(sums, counts, mean, truth)
+
 
 def fit(fractions: Sequence[Fraction], prior: float = PRIOR) -> Float:
     """(k,) weights >= 0 of least `error`.
 
-    On one BLAS thread, so that a number of cores changes nothing and a busy machine does not slow it down. Lines
-    without a measured pair have no say; without any, or without a feature, every weight is `START`.
+    On one BLAS thread, so that a number of cores changes nothing and a busy machine does not slow it down. A
+    feature that weighs nothing in any pair gets 0. Lines without a measured pair have no say.
     """
     from scipy.optimize import minimize
 
     size = fractions[0].sums.shape[1]
-    start, bounds = np.full(size, START), [(0, None)] * size
     measured = [fraction for fraction in fractions if len(fraction.truth)]
+    used = np.any([fraction.counts.any(axis=0) for fraction in fractions], axis=0)  # the others stay at 0
+    start, bounds = np.where(used, START, 0.0), [(0, None)] * size
     if not measured or not size:
         return start
     options = {"maxiter": ITERATIONS, "ftol": 1e-9, "gtol": 1e-9}

@@ -2,7 +2,8 @@
 
 One mean pools several sources of deltas, each with a weight of its own:
 
-    delta[p, j] = (sum over s of a_s * (W_s D_s)[p, j] + prior * mean[j]) / (sum of a_s * (W_s M_s)[p, j] + prior)
+    delta[p, j] = (sum over sources s of a_s * (W_s D_s)[p, j] + prior * mean[j])
+                / (sum over sources s of a_s * (W_s M_s)[p, j] + prior)
 
 ``measured``  the line's own training deltas D, where they were measured (M), by the learnt affinity W
 ``filled``    a low-rank model's values in the gaps of the same rows (`completion.complete`), by the same W
@@ -16,23 +17,25 @@ line's training rows, each perturbation without its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from kgpert_lib.cache import cached_arrays
 from kgpert_lib.files import digest
 from kgpert_lib.predictors import completion, learning
 from kgpert_lib.predictors.learning import PRIOR, Fraction
-from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, LearntNeighbourhood
+from kgpert_lib.predictors.neighbours import FAINT, AffinityNeighbourhood, LearntNeighbourhood
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.types import FloatArray, NameArray
 
 FOLDS = 5
+Between = Callable[[NameArray, NameArray], sp.csr_matrix]
 SOURCES = ("measured", "filled", "lines", "same")
 
 
@@ -71,7 +74,7 @@ class PooledPredictor:
         near, line = self.neighbourhood.neighbourhoods(view, perturbations), view.target
         total = PRIOR * np.broadcast_to(line.mean, (len(perturbations), len(line.genes))).astype(np.float32)
         count = np.full(total.shape, PRIOR, np.float32)
-        for weight, (sums, counts) in zip(self.weights, self._sources(view, near.weights, perturbations), strict=True):
+        for weight, (sums, counts) in zip(self.weights, self._sources(view, perturbations, self._between), strict=True):
             if weight > 0:
                 total += np.float32(weight) * sums
                 count += np.float32(weight) * counts
@@ -79,37 +82,30 @@ class PooledPredictor:
         return Predictions(near.perturbations, line.genes, total / count, near.sizes, empty, near)
 
     def _sources(
-        self, view: TrainingView, own: sp.csr_matrix, perturbations: Sequence[str]
+        self, view: TrainingView, perturbations: Sequence[str], between: Between
     ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Weighted sums of deltas and of weights, (n, m) each, of every source in the order of `SOURCES`.
-
-        A view of one line has no more than the first two.
-        """
-        line = view.target
+        """Weighted sums of deltas and of weights, (n, m) each, of every source in the order of `SOURCES`."""
+        line, queried = view.target, np.asarray(perturbations, dtype=str)
+        own = between(queried, line.perturbations)
         yield _sums(own, line)
-        yield _sums(own, self._fills(view))
-        others = [view.lines[name].over(line.genes) for name in view.lines if name != view.line] if self.lines else []
-        if not others:
-            return
-        queried = np.asarray(perturbations, dtype=str)
-        yield _added(_sums(self._affinity(queried, other.perturbations), other) for other in others)
-        yield _added(_sums(_same(queried, other.perturbations), other) for other in others)
+        yield _sums(own, self._fills(line, between(line.perturbations, line.perturbations)))
+        if self.lines:
+            others = [view.lines[name].over(line.genes) for name in view.lines if name != view.line]
+            yield _added([_sums(between(queried, other.perturbations), other) for other in others], queried, line)
+            yield _added([_sums(_same(queried, other.perturbations), other) for other in others], queried, line)
 
-    def _fills(self, view: TrainingView) -> TrainingLine:
-        """The values of the low-rank model in the gaps of the target line; gaps where a delta was measured."""
-        line = view.target
-        if line.dense:
-            return TrainingLine(line.name, line.perturbations, line.genes, np.full_like(line.delta, np.nan))
-        near = self.neighbourhood.neighbourhoods(view, [str(p) for p in line.perturbations]).weights
+    def _fills(self, line: TrainingLine, near: sp.csr_matrix) -> TrainingLine:
+        """The values of the low-rank model in the gaps of a line; gaps where a delta was measured."""
         whole = completion.complete(line, completion.normalised(near), self.rank, self.ridge)
-        return TrainingLine(
-            line.name, line.perturbations, line.genes, np.where(line.measured, np.float32(np.nan), whole.delta)
-        )
+        values = np.where(line.measured, np.float32(np.nan), whole.delta)
+        return TrainingLine(line.name, line.perturbations, line.genes, values)
 
-    def _affinity(self, queried: NameArray, training: NameArray) -> sp.csr_matrix:
-        """Affinity with another line's training perturbations; 0 for the same gene."""
+    def _between(self, rows: NameArray, columns: NameArray) -> sp.csr_matrix:
+        """(n, t) affinity of two lists of genes as the neighbourhoods weigh it; 0 for the same gene."""
         assert isinstance(self.neighbourhood, AffinityNeighbourhood)
-        return sp.csr_matrix(self.neighbourhood.affinity.weight(queried, training, self.neighbourhood.weights))
+        weight = self.neighbourhood.affinity.weight(rows, columns, self.neighbourhood.weights)
+        weight[weight < FAINT] = 0
+        return sp.csr_matrix(weight)
 
     def _source_weights(self, view: TrainingView) -> tuple[float, ...]:
         """The weight of each source, fitted out of fold and kept in the cache folder by content."""
@@ -124,20 +120,35 @@ class PooledPredictor:
         return tuple(map(float, stored["weights"]))
 
     def _fit(self, view: TrainingView) -> np.ndarray:
-        line = view.target
+        line, lookup = view.target, _Lookup.of(self._between, view)
         fold = completion.folds(len(line.perturbations), FOLDS, self.seed)
         parts = []
         for f in range(FOLDS):
             names = [str(p) for p in line.perturbations[fold == f]]
-            rest = view.hiding(names)
-            truth = line.scored[fold == f]
+            rest, truth = view.hiding(names), line.scored[fold == f]
             row, column = np.nonzero(~np.isnan(truth))
-            near = self.neighbourhood.neighbourhoods(rest, names).weights
-            sources = [(s[row, column], c[row, column]) for s, c in self._sources(rest, near, names)]
+            sources = [(sums[row, column], counts[row, column]) for sums, counts in self._sources(rest, names, lookup)]
             sums, counts = (np.column_stack(part).astype(np.float32) for part in zip(*sources, strict=True))
             mean = rest.target.mean[column].astype(np.float64)
             parts.append(Fraction(sums, counts, mean, truth[row, column].astype(np.float64)))
-        return learning.fit([Fraction(*(np.concatenate(values) for values in zip(*parts, strict=True)))])
+        return learning.fit([Fraction.joined(parts)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Lookup:
+    """Affinity between all training perturbations of a view, worked out once for all folds."""
+
+    place: pd.Index
+    weight: FloatArray
+
+    @classmethod
+    def of(cls, between: Between, view: TrainingView) -> _Lookup:
+        names = np.unique(np.concatenate([line.perturbations for line in view.lines.values()]))
+        return cls(pd.Index(names), between(names, names).toarray())
+
+    def __call__(self, rows: NameArray, columns: NameArray) -> sp.csr_matrix:
+        i, j = (self.place.get_indexer(pd.Index(names)) for names in (rows, columns))
+        return sp.csr_matrix(self.weight[np.ix_(i, j)])
 
 
 def _sums(weights: sp.csr_matrix, line: TrainingLine) -> tuple[FloatArray, FloatArray]:
@@ -148,9 +159,12 @@ def _sums(weights: sp.csr_matrix, line: TrainingLine) -> tuple[FloatArray, Float
     return weights @ filled, weights @ measured
 
 
-def _added(parts: Iterator[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:
-    sums, counts = zip(*parts, strict=True)
-    return sum(sums[1:], sums[0]), sum(counts[1:], counts[0])
+def _added(
+    parts: Sequence[tuple[FloatArray, FloatArray]], queried: NameArray, line: TrainingLine
+) -> tuple[FloatArray, FloatArray]:
+    """The sums of several lines; zeros where there is no other line."""
+    nothing = np.zeros((len(queried), len(line.genes)), np.float32)
+    return sum((sums for sums, _ in parts), nothing), sum((counts for _, counts in parts), nothing)
 
 
 def _same(queried: NameArray, training: NameArray) -> sp.csr_matrix:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import NamedTuple, get_args
@@ -10,6 +10,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from kgpert_lib import paths
 from kgpert_lib.evaluation.trust import Trust
@@ -318,14 +319,14 @@ def by_neighbours(scores: Sequence[RuleScores], screen: Screen) -> pd.DataFrame:
 def trusted(screen: Screen, predictor: NeighbourPredictor, seed: int = 0) -> pd.DataFrame:
     """Expected and reached Pearson delta of every test perturbation.
 
-    Columns: those of `Trust.against`, line, atlas, kind.
+    Columns: those of `Trust.against`, line, split, atlas, kind.
     """
     parts = []
     for line in screen.lines.values():
         view, names = screen.view(line.name), line.names("test")
         reached = deltas.pearson_delta(predictor.predict(view, names).delta, line.scored[line.rows(names)])
         table = Trust.fit(view, predictor, seed=seed).against(pd.Series(reached, index=names))
-        parts.append(table.assign(line=line.name, atlas=screen.name, kind=screen.kind))
+        parts.append(table.assign(line=line.name, split=view.split, atlas=screen.name, kind=screen.kind))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -334,14 +335,15 @@ def trusted_votes(
 ) -> pd.DataFrame:
     """Expected and reached probability of the measured answer, one row per line, task and test perturbation.
 
-    Columns as in `trusted`, task, and ``base_rate``: the mean that base rates alone reach in that line and task.
+    Columns: those of `Trust.against`, line, split, task, and ``base_rate``: the mean that base rates alone reach in
+    that line and task.
     """
     parts = []
     for item in scores:
         if item.split == split:
             base = measured_answer_of(item.voter.base[item.questions.column], item.questions).mean()
             table = expected_and_reached(item, rule, seed)
-            parts.append(table.assign(line=item.line, task=item.task, base_rate=float(base)))
+            parts.append(table.assign(line=item.line, split=split, task=item.task, base_rate=float(base)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -367,6 +369,26 @@ def covered(table: pd.DataFrame) -> pd.DataFrame:
             row |= {"base_rate": float(part["base_rate"].iloc[0])}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def coverage(tables: Mapping[str, pd.DataFrame], level: float = 0.8) -> pd.DataFrame:
+    """Coverage of every line and of all lines together, for tables of `trusted` or `trusted_votes` by name.
+
+    One row per name, task, split and line, and one with the line "all": n test perturbations, the share inside their
+    interval (``covered``) with its 95 % binomial interval (Wilson), and the probability ``p`` of a share at least so
+    far from `level` if each interval held with that probability. "all" counts a gene once for each line.
+    """
+    rows = []
+    for name, table in tables.items():
+        tasks = table["task"] if "task" in table else pd.Series("", index=table.index)
+        for (task, split), group in table.groupby([tasks, table["split"]], sort=False):
+            for line, part in [*group.groupby("line", sort=False), ("all", group)]:
+                inside = int(part["reached"].between(part["low"], part["high"]).sum())
+                test = binomtest(inside, len(part), level)
+                ends = test.proportion_ci(method="wilson")
+                rows.append((name, task, split, line, len(part), inside / len(part), *ends, test.pvalue))
+    head = ["score", "task", "split", "line", "n"]
+    return pd.DataFrame(rows, columns=[*head, "covered", "covered_low", "covered_high", "p"])
 
 
 def example_question(voter: Voter, atlas: Atlas) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.evaluation.trust import FEATURES, Trust, out_of_fold
+from kgpert_lib.evaluation.trust import FEATURES, PREDICTION_FOLDS, Trust, describe, neighbourhood_features, out_of_fold
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.load import load_atlas
@@ -47,6 +47,26 @@ def test_coverage_of_exchangeable_genes_is_nominal():
         expected = Trust.fit(view, graphs, level).expect(names)
         inside = (score >= expected.low) & (score <= expected.high)
         assert inside.mean() == pytest.approx(level, abs=0.08)
+
+
+def test_intervals_hold_their_share_where_hiding_many_perturbations_takes_neighbours_away():
+    """With half of the training perturbations hidden the rest are worse connected than test perturbations are."""
+    covered, neighbours = {2: [], PREDICTION_FOLDS: []}, {2: [], PREDICTION_FOLDS: []}
+    for seed in range(4):
+        atlas, known = screen(seed=seed, n=800, m=60, tests=400), affinity(800, seed)
+        graphs = NeighbourPredictor(GraphNeighbourhood(known.graphs), 1.0)
+        view, names = atlas.view("k562"), atlas["k562"].names("test")
+        predictions = graphs.predict(view, names)
+        seen = describe(view, predictions)
+        score = deltas.pearson_delta(predictions.delta, atlas["k562"].scored[atlas["k562"].rows(names)])
+        for k in covered:
+            table = out_of_fold(view, graphs, k)
+            expected = Trust.learn(table, neighbourhood_features(view, graphs), (-1.0, 1.0)).expect(names)
+            covered[k].append(np.mean((score >= expected.low) & (score <= expected.high)))
+            neighbours[k].append(table["measured"].mean() - seen["measured"].mean())
+    assert np.mean(covered[PREDICTION_FOLDS]) == pytest.approx(0.8, abs=0.02)
+    assert np.mean(covered[2]) < 0.78
+    assert np.mean(neighbours[2]) < -0.3 < -0.1 < np.mean(neighbours[PREDICTION_FOLDS]) < 0
 
 
 def test_too_few_perturbations_and_a_level_out_of_range():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from kgpert_lib.metrics.auroc import auroc_per_gene
 from kgpert_lib.perturbqa.evaluate import evaluate_rules, published
@@ -253,6 +254,31 @@ def test_trust_in_votes_stands_beside_what_base_rates_reach(scores):
     text = texts(figures.trust(trust, "toy", "p"))
     assert f"RPE1, does it rise? (n = {len(part)})" in text
     assert "base rates alone" in text
+
+
+def test_coverage_of_each_line_and_of_all_counts_what_lies_inside(scores):
+    reached = np.repeat([0.5, 0.95], [30, 10])
+    part = pd.DataFrame({"low": 0.2, "high": 0.8, "reached": reached, "split": "strict"})
+    rpe1 = part.assign(line="rpe1", reached=0.5)
+    table = perturbqa.coverage({"votes": pd.concat([part.assign(line="k562"), rpe1], ignore_index=True)})
+    assert list(table["line"]) == ["k562", "rpe1", "all"]
+    assert list(table["n"]) == [40, 40, 80]
+    np.testing.assert_allclose(table["covered"], [0.75, 1.0, 0.875])
+    assert table["covered_low"][0] == pytest.approx(0.5981, abs=1e-3)  # Wilson, 30 of 40, by the closed formula
+    assert table["covered_high"][0] == pytest.approx(0.8581, abs=1e-3)
+    chances = binom.pmf(np.arange(41), 40, 0.8)
+    assert table["p"][1] == pytest.approx(chances[chances <= chances[40]].sum())
+
+    whole = with_graphs()
+    pearson = perturbqa.trusted(whole, NeighbourPredictor(GraphNeighbourhood(whole.affinity.graphs)))
+    votes = [perturbqa.trusted_votes(scores, "affinity", split) for split in ("strict", "per-line")]
+    both = perturbqa.coverage({"prediction": pearson, "votes": pd.concat(votes, ignore_index=True)})
+    assert len(both) == (1 + 2 * 2) * 3
+    for source in (perturbqa.covered(pearson), perturbqa.covered(votes[0])):
+        for _, row in source.iterrows():
+            here = (both["line"] == row["line"]) & (both["split"] == "strict") & (both["task"] == row.get("task", ""))
+            assert both.loc[here, "covered"].item() == pytest.approx(row["covered"])
+            assert both.loc[here, "n"].item() == row["n"]
 
 
 def test_settings_are_the_best_of_their_stage_and_the_next_lies_behind():
