@@ -72,7 +72,7 @@ def stages(task: Task, split: Split, lines: int) -> list[Stage]:
     if lines > 1:
         plan.insert(-2, Stage("lines", "other", SHARES))
         if split == "per-line":
-            plan.insert(-2, Stage("lines", "same", STRENGTHS))
+            plan.insert(-2, Stage("lines", "same", (0.0, *STRENGTHS)))
         plan.insert(-2, Stage("completion", "joint", EITHER))
     return plan
 

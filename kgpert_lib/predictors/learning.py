@@ -144,7 +144,7 @@ def pooled(
     `value` and `mask` are (t, m) of the perturbations `columns` (t,).
     """
     row, place = at
-    sparse = mask.mean() < 0.2
+    sparse = mask.sum() < 0.2 * mask.size
     left = [sp.csr_matrix(part.T) if sparse else np.ascontiguousarray(part.T) for part in (value, mask)]
     total = np.empty((len(row), len(affinity.features)), np.float32)
     count = np.empty_like(total)
