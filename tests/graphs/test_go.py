@@ -143,8 +143,8 @@ go.closed = lambda *tables: calls.append(1) or closed(*tables)
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.llm.questions import _direct_terms
 from kgpert_lib.screens.simulated.hierarchy import _build
-Affinity.load(["go"], ["INTS9", "AARS"], ())
-Affinity.load(["go"], ["INTS9"], ())
+Affinity.load(["INTS9", "AARS"])
+Affinity.load(["INTS9"])
 assert _direct_terms() and _build(go.annotate().genes[::40].tolist()).complexes
 print(len(calls))
 """

@@ -58,14 +58,6 @@ def test_two_steps_equal_the_normalised_laplacian_of_networkx(seed, rows, column
     np.testing.assert_allclose(WalkTable.of(graph).block(rows, columns), expected, atol=1e-6)
 
 
-def test_two_steps_by_hand():
-    walk = WalkTable.of(KnowledgeGraph.from_edges("path", ["A", "B"], ["B", "C"]))
-    assert walk.name == "path-two-step"
-    np.testing.assert_allclose(
-        walk.block(np.array(["A", "B", "NOBODY"]), np.array(["C", "B"])), [[0.5, 2**-0.5], [2**-0.5, 1], [0, 0]], 1e-6
-    )
-
-
 @given(seeds, genes, genes)
 @settings(max_examples=30, deadline=None)
 def test_features_are_powers_of_tables_and_0_between_a_gene_and_itself(seed, rows, columns):
