@@ -19,6 +19,7 @@ from kgpert_lib.predictors.predictions import Predictions, Predictor
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView, label
 from kgpert_lib.types import FloatArray, Split
 
+LISTED = 40  # neighbours shown; a union of two graphs has no more
 PRINTED = 10  # readout genes shown in each direction, where nothing else is asked for
 
 
@@ -91,8 +92,9 @@ class Explanation:
         count = len(self.neighbours)
         tables = {}
         if count:
-            title = f"{count} neighbour{'s' * (count != 1)}: share of the mean, and edge weight in each graph"
-            tables[title] = self.neighbour_table()
+            few = f", the {LISTED} strongest" if count > LISTED else ""
+            title = f"{count} neighbour{'s' * (count != 1)}{few}: share of the mean, and edge weight in each graph"
+            tables[title] = self.neighbour_table().head(LISTED)
         kind = "Most specific to this gene" if specific else "Strongest"
         for direction, sign in (("up", 1), ("down", -1)):
             tables[f"{kind}, {direction}"] = self.readout_table(top, sign, specific)

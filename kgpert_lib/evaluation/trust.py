@@ -34,7 +34,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.completion import folds
-from kgpert_lib.predictors.predictions import Predictions, Predictor
+from kgpert_lib.predictors.predictions import Predictions, Predictor, fitted
 from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.types import NameArray
 
@@ -43,7 +43,7 @@ PREDICTION_FOLDS = 20
 FEWEST = 50  # training perturbations
 CONFORMAL_FOLDS = 5
 CODE = (
-    *(f"kgpert_lib.predictors.{name}" for name in ("neighbours", "average", "completion")),
+    *(f"kgpert_lib.predictors.{name}" for name in ("neighbours", "average", "completion", "learning", "pooled")),
     *(f"kgpert_lib.metrics.{name}" for name in ("checks", "chunks", "deltas", "targets")),
     *("kgpert_lib.evaluation.trust", "kgpert_lib.screens.atlas"),
 )
@@ -137,8 +137,10 @@ class Trust:
     def fit(cls, view: TrainingView, predictor: Predictor, level: float = 0.8, seed: int = 0) -> Trust:
         """Trust in the Pearson delta of a prediction, from the cache folder if it is there; InputError as in `learn`.
 
-        A predictor with a part that is not plain data, such as recorded answers, is learnt anew each time.
+        A predictor with a part that is not plain data, such as recorded answers, is learnt anew each time. What a
+        predictor learns from the view, such as weights of knowledge, is learnt once and kept in all folds.
         """
+        predictor = fitted(predictor, view)
         features, bounds = neighbourhood_features(view, predictor), (-1.0, 1.0)
 
         def arrays() -> Arrays:

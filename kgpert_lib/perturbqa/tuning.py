@@ -58,6 +58,7 @@ def stages(task: Task, split: Split, lines: int) -> list[Stage]:
         Stage("affinity", "power", POWERS),
         Stage("affinity", "prior", STRENGTHS),
         Stage("affinity", "base_prior", (0.3, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1000.0)),
+        Stage("completion", "pull_prior", STRENGTHS),
         Stage("completion", "pull", POWERS),
         Stage("completion", "rank", (4, 8, 16, 32, 48, 64, 96, 128)),
         Stage("completion", "ridge", (0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)),
@@ -77,7 +78,19 @@ def stages(task: Task, split: Split, lines: int) -> list[Stage]:
     return plan
 
 
-START = Choices(power=0.7, prior=30.0, base_prior=20.0, pull=0.7, rank=32, ridge=2.0, profile_power=3.0, smoothing=10.0)
+START = Choices(
+    power=0.7,
+    prior=3.0,
+    base_prior=20.0,
+    pull=1.0,
+    pull_prior=0.3,
+    rank=32,
+    ridge=1.0,
+    gene_affinity=True,
+    profile_power=3.0,
+    smoothing=10.0,
+    other=0.1,
+)
 """Where each setting begins to move."""
 
 

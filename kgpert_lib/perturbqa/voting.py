@@ -66,7 +66,7 @@ class Choices:
     base_prior : weight of the overall share in a readout gene's base rate.
     power, prior : weight ``affinity ** power`` and shrinkage of every vote.
     signed : directions also take votes from pairs that did not change, as one half.
-    pull, rank, ridge : of the completion; its neighbours weigh ``affinity ** pull``.
+    pull, pull_prior, rank, ridge : of the completion; its neighbours weigh ``affinity ** pull``, shrunk by `pull_prior`.
     gene_affinity : the factors of readout genes are pulled towards their graph neighbours too.
     joint : all lines are completed together.
     profile_power, smoothing : sharpness of the similarity of readout profiles, and its weight.
@@ -81,6 +81,7 @@ class Choices:
     prior: float = 1.0
     signed: bool = False
     pull: float = 1.0
+    pull_prior: float = 0.3
     rank: int = 16
     ridge: float = 1.0
     gene_affinity: bool = False
@@ -209,7 +210,7 @@ class VotingData:
                     first = sum(len(part) for part in pull)
                     same[np.arange(len(own)), first + np.arange(len(own))] = False
                     weight[same] = 1.0
-                pull.append(normalised(weight, c.prior))
+                pull.append(normalised(weight, c.pull_prior))
             stacked = sp.vstack([self.residual(task, signed, c.base_prior, n) for n in lines], format="csr")
             genes = self._gene_pull() if c.gene_affinity else None
             return factorise(stacked, np.vstack(pull), c.rank, c.ridge, genes)._asdict()
@@ -274,7 +275,7 @@ _GENE_PULL: WeakKeyDictionary[Affinity, tuple[str, FloatArray]] = WeakKeyDiction
 
 def _fit_settings(c: Choices) -> tuple[float, ...]:
     """The settings that completion factors depend on."""
-    return (c.base_prior, c.prior, c.pull, c.rank, c.ridge, c.gene_affinity)
+    return (c.base_prior, c.pull, c.pull_prior, c.rank, c.ridge, c.gene_affinity)
 
 
 class Voter:
@@ -385,7 +386,7 @@ class Voter:
         """(n, 1) mean residual of a perturbation's neighbours over all readout genes: how much they change at all."""
         residual = self.data.residual(self.task, False, self.choices.base_prior)
         mean = np.asarray(residual.sum(axis=1)).ravel() / (np.diff(residual.indptr) + 5.0)
-        return (normalised(self.weight(names), self.choices.prior) @ mean.astype(np.float32))[:, None]
+        return (normalised(self.weight(names), self.choices.pull_prior) @ mean.astype(np.float32))[:, None]
 
     def parts(self, names: NameArray, at: Pairs | None) -> dict[str, FloatArray]:
         """The evidence of each part of the mixture, by the names in `PARTS`."""
@@ -426,7 +427,7 @@ def _completion(voter: Voter, names: NameArray, at: Pairs | None) -> FloatArray:
         same = names[:, None] == known[None, :]
         same[:, : len(data.perturbations())] = False
         weight[same] = max(c.same, 1.0)
-    rows: FloatArray = np.asarray(normalised(weight, c.prior) @ factors.rows, dtype=np.float32)
+    rows: FloatArray = np.asarray(normalised(weight, c.pull_prior) @ factors.rows, dtype=np.float32)
     return rows @ factors.columns.T if at is None else (rows[at[0]] * factors.columns[at[1]]).sum(axis=1)
 
 

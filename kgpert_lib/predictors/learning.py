@@ -53,6 +53,10 @@ class Fraction(NamedTuple):
         below = (self.counts @ weights).astype(np.float64) + prior
         return ((self.sums @ weights).astype(np.float64) + prior * self.mean) / below, below
 
+    def take(self, pairs: NDArray[np.intp]) -> Fraction:
+        """Some of the pairs, by place."""
+        return Fraction(self.sums[pairs], self.counts[pairs], self.mean[pairs], self.truth[pairs])
+
     @classmethod
     def joined(cls, parts: Sequence[Fraction]) -> Fraction:
         """The pairs of several fractions together."""
@@ -61,30 +65,28 @@ class Fraction(NamedTuple):
         return cls(sums, counts, mean, truth)
 
 
-def fit(fractions: Sequence[Fraction], prior: float = PRIOR) -> Float:
+def fit(fractions: Sequence[Fraction], prior: float = PRIOR, start: Float | None = None) -> Float:
     """(k,) weights >= 0 of least `error`.
 
-    On one BLAS thread, so that a number of cores changes nothing and a busy machine does not slow it down. A
-    feature that weighs nothing in any pair gets 0. Lines without a measured pair have no say.
+    `start` (k,) is where the search begins, such as at the weights of similar data. A feature that weighs nothing in
+    any pair gets 0; lines without a measured pair have no say. On one BLAS thread, so that a number of cores changes
+    nothing and a busy machine does not slow it down.
     """
     from scipy.optimize import minimize
 
     size = fractions[0].sums.shape[1]
     measured = [fraction for fraction in fractions if len(fraction.truth)]
     used = np.any([fraction.counts.any(axis=0) for fraction in fractions], axis=0)  # the others stay at 0
-    start, bounds = np.where(used, START, 0.0), [(0, None)] * size
+    begin = np.where(used, START if start is None else start, 0.0)
     if not measured or not size:
-        return start
+        return begin
     options = {"maxiter": ITERATIONS, "ftol": 1e-9, "gtol": 1e-9}
+
+    def value_and_slope(weights: Float) -> tuple[float, Float]:
+        return error(measured, weights, prior)
+
     with threadpool_limits(1):
-        best = minimize(
-            lambda weights: error(measured, weights, prior),
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options=options,
-        )
+        best = minimize(value_and_slope, begin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * size, options=options)
     return np.array([float(f"{b:.{DIGITS}g}") for b in best.x])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs.affinity import Affinity, Feature
+from kgpert_lib.graphs.affinity import TWO_STEP, Affinity, Feature
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.average import average, default_prior
 from kgpert_lib.predictors.completion import complete, normalised
@@ -19,6 +19,7 @@ from kgpert_lib.predictors.learning import learn
 from kgpert_lib.predictors.neighbourhoods import Cut, Neighbourhoods, neighbourhoods
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
+from kgpert_lib.types import FloatArray
 
 Fill = Literal["none", "lowrank"]
 FAINT = 0.01  # affinity below which a training perturbation is no neighbour: a hundredth of the prior's weight
@@ -85,20 +86,17 @@ class AffinityNeighbourhood:
         """Neighbours among the target line's training perturbations, and what each table adds to their weights."""
         training = view.target.perturbations
         queried = np.asarray(perturbations, dtype=str)
-        by_graph = {}
-        for table in dict.fromkeys(feature.table for feature in self.weights):
-            own = {feature: b for feature, b in self.weights.items() if feature.table == table}
+        by_graph: dict[str, FloatArray] = {}
+        for graph in dict.fromkeys(feature.table.removesuffix(TWO_STEP) for feature in self.weights):
+            own = {f: b for f, b in self.weights.items() if f.table.removesuffix(TWO_STEP) == graph}
             part = self.affinity.weight(queried, training, own, self.limit)
             if part.any():
-                by_graph[table] = part
+                by_graph[graph] = part
         total = sum(by_graph.values(), np.zeros((len(queried), len(training)), np.float32))
         total[total < FAINT] = 0
-        return Neighbourhoods(
-            queried,
-            training,
-            sp.csr_matrix(total),
-            {table: sp.csr_matrix(np.where(total > 0, part, np.float32(0))) for table, part in by_graph.items()},
-        )
+        shown = {graph: (total > 0) & (part >= FAINT / 10) for graph, part in by_graph.items()}
+        parts = {graph: sp.csr_matrix(np.where(shown[graph], part, np.float32(0))) for graph, part in by_graph.items()}
+        return Neighbourhoods(queried, training, sp.csr_matrix(total), parts)
 
 
 @dataclass(frozen=True, eq=False)

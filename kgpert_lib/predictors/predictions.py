@@ -128,6 +128,12 @@ class Predictor(Protocol):
         """Deltas of `perturbations` in the view's target line."""
 
 
+def fitted(predictor: Predictor, view: TrainingView) -> Predictor:
+    """The predictor with what it learns from a view, where it has a method of that name; else the predictor itself."""
+    learns = getattr(predictor, "fitted", None)
+    return predictor if learns is None else learns(view)
+
+
 def _places(what: str, names: NameArray, selection: NameArray) -> NDArray[np.intp]:
     place = pd.Index(names).get_indexer(pd.Index(selection))
     missing = selection[place < 0]

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import numpy as np
@@ -14,6 +14,8 @@ import pandas as pd
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
+from kgpert_lib.evaluation import summaries
+from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.files import write_text
 from kgpert_lib.graphs import DATED, STANDARD
 from kgpert_lib.graphs.affinity import TWO_STEP
@@ -23,6 +25,7 @@ from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.predictors.completion import folds
 from kgpert_lib.predictors.learning import Fraction, fit, leave_one_out_fraction
 from kgpert_lib.predictors.named import build
+from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
@@ -108,6 +111,21 @@ def cross_validated() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["split", "rule", *means.columns, "mean", "behind", "error"]]
 
 
+def by_split(screen: Screen, predictors: Sequence[Predictor], seed: int = 0) -> pd.DataFrame:
+    """Mean Pearson delta of test perturbations with its interval: one row per split and predictor, one column per line."""
+    parts = []
+    for split in get_args(Split):
+        scores = evaluate_lines(screen.atlas, list(screen.lines), predictors, split)
+        parts.append(summaries.scores(scores, ["pearson"], seed=seed).assign(split=split))
+    table = pd.concat(parts, ignore_index=True)
+    ends = {"pearson": "", "pearson_low": "_low", "pearson_high": "_high"}
+    wide = table.pivot(index=["split", "predictor"], columns="line", values=list(ends))
+    columns = [(value, line) for line in screen.lines for value in ends]
+    wide = wide[columns].set_axis([f"{line}{ends[value]}" for value, line in columns], axis=1)
+    order = pd.MultiIndex.from_frame(table[["split", "predictor"]]).unique()
+    return wide.loc[order].reset_index()
+
+
 def shares(screen: Screen, split: Split = "per-line", resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """How much of the learnt affinity each table makes, one row per line and table, with its interval.
 
@@ -122,8 +140,10 @@ def shares(screen: Screen, split: Split = "per-line", resamples: int = RESAMPLES
     for line in screen.lines:
         target = screen.view(line, split).target
         fraction = leave_one_out_fraction(affinity, target, seed)
-        whole = _shares(fraction, fit([fraction]), tables, order)
-        drawn = [_shares(part, fit([part]), tables, order) for part in _draws(fraction, target.scored, resamples, seed)]
+        weights = fit([fraction])
+        whole = _shares(fraction, weights, tables, order)
+        draws = _draws(fraction, target.scored, resamples, seed)
+        drawn = [_shares(part, fit([part], start=weights), tables, order) for part in draws]
         low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
         picked = (np.array(drawn) > 0).mean(axis=0)
         for k, table in enumerate(order):
@@ -142,11 +162,12 @@ def without_tables(screen: Screen, split: Split = "per-line", seed: int = 0) -> 
     for line in screen.lines:
         target = screen.view(line, split).target
         fraction = leave_one_out_fraction(affinity, target, seed)
-        whole = _scores(fraction, fit([fraction]), target.scored)
+        weights = fit([fraction])
+        whole = _scores(fraction, weights, target.scored)
         for table in dict.fromkeys(tables):
             keep = tables != table
             rest = fraction._replace(sums=fraction.sums[:, keep], counts=fraction.counts[:, keep])
-            loss = whole - _scores(rest, fit([rest]), target.scored)
+            loss = whole - _scores(rest, fit([rest], start=weights[keep]), target.scored)
             rows.append((screen.name, screen.kind, line, table, len(loss), *stats.bootstrap_mean(loss, seed=seed)))
     return pd.DataFrame(rows, columns=["atlas", "kind", "line", "table", "n", "loss", "loss_low", "loss_high"])
 
@@ -165,13 +186,13 @@ def _shares(fraction: Fraction, weights: np.ndarray, tables: Sequence[str], orde
     return by_table / by_table.sum()
 
 
-def _draws(fraction: Fraction, scored: np.ndarray, resamples: int, seed: int) -> list[Fraction]:
+def _draws(fraction: Fraction, scored: np.ndarray, resamples: int, seed: int) -> Iterator[Fraction]:
     """The fraction with its training perturbations drawn with replacement."""
     row = np.nonzero(~np.isnan(scored))[0]
     places = np.split(np.arange(len(row)), np.flatnonzero(np.diff(row)) + 1)
     rng = np.random.default_rng(seed)
-    drawn = [np.concatenate([places[i] for i in rng.integers(0, len(places), len(places))]) for _ in range(resamples)]
-    return [Fraction(*(values[pairs] for values in fraction)) for pairs in drawn]
+    for _ in range(resamples):
+        yield fraction.take(np.concatenate([places[i] for i in rng.integers(0, len(places), len(places))]))
 
 
 def main() -> None:

@@ -37,12 +37,12 @@ MEAN = "mean"  # in place of a line: the mean over all lines
 HIDDEN = "per-line settings, gene hidden everywhere"
 ENDS = ("", "_low", "_high")
 SETTINGS = {
-    "power": "power of GO similarity",
-    "string": "weight of STRING",
+    "power": "power of the affinity",
     "prior": "prior strength",
     "base_prior": "prior of base rates",
     "signed": "unchanged pairs vote one half",
-    "pull": "power of GO similarity",
+    "pull": "power of the affinity",
+    "pull_prior": "prior strength",
     "gene_affinity": "graph neighbours of readout genes",
     "rank": "rank",
     "ridge": "ridge penalty",

@@ -1,0 +1,154 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2e · Which knowledge counts
+#
+# ```{admonition} Key takeaways
+# :class: tip
+# - TAKEAWAYS
+# ```
+#
+# [Chapter 2](02_graph_neighbours.ipynb) averages the neighbours that STRING and GO give, each with the same vote.
+# This chapter asks what each source of knowledge is worth by itself, and what is gained when training perturbations decide how much each of them counts.
+# Everything that is chosen here was chosen on training perturbations; the test perturbations are read in the first and the last section, to report.
+
+# %% tags=["parameters"]
+lines = ["k562", "rpe1", "hepg2", "jurkat"]
+graph = "string+go"
+later = "string-v12+go-2022"
+limit = 20
+cut = "before"
+prior = 1.0
+resamples = 40
+seed = 0
+
+# %% tags=["hide-input"]
+from kgpert_lib.evaluation.evaluate import evaluate_lines
+from kgpert_lib.graphs import DATED
+from kgpert_lib.predictors.named import Options, build
+from kgpert_lib.screens.load import load_screen
+from kgpert_lib.studies import graph_neighbours, knowledge
+from kgpert_lib.studies import graph_neighbours_figures as figures
+from kgpert_lib.studies import knowledge_figures as drawings
+from kgpert_lib.studies.style import style
+from kgpert_lib.studies.tables import shown
+
+style()
+
+# %% [markdown]
+# ## The tables of knowledge and their dates
+#
+# Knowledge that is younger than a screen may have been learnt from it.
+# The screens were published in December 2021 {cite:p}`replogle2022`; the first thirteen graphs are older and are the ones that the book uses, the later ones stand here for comparison.
+
+# %% tags=["hide-input"]
+shown(
+    knowledge.sources(),
+    "The committed graphs: snapshot, whether it is older than the publication of the screens, licence of the data. `kgpert graph list` adds genes, edges and coverage.",
+    labels={"older": "older than the screens"},
+)
+
+# %% [markdown] tags=["needs-data"]
+# ## Each graph alone
+#
+# **Claim.** ALONE
+#
+# As in chapter 2, at most 20 genes from each graph have one vote each.
+
+# %% tags=["needs-data"]
+screen = load_screen("perturbqa", lines, graph)
+options = Options(limit, cut, prior, seed)
+graphs = [*DATED, graph, "string-v12", "go-2022", later]
+single = {build(name, screen, options).name: name for name in graphs}
+predictors = [build(name, screen, options) for name in ["mean", *graphs]]
+scores = evaluate_lines(screen.atlas, lines, predictors, "per-line")
+gains = graph_neighbours.gains(scores, seed=seed)
+
+# %% tags=["needs-data", "hide-input"]
+shown(
+    knowledge.alone(gains, single),
+    "Gain in Pearson delta over the training mean of each graph alone and of two unions, PerturbQA (real), test perturbations (n = 267, 406, 278 and 313), with 95 % bootstrap intervals. The date is that of the youngest part.",
+)
+
+# %% [markdown] tags=["needs-data"]
+# WHAT IT MEANS
+#
+# ## Weights that training perturbations choose
+#
+# **Claim.** CV
+#
+# The {term}`affinity` of two genes is a sum over tables of knowledge, each table's similarity to a few powers, and each with a weight that is not negative ([Methods](methods-affinity)).
+# The weights are those that predict the training perturbations of a line best, each without its own row.
+#
+# - `weighted`: all training perturbations, weighted by the affinity of that line; `weighted-shared`: weights learnt on all lines together;
+# - `weighted-filled`: the gaps of the training deltas are filled by a {term}`low-rank model`, and what is filled in counts at a weight of its own, fitted out of fold;
+# - `weighted-lines`: the other lines' training perturbations count too, at a weight, and the gene's own knock-down in another line where the split lets it be read.
+
+# %% tags=["hide-input"]
+shown(
+    knowledge.cross_validated(),
+    "Mean Pearson delta in five folds of the training perturbations, PerturbQA (real); behind is the distance from the best rule of the split, error its standard error over 20 folds and lines. `python -m kgpert_lib.studies.knowledge` computes it.",
+    digits=3,
+)
+
+# %% [markdown] tags=["needs-data"]
+# WHAT IT MEANS
+#
+# ## What the affinity reads
+#
+# **Claim.** SHARES
+#
+# A table's share is how much of what is averaged speaks because of it, over all measured pairs of the training perturbations.
+
+# %% mystnb={"figure": {"caption": "Share of the learnt affinity that each table makes, PerturbQA (real), training perturbations. Bars are 95 % intervals over 40 draws of the training perturbations, for each of which the weights were fitted anew; grey where a table has no weight in at least half of the draws.", "name": "fig-knowledge-shares"}, "image": {"alt": "Shares of thirteen tables of knowledge in the learnt affinity, one panel for each of four cell lines."}} tags=["needs-data"]
+shares = knowledge.shares(screen, resamples=resamples, seed=seed)
+drawings.shares(shares)
+
+# %% tags=["needs-data", "hide-input"]
+shown(
+    knowledge.without_tables(screen, seed=seed),
+    "What the leave-one-out prediction of training perturbations loses in Pearson delta when a table is left out and all other weights are fitted anew, PerturbQA (real), with 95 % bootstrap intervals over training perturbations. Small losses mean that other tables say the same.",
+    digits=4,
+)
+
+# %% [markdown] tags=["needs-data"]
+# WHAT IT MEANS
+#
+# ## On test perturbations
+#
+# **Claim.** TEST
+#
+# All settings above were fixed before these scores were read.
+
+# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the union of STRING and GO on the same test perturbations, PerturbQA (real), per-line split. Points are mean differences, bars 95 % bootstrap intervals over test perturbations; grey where the interval holds 0.", "name": "fig-knowledge-gains"}, "image": {"alt": "Gains of the weighted rules over the plain union, one panel for each of four cell lines."}} tags=["needs-data"]
+rules = [
+    build(name, screen, options) for name in ["union", *knowledge.RULES[3:]]
+]
+test = evaluate_lines(screen.atlas, lines, rules, "per-line")
+over_union = graph_neighbours.gains(test, rules[0].name, seed)
+figures.paired_gains(over_union)
+
+# %% tags=["needs-data", "hide-input"]
+shown(
+    knowledge.by_split(screen, rules, seed),
+    "Mean Pearson delta of test perturbations under both splits, PerturbQA (real), with 95 % bootstrap intervals. `per-line` hides a test gene in its own line, `strict` in every line.",
+)
+
+# %% [markdown]
+# ## What to take from this chapter
+#
+# - TAKE
