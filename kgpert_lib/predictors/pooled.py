@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from kgpert_lib.cache import cached_arrays
 from kgpert_lib.files import digest
@@ -116,7 +117,12 @@ class PooledPredictor:
             rows += [name, learning.line_digest(line)]
         settings = repr((self.lines, self.rank, self.ridge, self.seed, sorted(self.neighbourhood.weights.items())))
         key = digest(*code, *learning.CODE, *rows, settings, learning.tables_digest(self.neighbourhood.affinity.tables))
-        stored = cached_arrays("affinity", f"sources-{key[:32]}", lambda: {"weights": self._fit(view)})
+
+        def arrays() -> dict[str, np.ndarray]:
+            with threadpool_limits(1):  # as in `learning.fit`
+                return {"weights": self._fit(view)}
+
+        stored = cached_arrays("affinity", f"sources-{key[:32]}", arrays)
         return tuple(map(float, stored["weights"]))
 
     def _fit(self, view: TrainingView) -> np.ndarray:

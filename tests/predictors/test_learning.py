@@ -100,14 +100,14 @@ def test_the_gradient_is_that_of_finite_differences(seed):
 
 @given(seeds, st.sampled_from([0.0, 0.3, 0.9]))
 @settings(max_examples=20, deadline=None)
-def test_weights_are_not_negative_and_no_other_weights_nearby_or_none_are_better(seed, gaps):
+def test_weights_are_not_negative_and_no_small_change_of_them_is_better(seed, gaps):
     fraction = leave_one_out_fraction(AFFINITY, training(seed, gaps))
     weights = fit([fraction])
     assert (weights >= 0).all()
-    least = error([fraction], weights)[0]
-    others = np.random.default_rng(seed).uniform(0.5, 1.5, (20, SIZE)) * weights
-    for other in (np.zeros(SIZE), np.full(SIZE, learning.START), *others):
-        assert least <= error([fraction], other)[0] + 1e-4
+    value, slope = error([fraction], weights)
+    assert value <= error([fraction], np.full(SIZE, learning.START))[0]
+    assert np.abs(slope * weights).max() < 0.03, "a share more or less of a weight changes nothing"
+    assert (slope[weights == 0] > -0.02).all(), "nor does a weight in place of none"
 
 
 def modules(signal: float, noise: float, n: int = 160, m: int = 150) -> tuple[Affinity, TrainingLine]:

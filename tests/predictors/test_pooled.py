@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from kgpert_lib.graphs.affinity import Feature
 from kgpert_lib.graphs.graph import KnowledgeGraph
@@ -167,6 +168,15 @@ def test_the_weights_of_the_sources_are_kept_by_content(monkeypatch):
         (other, atlas, "k562", "strict"),
     ):
         assert PooledPredictor(near, lines=True).fitted(source.view(line, split)).weights == (7.0,) * 4
+
+
+def test_one_and_two_threads_learn_equal_weights(tmp_path, monkeypatch):
+    values = []
+    for threads in (1, 2):
+        monkeypatch.setenv("KGPERT_CACHE", str(tmp_path / str(threads)))
+        with threadpool_limits(threads):
+            values.append(PooledPredictor(FIXED, lines=True).fitted(worlds.atlas(9, 0.4).view("k562")).weights)
+    assert values[0] == values[1]
 
 
 def test_the_affinity_is_learnt_from_the_lines_own_training_rows():
