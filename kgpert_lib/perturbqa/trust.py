@@ -3,8 +3,8 @@
 A vote that states the probability p of label 1 gives the measured answer p where the label is 1 and 1 - p where it
 is 0; the mean over a gene's questions is its score. It is learnt out of fold: for each fifth of the training
 perturbations, base rates, readout profiles and completion factors are fitted anew without that fifth, hidden as the
-split hides test perturbations. The features are those of a gene's neighbourhood in the plain union of the graphs
-(`evaluation.trust.describe`).
+split hides test perturbations; the few weights of the affinity stay. The features are those of a gene's neighbourhood
+in the plain union of the graphs (`evaluation.trust.describe`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def out_of_fold(voter: Voter, rule: Rule, seed: int = 0) -> pd.Series:
     data = voter.data
     parts = [
         measured_answer_probability(Voter(fold.data, voter.task, voter.choices), rule, fold.questions[voter.task])
-        for fold in tuning.make_folds(data.view, data.affinity, seed=seed)
+        for fold in tuning.make_folds(data.view, data.affinity, seed=seed, weights=data.weights)
     ]
     return pd.concat(parts)
 

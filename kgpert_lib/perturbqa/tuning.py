@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import write_text
-from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.graphs.affinity import Affinity, Feature
 from kgpert_lib.metrics.auroc import mean_auroc
 from kgpert_lib.perturbqa.tasks import Questions, Task, labels
 from kgpert_lib.perturbqa.voting import PARTS, RULES, Choices, Rule, Scale, Voter, VotingData, mixture
@@ -113,8 +113,14 @@ def tuning_view(atlas: Atlas, line: str, split: Split) -> TrainingView:
     return view.without(np.unique(np.concatenate([cells.names("test") for cells in atlas.lines.values()])))
 
 
-def make_folds(view: TrainingView, affinity: Affinity, k: int = FOLDS, seed: int = 0) -> Iterator[Fold]:
-    """The folds of a view's training perturbations."""
+def make_folds(
+    view: TrainingView,
+    affinity: Affinity,
+    k: int = FOLDS,
+    seed: int = 0,
+    weights: Mapping[Feature, float] | None = None,
+) -> Iterator[Fold]:
+    """The folds of a view's training perturbations; the affinity is learnt in each of them unless it has `weights`."""
     line = view.target
     fold = folds(len(line.perturbations), k, seed)
     for f in range(k):
@@ -125,7 +131,7 @@ def make_folds(view: TrainingView, affinity: Affinity, k: int = FOLDS, seed: int
             row, column = np.nonzero(~np.isnan(answers))
             label = answers[row, column].astype(np.int8)
             questions[task] = Questions(line.name, task, "train", held, line.genes, row, column, label, 0)
-        yield Fold(VotingData(view.hiding(held), affinity, cache=False), questions)
+        yield Fold(VotingData(view.hiding(held), affinity, False, weights), questions)
 
 
 def choose(

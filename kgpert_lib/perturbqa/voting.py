@@ -118,12 +118,20 @@ def base_rate(answers: FloatArray, prior: float = 1.0) -> FloatArray:
 class VotingData:
     """Training rows of one view and what rules and tasks share; each quantity is computed once.
 
-    With `cache`, fitted factors are kept on disk by content; folds, which are fitted once, go without.
+    With `cache`, fitted factors are kept on disk by content; folds, which are fitted once, go without. `weights` of the
+    affinity are learnt unless they are given.
     """
 
-    def __init__(self, view: TrainingView, affinity: Affinity, cache: bool = True) -> None:
+    def __init__(
+        self,
+        view: TrainingView,
+        affinity: Affinity,
+        cache: bool = True,
+        weights: Mapping[Feature, float] | None = None,
+    ) -> None:
         self.view, self.affinity, self.cache = view, affinity, cache
         self.genes = view.target.genes
+        self._weights = weights
         self._memo: dict[object, object] = {}
         self._affinities: dict[object, FloatArray] = {}
         self._training = np.unique(np.concatenate([line.perturbations for line in view.lines.values()]))
@@ -158,9 +166,9 @@ class VotingData:
         return self.view.lines[name or self.view.line].perturbations
 
     @cached_property
-    def weights(self) -> dict[Feature, float]:
-        """The affinity's weights, learnt from the line's own training rows."""
-        return learn(self.affinity, [self.view.target])
+    def weights(self) -> Mapping[Feature, float]:
+        """The affinity's weights: those that were given, or learnt from the line's own training rows."""
+        return learn(self.affinity, [self.view.target]) if self._weights is None else self._weights
 
     @cached_property
     def scale(self) -> float:
