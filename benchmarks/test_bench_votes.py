@@ -15,9 +15,8 @@ import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ratios import check, peak_memory, ratio
-from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.graphs.affinity import Affinity, LinkTable, SetTable, WalkTable
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.graphs.string import two_step
 from kgpert_lib.metrics.auroc import auroc
 from kgpert_lib.perturbqa import tuning
 from kgpert_lib.perturbqa.ask import Asker
@@ -45,7 +44,7 @@ def make_affinity() -> Affinity:
     edges = rng.choice(genes, (2, 10_000))
     string = KnowledgeGraph.from_edges("string", *edges)
     unit = (sp.diags((1 / length).astype(np.float32)) @ carried).tocsr()
-    return Affinity(genes, unit, (two_step(string),), (string,))
+    return Affinity((SetTable("go", genes, unit), LinkTable(string), WalkTable.of(string)), (string,))
 
 
 def make_atlas(wanted: tuple[str, ...] = LINES) -> Atlas:
@@ -80,12 +79,12 @@ def test_affinity_votes_on_116041_questions(asked):
     for line in LINES:
         fitted[line].answer("affinity", asked[line])
         fitted[line].answer("mixed", asked[line])
-    dense = affinity.annotations.toarray()
+    dense = affinity.tables[0].matrix.toarray()
     test, train = dense[-TESTS:], np.ascontiguousarray(dense[:-TESTS].T)
 
     def ours(rule: str) -> None:
         for line in LINES:
-            fitted[line].data._parts.clear()  # the affinity is part of the vote
+            fitted[line].data._affinities.clear()  # the affinity is part of the vote
             fitted[line].answer(rule, asked[line])
 
     def floor() -> None:

@@ -110,7 +110,7 @@ figures.one_prediction(calls, gene, lines[0])
 # - `linear`: the baseline of {cite:t}`ahlmann2025`, 10 {term}`principal components <principal component>`, ridge 0.1, as published;
 # - one graph each, and their union, at most `limit` genes from each graph;
 # - `shuffled`: the union again, but with the names of the genes in the graph exchanged at random;
-# - `weighted`: no equal vote, but GO similarity squared plus the two-step walk on STRING (ours).
+# - `weighted`: no equal vote, but an affinity that is learnt on training genes ([formula](methods-affinity), ours).
 
 # %% mystnb={"figure": {"caption": "Gain in Pearson delta over the training mean on the same held-out genes, PerturbQA (real). Points are mean differences, bars 95 % bootstrap intervals over test genes; grey where the interval holds 0; both panels have one range.", "name": "fig-gains"}, "image": {"alt": "Paired gain of six predictors over the training mean, one panel for each of four cell lines. Single graphs, union and weighted lie right of zero, linear at zero, shuffled left of it."}} tags=["needs-data"]
 gains = graph_neighbours.gains(scores, seed=seed)
@@ -168,28 +168,6 @@ tables.shown(
 # Two limits of these numbers.
 # A test gene has 12 to 13 changed readout genes on average ([data](data-blind-spots)), so that a Pearson correlation rests on few entries.
 # And test genes of one complex are not independent: intervals that resample genes one by one are too short for a claim about new complexes.
-#
-# ### The weighted predictor was chosen on training genes
-#
-# Its two settings, how many of the most similar genes count and how much the STRING walk weighs against GO, are judged by leaving one training gene out at a time; test genes play no part.
-
-# %% tags=["needs-data", "hide-input"]
-choices = graph_neighbours.weight_choices(
-    screen.atlas, screen.affinity, limits=[20, 50, 100], scales=[10, 30]
-)
-keys = ["line", "n", "limit"]
-wide = choices.pivot(index=keys, columns="scale", values="pearson")
-wide = wide.reindex(lines, level="line")
-heads = {"10": "walk × 10", "30": "walk × 30", "limit": "most similar genes"}
-tables.shown(
-    wide,
-    "Leave-one-out Pearson delta on training genes, PerturbQA (real), means.",
-    digits=4,
-    labels=heads,
-)
-
-# %% [markdown] tags=["needs-data"]
-# The book uses 50 and 30, the best in K562 and HepG2; nearby settings score alike.
 #
 # ## Most of the gain comes from genes with many measured neighbours
 #

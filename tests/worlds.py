@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import scipy.sparse as sp
 
-from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.graphs.affinity import Affinity, LinkTable, SetTable, Table, WalkTable
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.screens.atlas import Atlas, CellLine
 
@@ -37,11 +37,25 @@ def graph(seed: int = 0, n: int = 40, edges: int = 200, weighted: bool = True, n
     return KnowledgeGraph.from_edges(name, rng.choice(names, edges), rng.choice(names, edges), weight)
 
 
-def affinity(annotations: dict[str, list[float]], *walks: KnowledgeGraph) -> Affinity:
-    """The affinity of genes with these annotation vectors (of length 1) and these two-step links."""
-    genes = np.array(sorted(annotations), dtype=str)
-    rows = np.array([annotations[g] for g in genes], np.float32) if annotations else np.zeros((0, 0), np.float32)
-    return Affinity(genes, sp.csr_matrix(rows), walks, walks)
+def affinity(annotations: dict[str, list[float]], *graphs: KnowledgeGraph) -> Affinity:
+    """The affinity of genes with these annotation vectors (of length 1), the table ``go``, and with these links."""
+    tables: list[Table] = []
+    if annotations:
+        genes = np.array(sorted(annotations), dtype=str)
+        rows = np.array([annotations[g] for g in genes], np.float32)
+        tables.append(SetTable("go", genes, sp.csr_matrix(rows)))
+    for links in graphs:
+        tables += [LinkTable(links), WalkTable.of(links)]
+    return Affinity(tuple(tables), graphs)
+
+
+def annotations(seed: int = 0, n: int = 40, terms: int = 12, share: float = 0.3) -> dict[str, list[float]]:
+    """Random annotation vectors of length 1; genes without a term have none."""
+    carried = np.random.default_rng(seed).random((n, terms)) < share
+    lengths = np.sqrt(carried.sum(axis=1))
+    return {
+        str(gene): list(row / length) for gene, row, length in zip(symbols(n), carried, lengths, strict=True) if length
+    }
 
 
 def to_networkx(graph: KnowledgeGraph) -> nx.Graph:

@@ -79,7 +79,8 @@ def load_vectors(path: Path, name: str, by_confidence: bool = False) -> Vectors:
 def read_gmt(path: Path) -> pd.DataFrame:
     """Members of the sets of a gzipped gmt file: columns set, description, symbol, one row for each member.
 
-    Lines without a member are left out. Symbols that are only spelt in other case are written as the gene table has them (`symbols.respelt`).
+    Lines without a member are left out. Symbols that are only spelt in other case are written as the gene table has
+    them (`symbols.respelt`).
     Raises InputError for a file that is missing or damaged, or holds no set.
     """
     try:

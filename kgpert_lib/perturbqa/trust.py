@@ -3,8 +3,8 @@
 A vote that states the probability p of label 1 gives the measured answer p where the label is 1 and 1 - p where it
 is 0; the mean over a gene's questions is its score. It is learnt out of fold: for each fifth of the training
 perturbations, base rates, readout profiles and completion factors are fitted anew without that fifth, hidden as the
-split hides test perturbations; the few weights of the affinity stay. The features are those of a gene's neighbourhood in the plain union of the graphs
-(`evaluation.trust.describe`).
+split hides test perturbations; the few weights of the affinity stay. The features are those of a gene's neighbourhood
+in the plain union of the graphs (`evaluation.trust.describe`).
 """
 
 from __future__ import annotations

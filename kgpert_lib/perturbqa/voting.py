@@ -66,7 +66,7 @@ class Choices:
     base_prior : weight of the overall share in a readout gene's base rate.
     power, prior : weight ``affinity ** power`` and shrinkage of every vote.
     signed : directions also take votes from pairs that did not change, as one half.
-    pull, pull_prior, rank, ridge : of the completion; its neighbours weigh ``affinity ** pull``, shrunk by `pull_prior`.
+    pull, pull_prior, rank, ridge : of the completion; its neighbours weigh ``affinity ** pull``, with this prior.
     gene_affinity : the factors of readout genes are pulled towards their graph neighbours too.
     joint : all lines are completed together.
     profile_power, smoothing : sharpness of the similarity of readout profiles, and its weight.

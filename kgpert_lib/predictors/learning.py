@@ -12,13 +12,14 @@ scale of the b is that of the prior, which is 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kgpert_lib.cache import cached_arrays
 from kgpert_lib.files import digest
@@ -32,11 +33,14 @@ START = 0.3
 ITERATIONS = 150
 DIGITS = 3  # significant digits of a weight: less than what a number of BLAS threads changes
 
+CODE = (Path(__file__), Path(__file__).parents[1] / "graphs" / "affinity.py")
+"""What the weights depend on besides tables and rows."""
+
 Float = NDArray[np.float64]
 
 
 class Fraction(NamedTuple):
-    """What predictions of q measured pairs are made from: sums of deltas and of weights (q, k), mean, truth (q,)."""
+    """What q measured pairs are predicted from: sums of deltas and of weights (q, k), `mean` and `truth` (q,)."""
 
     sums: FloatArray
     counts: FloatArray
@@ -62,32 +66,41 @@ class Fraction(NamedTuple):
 
 
 def fit(fractions: Sequence[Fraction], prior: float = PRIOR, start: Float | None = None) -> Float:
-    """(k,) weights >= 0 of least mean squared error, the mean over `fractions` (lines) of each one's mean.
+    """(k,) weights >= 0 of least `error`.
 
-    `start` (k,) is where the search begins, such as at the weights of similar data.
-    On one BLAS thread, so that a number of cores changes nothing and a busy machine does not slow it down.
+    `start` (k,) is where the search begins, such as at the weights of similar data. A feature that weighs nothing in
+    any pair gets 0; lines without a measured pair have no say. On one BLAS thread, so that a number of cores changes
+    nothing and a busy machine does not slow it down.
     """
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
-
-    def error(weights: Float) -> tuple[float, Float]:
-        value, slope = 0.0, np.zeros_like(weights)
-        for fraction in fractions:
-            prediction, below = fraction.predict(weights, prior)
-            miss = prediction - fraction.truth
-            step = 2 * miss / below / (len(miss) * len(fractions))
-            value += float(miss @ miss) / (len(miss) * len(fractions))
-            slope += fraction.sums.T @ step.astype(np.float32)
-            slope -= fraction.counts.T @ (step * prediction).astype(np.float32)
-        return value, slope
 
     size = fractions[0].sums.shape[1]
-    options = {"maxiter": ITERATIONS, "ftol": 1e-9, "gtol": 1e-9}
+    measured = [fraction for fraction in fractions if len(fraction.truth)]
     used = np.any([fraction.counts.any(axis=0) for fraction in fractions], axis=0)  # the others stay at 0
     begin = np.where(used, START if start is None else start, 0.0)
+    if not measured or not size:
+        return begin
+    options = {"maxiter": ITERATIONS, "ftol": 1e-9, "gtol": 1e-9}
+
+    def value_and_slope(weights: Float) -> tuple[float, Float]:
+        return error(measured, weights, prior)
+
     with threadpool_limits(1):
-        best = minimize(error, begin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * size, options=options)
+        best = minimize(value_and_slope, begin, jac=True, method="L-BFGS-B", bounds=[(0, None)] * size, options=options)
     return np.array([float(f"{b:.{DIGITS}g}") for b in best.x])
+
+
+def error(fractions: Sequence[Fraction], weights: Float, prior: float = PRIOR) -> tuple[float, Float]:
+    """Mean squared error, the mean over `fractions` (lines) of each one's mean, and its gradient (k,)."""
+    value, slope = 0.0, np.zeros_like(weights)
+    for fraction in fractions:
+        prediction, below = fraction.predict(weights, prior)
+        miss = prediction - fraction.truth
+        step = 2 * miss / below / (len(miss) * len(fractions))
+        value += float(miss @ miss) / (len(miss) * len(fractions))
+        slope += fraction.sums.T @ step.astype(np.float32)
+        slope -= fraction.counts.T @ (step * prediction).astype(np.float32)
+    return value, slope
 
 
 def learn(affinity: Affinity, lines: Sequence[TrainingLine], seed: int = 0) -> dict[Feature, float]:
@@ -99,9 +112,10 @@ def learn(affinity: Affinity, lines: Sequence[TrainingLine], seed: int = 0) -> d
     features = affinity.features
 
     def arrays() -> dict[str, Float]:
-        return {"weights": fit([leave_one_out_fraction(affinity, line, seed) for line in lines])}
+        with threadpool_limits(1):
+            return {"weights": fit([leave_one_out_fraction(affinity, line, seed) for line in lines])}
 
-    key = digest(Path(__file__), tables_digest(affinity.tables), *map(line_digest, lines), str(seed))
+    key = digest(*CODE, tables_digest(affinity.tables), *map(line_digest, lines), str(seed))
     stored = cached_arrays("affinity", key[:32], arrays, lambda a: a["weights"].shape == (len(features),))
     return dict(zip(features, map(float, stored["weights"]), strict=True))
 
@@ -112,10 +126,11 @@ def leave_one_out_fraction(affinity: Affinity, line: TrainingLine, seed: int = 0
     columns, place = np.unique(column, return_inverse=True)
     value, mask = line.filled[:, columns], line.measured[:, columns].astype(np.float32)
     own, seen = value[row, place], mask[row, place]
-    mean = (value.sum(axis=0, dtype=np.float64)[place] - own) / np.maximum(mean_count(mask)[place] - seen, 1)
+    count = mask.sum(axis=0, dtype=np.float64)
+    mean = (value.sum(axis=0, dtype=np.float64)[place] - own) / np.maximum(count[place] - seen, 1)
     names = line.perturbations
-    total, count = pooled(affinity, names, names, value, mask, (row, place))
-    return Fraction(total, count, mean, line.scored[row, column].astype(np.float64))
+    sums, counts = pooled(affinity, names, names, value, mask, (row, place))
+    return Fraction(sums, counts, mean, line.scored[row, column].astype(np.float64))
 
 
 def pooled(
@@ -131,7 +146,7 @@ def pooled(
     `value` and `mask` are (t, m) of the perturbations `columns` (t,).
     """
     row, place = at
-    sparse = mask.mean() < 0.2
+    sparse = mask.sum() < 0.2 * mask.size
     left = [sp.csr_matrix(part.T) if sparse else np.ascontiguousarray(part.T) for part in (value, mask)]
     total = np.empty((len(row), len(affinity.features)), np.float32)
     count = np.empty_like(total)
@@ -140,11 +155,6 @@ def pooled(
         for out, part in zip((total, count), left, strict=True):
             out[:, k] = (part @ other)[place, row]
     return total, count
-
-
-def mean_count(mask: FloatArray) -> Float:
-    """(m,) number of measured deltas of each readout gene."""
-    return mask.sum(axis=0, dtype=np.float64)
 
 
 def line_digest(line: TrainingLine) -> str:
@@ -160,11 +170,6 @@ def tables_digest(tables: Sequence[Table]) -> str:
         matrix = table.matrix
         parts += [_bytes(part) for part in (matrix.data, matrix.indices, matrix.indptr)]
     return digest(*parts)
-
-
-def strongest(weights: Mapping[Feature, float]) -> dict[Feature, float]:
-    """The features with a weight."""
-    return {feature: b for feature, b in weights.items() if b > 0}
 
 
 def _pairs(line: TrainingLine, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -11,8 +11,8 @@ One mean pools several sources of deltas, each with a weight of its own:
 ``same``      the perturbed gene's own knock-down in another line, where the split lets it be read
 
 The a_s are fitted out of fold: each fifth of the training perturbations is hidden as the split hides test
-perturbations, and the completion is fitted anew without it (`learning.fit`). W is learnt once, from all of the view's
-rows, each perturbation without its own.
+perturbations, and the completion is fitted anew without it (`learning.fit`). W is learnt once, from all of the
+line's training rows, each perturbation without its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from kgpert_lib.cache import cached_arrays
 from kgpert_lib.files import digest
@@ -110,11 +111,18 @@ class PooledPredictor:
     def _source_weights(self, view: TrainingView) -> tuple[float, ...]:
         """The weight of each source, fitted out of fold and kept in the cache folder by content."""
         assert isinstance(self.neighbourhood, AffinityNeighbourhood)
-        code = (Path(__file__), Path(str(learning.__file__)), Path(str(completion.__file__)))
-        rows = [view.line, view.split] + [learning.line_digest(line) for line in view.lines.values()]
+        code = [Path(__file__).with_name(f"{name}.py") for name in ("pooled", "completion", "neighbours")]
+        rows = [view.line, view.split]
+        for name, line in view.lines.items():
+            rows += [name, learning.line_digest(line)]
         settings = repr((self.lines, self.rank, self.ridge, self.seed, sorted(self.neighbourhood.weights.items())))
-        key = digest(*code, *rows, settings, learning.tables_digest(self.neighbourhood.affinity.tables))
-        stored = cached_arrays("affinity", f"sources-{key[:32]}", lambda: {"weights": self._fit(view)})
+        key = digest(*code, *learning.CODE, *rows, settings, learning.tables_digest(self.neighbourhood.affinity.tables))
+
+        def arrays() -> dict[str, np.ndarray]:
+            with threadpool_limits(1):  # as in `learning.fit`
+                return {"weights": self._fit(view)}
+
+        stored = cached_arrays("affinity", f"sources-{key[:32]}", arrays)
         return tuple(map(float, stored["weights"]))
 
     def _fit(self, view: TrainingView) -> np.ndarray:

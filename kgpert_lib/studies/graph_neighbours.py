@@ -17,18 +17,12 @@ from numpy.typing import NDArray
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.oracle import Moves, greedy_oracles
-from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.predictors.average import average
 from kgpert_lib.predictors.neighbourhoods import Cut, Neighbour
-from kgpert_lib.predictors.neighbours import (
-    AffinityNeighbourhood,
-    GraphNeighbourhood,
-    NeighbourPredictor,
-    leave_one_out,
-)
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor, leave_one_out
 from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.types import Split
 
@@ -240,25 +234,6 @@ def cross_fitted_sets(
                 tables.append(pd.DataFrame({**head, "calls": calls, "moves": moves, **values}))
     keys = [*HEAD, "calls", "moves", "perturbation"]
     return pd.concat(tables).groupby(keys, sort=False).mean().reset_index()
-
-
-def weight_choices(atlas: Atlas, affinity: Affinity, limits: Sequence[int], scales: Sequence[float]) -> pd.DataFrame:
-    """Leave-one-out Pearson delta on training perturbations for settings of the weighted predictor.
-
-    The weight of a neighbour is ``similarity ** 2`` over the `limit` most similar training genes plus ``scale``
-    times the two-step links (`Affinity`). Columns: atlas, line, limit, scale, n, pearson. No test perturbation is
-    looked at.
-    """
-    rows = []
-    for line in atlas.lines.values():
-        view = atlas.view(line.name)
-        target = view.target
-        for limit, scale in product(limits, scales):
-            source = AffinityNeighbourhood(affinity, string=scale, limit=limit)
-            predictions = leave_one_out(source.neighbourhoods(view, [str(p) for p in target.perturbations]), target)
-            score = float(pearson_delta(predictions.delta, target.scored).mean())
-            rows.append((atlas.name, line.name, limit, scale, len(target.perturbations), score))
-    return pd.DataFrame(rows, columns=["atlas", "line", "limit", "scale", "n", "pearson"])
 
 
 def extremes(scores: pd.DataFrame, predictor: str, line: str, at_least: int = 3, top: int = 2) -> pd.DataFrame:

@@ -112,7 +112,7 @@ def cross_validated() -> pd.DataFrame:
 
 
 def by_split(screen: Screen, predictors: Sequence[Predictor], seed: int = 0) -> pd.DataFrame:
-    """Mean Pearson delta of test perturbations with its interval: one row per split and predictor, one column per line."""
+    """Mean Pearson delta of test perturbations, with intervals: a row per split and predictor, a column per line."""
     parts = []
     for split in get_args(Split):
         scores = evaluate_lines(screen.atlas, list(screen.lines), predictors, split)

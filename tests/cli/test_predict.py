@@ -175,7 +175,10 @@ def test_all_genes_of_all_lines_go_into_a_table_of_the_strongest_readouts(kgpert
 
 @pytest.mark.parametrize(
     "name",
-    ["mean", "linear", "union", "weighted", "filled", "weighted-filled", "shuffled"],
+    [
+        *("mean", "linear", "union", "weighted", "filled", "shuffled"),
+        *("weighted-shared", "weighted-filled", "weighted-lines"),
+    ],
 )
 def test_every_predictor_of_the_book_predicts_one_gene_as_the_library_does(kgpert, here, toy, name):
     gene = toy["k562"].names("test")[1]

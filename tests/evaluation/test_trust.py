@@ -7,7 +7,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.trust import FEATURES, PREDICTION_FOLDS, Trust, describe, neighbourhood_features, out_of_fold
 from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
-from kgpert_lib.screens.load import load_atlas
+from kgpert_lib.screens.load import load_screen
 from tests.perturbqa.world import affinity, screen
 
 
@@ -80,10 +80,8 @@ def test_too_few_perturbations_and_a_level_out_of_range():
 @pytest.mark.needs_mirror
 @pytest.mark.parametrize("line", ["k562", "rpe1"])
 def test_coverage_on_real_test_genes(line, mirror):
-    from kgpert_lib.graphs.affinity import Affinity
-
-    atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
-    graphs = NeighbourPredictor(GraphNeighbourhood(Affinity.load(atlas.perturbations()).graphs))
+    screen = load_screen("perturbqa", ["k562", "rpe1"])
+    atlas, graphs = screen.atlas, NeighbourPredictor(GraphNeighbourhood(screen.graphs))
     view, names = atlas.view(line), atlas[line].names("test")
     intervals = Trust.fit(view, graphs).expect(names)
     score = deltas.pearson_delta(graphs.predict(view, names).delta, atlas[line].delta[atlas[line].rows(names)])

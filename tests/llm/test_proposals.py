@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.affinity import fixed_weights
 from kgpert_lib.llm.controls import FirstOffered, InsideGraphs, NamePrefix, RandomSets, same_prefix, union_edges
 from kgpert_lib.llm.edits import NeighbourhoodEdits
 from kgpert_lib.llm.langpert import LangPert
@@ -32,7 +33,8 @@ VIEW = ATLAS.view("k562")
 TRAIN = [str(p) for p in VIEW.target.perturbations]
 GRAPH = worlds.graph()
 UNION = GraphNeighbourhood([GRAPH])
-WIDER = AffinityNeighbourhood(worlds.affinity({}, GRAPH))
+KNOWN = worlds.affinity({}, GRAPH)
+WIDER = AffinityNeighbourhood(KNOWN, fixed_weights(KNOWN), 50)
 SPEC = ModelSpec(
     base_url="http://127.0.0.1:1/v1", model="m", context=4096, reasoning=False, sampling=Sampling(max_tokens=64)
 )

@@ -7,8 +7,9 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.auroc import compare, mean_auroc
 from kgpert_lib.perturbqa import tuning
 from kgpert_lib.perturbqa.tasks import ask_all, labels
-from kgpert_lib.perturbqa.voting import RULES, Choices, Scale, Voter, base_rate
-from kgpert_lib.screens.load import load_atlas
+from kgpert_lib.perturbqa.voting import RULES, Choices, Scale, Voter, VotingData, base_rate
+from kgpert_lib.predictors.learning import learn
+from kgpert_lib.screens.load import load_screen
 from tests.conftest import MIRROR
 from tests.perturbqa.world import affinity, screen, with_deltas
 
@@ -110,6 +111,31 @@ def test_the_perturbed_gene_as_its_own_readout_never_votes():
         np.testing.assert_array_equal(*(v.evidence(rule, names) for v in voters))
 
 
+def test_the_affinity_of_votes_is_learnt_from_the_lines_own_training_rows_and_scaled_to_the_closest_gene():
+    atlas, known = screen(), affinity()
+    data = VotingData(atlas.view("k562"), known)
+    own, names = data.perturbations(), atlas["k562"].perturbations[::-1]
+    assert data.weights == learn(known, [atlas.view("k562").target])
+    plain = known.weight(own, own, data.weights)
+    assert data.scale == pytest.approx(plain.max(axis=1).mean())
+    assert data.weight(own, 1.0).max(axis=1).mean() == pytest.approx(1.0, abs=1e-5)
+    for power, line in ((1.0, None), (0.35, None), (2.0, "rpe1")):
+        expected = (known.weight(names, data.perturbations(line), data.weights) / data.scale) ** power
+        np.testing.assert_allclose(data.weight(names, power, line), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_votes_by_affinity_are_a_weighted_share_shrunk_to_the_base_rate():
+    atlas, known = screen(), affinity()
+    settings = Choices(power=0.7, prior=2.0, base_prior=5.0)
+    voter = Voter.fit(atlas.view("k562"), "de", known, settings)
+    names = np.array(atlas["k562"].names("test")[:3])
+    answers = voter.data.answers("de", signed=False)
+    weight, seen = voter.data.weight(names, 0.7), ~np.isnan(answers)
+    total = weight @ np.where(seen, np.nan_to_num(answers) - voter.base, 0)
+    expected = total / (weight @ seen + 2.0)
+    np.testing.assert_allclose(voter.evidence("affinity", names), expected, atol=1e-5)
+
+
 def test_a_gene_in_no_graph_gets_the_base_rate():
     voter = Voter.fit(screen().view("k562"), "de", affinity())
     for rule in RULES:
@@ -137,46 +163,6 @@ def test_unknown_rule():
         Voter.fit(screen().view("k562"), "de", affinity()).evidence("guess", ["G001"])
 
 
-def test_choices_come_from_training_rows_and_are_the_same_again():
-    atlas, known = screen(n=120, m=60, tests=30), affinity(120)
-
-    def corrupt(line):
-        hidden = np.isin(line.perturbations, [*atlas["k562"].names("test"), *atlas["rpe1"].names("test")])
-        return np.where(hidden[:, None], 0.0, line.delta)
-
-    values = []
-    for source in (atlas, with_deltas(atlas, corrupt)):
-        views = [tuning.tuning_view(source, line, "strict") for line in source.lines]
-        folds = [fold for view in views for fold in tuning.make_folds(view, known, k=2)]
-        values.append(tuning.choose(folds, "de", "strict", 2))
-    assert values[0] == values[1]
-    assert set(values[0][0].scales) == set(RULES)
-
-
-def test_every_candidate_is_listed_with_how_far_it_lies_behind():
-    atlas, known = screen(n=120, m=60, tests=30), affinity(120)
-    folds = list(tuning.make_folds(atlas.view("k562", "strict"), known, k=3))
-    choices, table = tuning.choose(folds, "dir", "strict", 2)
-    offered = tuning.stages("dir", "strict", 2)
-    assert len(table) == sum(len(candidates) for _, candidates in offered)
-    for stage, (rule, candidates) in enumerate(offered):
-        tried = [row for row in table if row["stage"] == stage]
-        best = next(row for row in tried if not row["behind"])
-        assert best["auroc"] == max(row["auroc"] for row in tried)
-        assert all(row["rule"] == rule for row in tried)
-        last = not any(set(candidates[0]) & set(later[0]) for _, later in offered[stage + 1 :])
-        assert not last or all(getattr(choices, name) == best[name] for name in candidates[0])
-    questions = [(f.data, f.questions["dir"]) for f in folds]
-    again = [mean_auroc(Voter(g, "dir", choices).answer("mixed", q), q.label, q.column) for g, q in questions]
-    assert np.mean(again) == pytest.approx(best["auroc"], abs=1e-3)
-
-
-def test_committed_choices_are_read_and_a_missing_file_is_named(tmp_path):
-    assert set(tuning.load("strict", "dir").scales) == set(RULES)
-    with pytest.raises(InputError, match="choices\\.json is missing; make it with"):
-        tuning.load("strict", "de", tmp_path / "choices.json")
-
-
 @pytest.mark.needs_mirror
 @pytest.mark.parametrize(
     ("line", "task", "at_least"),
@@ -196,9 +182,7 @@ def test_rules_on_real_screens(line, task, at_least, real):
 
 @pytest.fixture(scope="module")
 def real():
-    from kgpert_lib.graphs.affinity import Affinity
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KGPERT_MIRROR", str(MIRROR))
-        atlas = load_atlas("perturbqa", ["k562", "rpe1"], download=False)
-    return atlas, Affinity.load(atlas.perturbations())
+        screen = load_screen("perturbqa", ["k562", "rpe1"])
+    return screen.atlas, screen.affinity

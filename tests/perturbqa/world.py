@@ -3,9 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
-from kgpert_lib.graphs.affinity import Affinity
+from kgpert_lib.graphs.affinity import Affinity, LinkTable, SetTable, WalkTable
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.graphs.string import two_step
 from kgpert_lib.screens.atlas import Atlas, CellLine
 
 MODULES = 8
@@ -45,7 +44,8 @@ def affinity(n=160, seed=0):
     similar = terms @ terms.T
     i, j = np.nonzero(np.triu(similar > 0.5, 1))
     go = KnowledgeGraph.from_edges("go", genes(n)[i], genes(n)[j], similar[i, j])
-    return Affinity(genes(n), sp.csr_matrix(terms, dtype=np.float32), (two_step(string),), (string, go))
+    sets = SetTable("go", genes(n), sp.csr_matrix(terms, dtype=np.float32))
+    return Affinity((sets, LinkTable(string), WalkTable.of(string)), (string, go))
 
 
 def with_deltas(atlas, change):

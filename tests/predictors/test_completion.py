@@ -66,7 +66,7 @@ def test_a_readout_gene_without_data_takes_its_neighbours_factor():
 
 def test_measured_deltas_stay_and_gaps_are_filled():
     view = screen().view("k562")
-    ties = affinity().similarity(view.target.perturbations, view.target.perturbations)
+    ties = affinity().similarity("go", view.target.perturbations, view.target.perturbations)
     done = complete(view.target, normalised(ties))
     assert done.dense
     np.testing.assert_array_equal(done.delta[view.target.measured], view.target.delta[view.target.measured])
@@ -77,7 +77,7 @@ def test_measured_deltas_stay_and_gaps_are_filled():
 @given(st.integers(0, 119), st.integers(0, 10**6))
 def test_a_row_has_no_part_in_the_fold_that_holds_it(p, seed):
     line = screen().view("k562").target
-    ties = affinity().similarity(line.perturbations, line.perturbations)
+    ties = affinity().similarity("go", line.perturbations, line.perturbations)
     delta = line.delta.copy()
     delta[p] = np.random.default_rng(seed).normal(size=delta.shape[1])
     name = line.perturbations[p]

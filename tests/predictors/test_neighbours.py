@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from scipy import sparse as sp
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs.affinity import Feature
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.average import average
+from kgpert_lib.predictors.learning import learn
 from kgpert_lib.predictors.neighbourhoods import measured_neighbours, neighbourhoods
 from kgpert_lib.predictors.neighbours import (
     AffinityNeighbourhood,
     GraphNeighbourhood,
+    LearntNeighbourhood,
     NeighbourPredictor,
     SimilarNeighbourhood,
     leave_one_out,
@@ -210,21 +213,39 @@ def test_leave_one_out_refuses_the_neighbourhoods_of_other_genes():
         leave_one_out(near, view.target)
 
 
-def test_similarity_and_links_add_up_and_the_limit_cuts_similarity_only():
+def test_features_add_up_the_limit_cuts_similarity_only_and_faint_affinities_count_as_none():
     view = worlds.atlas().view("k562")
     line = view.target
-    a, b, c = map(str, line.perturbations[:3])
+    a, b, c, d = map(str, line.perturbations[:4])
     terms = {"HUB": [1.0, 0.0], a: [0.8, 0.6], b: [0.5, 0.75**0.5], c: [0.4, 0.84**0.5]}
-    affinity = worlds.affinity(terms, star({b: 1.0}, "near"))
-    predictor = NeighbourPredictor(AffinityNeighbourhood(affinity, 2.0, 0.5, 2))
+    affinity = worlds.affinity(terms, star({b: 1.0, d: 0.015}, "near"))
+    weights = {Feature("go", 2.0): 1.0, Feature("near", 1): 0.5, Feature("near-two-step", 1): 0.0}
+    predictor = NeighbourPredictor(AffinityNeighbourhood(affinity, weights, 2))
     near = predictor.neighbourhoods(view, ["HUB"]).of("HUB")
-    assert [n.gene for n in near] == [b, a]
+    assert [n.gene for n in near] == [b, a], "c is not among the two most similar, d has an affinity of .0075"
     assert [n.share for n in near] == pytest.approx([0.75 / 1.39, 0.64 / 1.39])
-    assert near[0].graphs == pytest.approx({"go": 0.5, "near": 1.0})
+    assert near[0].graphs == pytest.approx({"go": 0.25, "near": 0.5}), "what each table adds to the weight"
     predictions = predictor.predict(view, ["HUB", "NOWHERE"])
     np.testing.assert_allclose(predictions.delta[0], (0.64 * line.delta[0] + 0.75 * line.delta[1]) / 1.39, atol=1e-6)
     np.testing.assert_allclose(predictions.delta[1], line.mean, atol=1e-6)
     assert predictions.fallback.tolist() == [False, True]
+
+
+def test_a_learnt_neighbourhood_is_that_of_the_weights_of_its_line_or_of_all_lines():
+    view = worlds.atlas(2, 0.4).view("rpe1")
+    affinity = worlds.affinity(worlds.annotations(), worlds.graph())
+    for shared, lines in ((False, [view.target]), (True, list(view.lines.values()))):
+        source = LearntNeighbourhood(affinity, shared)
+        weights = learn(affinity, lines)
+        assert source.fitted(view).weights == weights
+        near = source.neighbourhoods(view, ["G0033"])
+        expected = affinity.weight(np.array(["G0033"]), view.target.perturbations, weights)
+        np.testing.assert_allclose(near.weights.toarray(), np.where(expected < 0.01, 0, expected), atol=1e-5)
+        np.testing.assert_allclose(sum(near.by_graph.values()).toarray(), near.weights.toarray(), atol=1e-5)
+        predictor = NeighbourPredictor(source, 1.0)
+        np.testing.assert_array_equal(
+            predictor.fitted(view).predict(view, ["G0033"]).delta, predictor.predict(view, ["G0033"]).delta
+        )
 
 
 def test_the_most_similar_genes_count_alike_also_for_a_gene_that_was_never_screened():
@@ -247,7 +268,8 @@ def test_equal_weights_are_the_plain_mean(seed):
     names = list(worlds.symbols(40))
     graph = worlds.graph(seed, weighted=False)
     plain = NeighbourPredictor(GraphNeighbourhood([graph], None)).predict(view, names)
-    weighted = NeighbourPredictor(AffinityNeighbourhood(worlds.affinity({}, graph), string=1.0)).predict(view, names)
+    near = AffinityNeighbourhood(worlds.affinity({}, graph), {Feature("toy", 1): 1.0})
+    weighted = NeighbourPredictor(near).predict(view, names)
     np.testing.assert_allclose(weighted.delta, plain.delta, atol=1e-6)
 
 

@@ -23,7 +23,9 @@ NAMES = [
     "weighted",
     "shuffled",
     "one+two, filled",
+    "weighted, shared",
     "weighted, filled",
+    "weighted, filled, lines",
 ]
 
 
@@ -35,7 +37,8 @@ def predictors(tmp_path_factory):
         (folder / f"{name}.csv").write_text("gene1,gene2,weight\n" + "".join(f"{a},{b},{w}\n" for a, b, w in edges))
     one, two = folder / "one.csv", folder / "two.csv"
     screen = Screen(worlds.atlas(), tuple(load_graphs(f"{one}+{two}")))
-    names = ["mean", "linear", "one", "two", "union", "weighted", "shuffled", "filled", "weighted-filled"]
+    names = ["mean", "linear", "one", "two", "union", "weighted", "shuffled", "filled"]
+    names += ["weighted-shared", "weighted-filled", "weighted-lines"]
     return {p.name: p for p in (build(name, screen, Options(limit=5)) for name in names)}
 
 

@@ -8,11 +8,10 @@ import pytest
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.evaluate import evaluate, evaluate_lines
-from kgpert_lib.graphs import string
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.metrics.deltas import pearson_delta
 from kgpert_lib.predictors.baselines import TrainingMean
-from kgpert_lib.predictors.neighbours import AffinityNeighbourhood, GraphNeighbourhood, NeighbourPredictor
+from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.studies import graph_neighbours
 from tests import worlds
 
@@ -143,27 +142,6 @@ def test_one_prediction_shows_the_neighbours_their_mean_and_the_answer():
     sizes = scores[scores["predictor"] == "toy"].set_index("perturbation")["n_neighbours"]
     pool = gain[sizes >= 1].sort_values()
     assert gain[gene] == pool.iloc[len(pool) // 2]
-
-
-def test_weights_are_chosen_without_a_look_at_the_test():
-    terms = np.random.default_rng(2).random((40, 6)) * np.eye(6)[np.arange(40) % 6]
-    terms = {gene: list(row / np.linalg.norm(row)) for gene, row in zip(worlds.symbols(40), terms + 0.1, strict=True)}
-    affinity = worlds.affinity(terms, string.two_step(worlds.graph(5, weighted=False, name="links")))
-    poisoned = {
-        name: replace(line, delta=np.where((line.split == "test")[:, None], 1e6, line.delta))
-        for name, line in ATLAS.lines.items()
-    }
-    table, again = (
-        graph_neighbours.weight_choices(atlas, affinity, [2, 8], [0.0, 30.0])
-        for atlas in (ATLAS, replace(ATLAS, lines=poisoned))
-    )
-    pd.testing.assert_frame_equal(table, again)
-    view = ATLAS.view("rpe1")
-    predictor = NeighbourPredictor(AffinityNeighbourhood(affinity, string=30.0, limit=8))
-    alone = [predictor.predict(view.without([str(p)]), [str(p)]).delta[0] for p in view.target.perturbations]
-    row = table[(table["line"] == "rpe1") & (table["limit"] == 8) & (table["scale"] == 30)].iloc[0]
-    assert row["pearson"] == pytest.approx(pearson_delta(np.stack(alone), view.target.scored).mean(), abs=1e-5)
-    assert row["n"] == len(view.target.perturbations) == 24
 
 
 def test_extremes_leave_out_small_neighbourhoods_constant_answers_and_other_lines():

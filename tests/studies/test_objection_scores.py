@@ -20,9 +20,7 @@ from tests.perturbqa import world
 @pytest.fixture(scope="module")
 def rules():
     screen = world.screen(lines=("k562",))
-    return evaluate_rules(
-        screen, "k562", "per-line", world.affinity(), ["union"], ["de"], {"de": Choices(string=0.0)}, draws=50
-    )
+    return evaluate_rules(screen, "k562", "per-line", world.affinity(), ["union"], ["de"], {"de": Choices()}, draws=50)
 
 
 def test_asked_only_counts_neighbours_that_were_asked_and_reads_no_call(rules):
