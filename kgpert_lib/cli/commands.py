@@ -72,10 +72,13 @@ def _common(
     pass
 
 
-_graph_app = _typer("Look at the knowledge graphs.", epilog=_epilog(["kgpert graph neighbours RPL3"]))
+_graph_app = _typer(
+    "Look at the knowledge graphs.", epilog=_epilog(["kgpert graph list", "kgpert graph neighbours RPL3"])
+)
 for _name, _text in (("neighbours", None), ("neighbors", "The same as neighbours.")):
     _lines = [f"kgpert graph {_name} RPL3", f"kgpert graph {_name} INTS9 RPL3 --graph string+mine.csv"]
     _graph_app.command(_name, help=_text, epilog=_epilog(_lines))(graph.neighbours)
+_graph_app.command("list", epilog=_epilog(["kgpert graph list", "kgpert graph list --csv"]))(graph.listed)
 app.add_typer(_graph_app, name="graph")
 for _command, _lines in COMMANDS.items():
     app.command(epilog=_epilog(_lines, NOTES.get(_command, "")))(_command)

@@ -66,6 +66,7 @@ def evaluate(
         from kgpert_lib.evaluation import summaries
         from kgpert_lib.evaluation.evaluate import evaluate_lines
         from kgpert_lib.evaluation.replicates import metric_ranges, replicated_lines, scaled_scores
+        from kgpert_lib.graphs.provenance import in_words, provenance, records
         from kgpert_lib.screens.load import load_screen
 
         screen = load_screen(atlas, terminal.selected(line), seed=seed)
@@ -89,11 +90,13 @@ def evaluate(
                 repeated = {"scaled": scaled_scores(again, seed), "ranges": metric_ranges(again, seed)}
     if as_json:
         tables = {"scores": summary, "further": further, "tests": tests, **repeated}
-        terminal.print_json({name: table.to_dict("records") for name, table in tables.items()})
+        rows = {name: table.to_dict("records") for name, table in tables.items()}
+        terminal.print_json({"graphs": records(provenance(models)), **rows})
     elif as_csv:
         terminal.print_csv(scores)
     else:
         terminal.out.print(f"Atlas {screen.atlas.label}, {split} split; means with 95 % bootstrap intervals.")
+        terminal.out.print(in_words(provenance(models)))
         for name, part in summary.groupby("line", sort=False):
             terminal.print_table(_score_rows(part), f"{name}: {part['n'].iloc[0]} test perturbations")
         terminal.out.print("\nfallback: perturbations that got the training mean, because they have no neighbour.")

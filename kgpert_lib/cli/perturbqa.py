@@ -45,6 +45,7 @@ def vote(
     with terminal.working("Loading the screen") as say:
         import pandas as pd
 
+        from kgpert_lib.graphs.provenance import in_words, provenance
         from kgpert_lib.perturbqa.evaluate import published
         from kgpert_lib.screens.load import load_screen
 
@@ -60,13 +61,14 @@ def vote(
     elif as_csv:
         rows = pd.json_normalize([{**result, "voting_lines": "+".join(result["voting_lines"])} for result in results])
         terminal.print_csv(
-            rows.drop(columns=["reliability", "published"]).rename(columns=lambda c: c.replace(".", "_"))
+            rows.drop(columns=["graphs", "reliability", "published"]).rename(columns=lambda c: c.replace(".", "_"))
         )
     else:
         for number, result in enumerate(results):
             if number:
                 terminal.out.print()
             _print_vote(result, screen.atlas.label)
+        terminal.out.print(f"\n{in_words(provenance(screen.affinity))}")
 
 
 def _print_vote(result: dict[str, Any], atlas: str) -> None:
@@ -99,13 +101,16 @@ def _result(
     screen: Screen, line: str, split: Split, rule: Rule, task: Task, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """What `vote` prints of one line; its fits, hundreds of megabytes, end with the call."""
+    from kgpert_lib.graphs.provenance import provenance, records
     from kgpert_lib.perturbqa.ask import voting_lines
     from kgpert_lib.perturbqa.evaluate import evaluate_rules
 
     say(f"Fitting the votes in {line}")
     scores = evaluate_rules(screen.atlas, line, split, screen.affinity, [rule], [task])[0]
     say(f"Learning how far to trust the votes in {line}")
-    head = {"atlas": screen.name, "kind": screen.kind, "line": line, "task": task, "split": split, "rule": rule}
+    head: dict[str, Any] = {"atlas": screen.name, "kind": screen.kind, "line": line}
+    head |= {"task": task, "split": split, "rule": rule}
+    head["graphs"] = records(provenance(screen.affinity))
     return {**head, "voting_lines": voting_lines([scores.voter], rule), **_figures(scores, rule)}
 
 
@@ -158,6 +163,7 @@ def ask(
     with terminal.working("Loading the screen") as say:
         import pandas as pd
 
+        from kgpert_lib.graphs.provenance import in_words, provenance, records
         from kgpert_lib.perturbqa import ask as asking
         from kgpert_lib.perturbqa import ask_csv, tuning
         from kgpert_lib.screens.load import load_screen
@@ -180,7 +186,8 @@ def ask(
         for example in report.examples:
             terminal.err.print(example)
     elif as_json:
-        terminal.print_json({"atlas": screen.name, "kind": screen.kind, "split": split, **answer.to_dict()})
+        head = {"atlas": screen.name, "kind": screen.kind, "split": split}
+        terminal.print_json({**head, **answer.to_dict(), "graphs": records(provenance(screen.affinity))})
     elif as_csv:
         columns = (*ask_csv.COLUMNS, *ask_csv.ADDED)
         terminal.print_csv(pd.DataFrame([{name: getattr(answer, name) for name in columns}]))
@@ -192,6 +199,7 @@ def ask(
             terminal.print_table(answer.neighbours.rename(columns=HEADS), title)
         else:
             terminal.out.print(f"No neighbour of {answer.perturbation} measured {answer.readout}.")
+        terminal.out.print(f"\n{in_words(provenance(screen.affinity))}")
 
 
 def _sentence(answer: Answer) -> str:

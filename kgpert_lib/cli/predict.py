@@ -73,11 +73,13 @@ def predict(
     with terminal.working("Loading") as say:
         from kgpert_lib.cli.predictors import build
         from kgpert_lib.evaluation.explain import PRINTED, explain, known_gene
+        from kgpert_lib.graphs.provenance import in_words, provenance, records
         from kgpert_lib.screens.load import default_atlas, load_screen
 
         lines = terminal.selected(line or ["k562"])
         screen = load_screen(atlas or default_atlas(lines), lines, graph, seed)
         model = build(predictor, screen, limit, cut, prior, seed)
+        graphs = provenance(model)
         say("Predicting")
         if output is not None and every:
             summary = _write_all(output, screen, model, split, top, specific)
@@ -94,7 +96,8 @@ def predict(
         terminal.out.print(f"{output}: {_count(len(explanations), 'prediction')}", soft_wrap=True)
     elif as_json:
         objects = [
-            e.to_dict(top or PRINTED, specific) | {"split": split, "predictor": model.name} for e in explanations
+            e.to_dict(top or PRINTED, specific) | {"split": split, "predictor": model.name, "graphs": records(graphs)}
+            for e in explanations
         ]
         terminal.print_json(objects[0] if len(objects) == 1 else objects)
     elif as_csv:
@@ -107,6 +110,7 @@ def predict(
             for title, table in explanation.tables(top or PRINTED, specific).items():
                 terminal.print_table(table, title)
             terminal.out.print("\n" + "\n".join(explanation.notes()))
+        terminal.out.print(in_words(graphs))
 
 
 def _check_request(genes: list[str], lines: list[str], every: bool, output: Path | None, top: int | None) -> None:
@@ -132,14 +136,16 @@ def _write_all(output: Path, screen: Screen, model: Predictor, split: Split, top
     import pandas as pd
 
     from kgpert_lib.evaluation.readouts import strongest_readouts
+    from kgpert_lib.graphs.provenance import provenance
 
     genes = sorted({str(symbol) for graph in screen.graphs for symbol in graph.symbols})
     where = f"in {', '.join(screen.lines)} of {screen.atlas.label}"
     if top is None:
         [line] = screen.lines
         predictions = model.predict(screen.view(line, split), genes)
+        path = predictions.save(output, provenance(model))
         return (
-            f"{predictions.save(output)}: {len(genes)} genes x {len(predictions.genes)} readout genes {where}; "
+            f"{path}: {len(genes)} genes x {len(predictions.genes)} readout genes {where}; "
             f"{int(predictions.fallback.sum())} had no neighbour and got the training mean."
         )
     tables = []

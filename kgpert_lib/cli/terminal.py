@@ -99,7 +99,10 @@ def lines_option(default: str) -> Any:
 LinesOption = Annotated[list[str] | None, lines_option("all")]
 K562Option = Annotated[list[str] | None, lines_option("k562")]
 GraphOption = Annotated[
-    str, typer.Option(help="Names or csv edge lists joined by +; a simulated screen has its own instead of string+go.")
+    str,
+    typer.Option(
+        help="Names (kgpert graph list) or csv edge lists, joined by +; a simulated screen has graphs of its own."
+    ),
 ]
 LimitOption = Annotated[int, typer.Option(help="Most neighbours that one graph gives.")]
 CutOption = Annotated[

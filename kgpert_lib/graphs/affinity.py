@@ -25,7 +25,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from kgpert_lib.graphs import load_graphs, symbols
-from kgpert_lib.graphs.catalogue import SETS
+from kgpert_lib.graphs.catalogue import GRAPHS, SETS
 from kgpert_lib.graphs.gene_sets import Vectors
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import strongest_first
@@ -72,12 +72,16 @@ class Table(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SetTable:
-    """Cosine similarity of the sets that genes are in; `matrix` (g, t) CSR float32 rows of length 1."""
+    """Cosine similarity of the sets that genes are in; `matrix` (g, t) CSR float32 rows of length 1.
+
+    `provenance` is that of the graph (`KnowledgeGraph`).
+    """
 
     name: str
     symbols: NameArray
     matrix: sp.csr_matrix
     powers: tuple[int, ...] = POWERS
+    provenance: str = ""
 
     def block(self, rows: NameArray, columns: NameArray) -> FloatArray:
         """(n, k) cosines, 0..1."""
@@ -242,7 +246,7 @@ class Affinity:
 
 
 def fixed_weights(affinity: Affinity, power: float = 2.0, walk: float = 30.0) -> dict[Feature, float]:
-    """Weights that no screen was asked for, of the plain union's graphs: similarity squared, two-step links at 30."""
+    """Weights of the plain union's graphs that no screen was asked for: similarity squared, two-step links at 30."""
     weights = {}
     for table in affinity.tables:
         if table.name.removesuffix(TWO_STEP) in {graph.name for graph in affinity.graphs}:
@@ -257,7 +261,7 @@ def _set_table(name: str, vectors: Vectors, names: Sequence[str]) -> SetTable:
     """The sets of a table, its genes renamed to the spelling of `names`."""
     spelling = {v: k for k, v in symbols.match(map(str, vectors.genes), map(str, names)).resolved.items()}
     renamed = np.array([spelling.get(str(g), str(g)) for g in vectors.genes])
-    return SetTable(name, renamed, vectors.rows)
+    return SetTable(name, renamed, vectors.rows, provenance=str(GRAPHS[name]))
 
 
 def _placed(

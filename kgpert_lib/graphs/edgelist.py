@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import scipy.sparse as sp
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.files import atomic
+from kgpert_lib.files import atomic, digest
 from kgpert_lib.graphs.graph import KnowledgeGraph
 
 SEPARATORS = "\t,;| "
@@ -52,7 +52,8 @@ def read(path: str | Path, name: str | None = None) -> tuple[KnowledgeGraph, Edg
     the genes and a numeric third the weight. The separator is the first of tab, comma, semicolon, bar and
     blank that the first line holds; lines that start with ``#`` are comments. Rows without a gene, of a gene
     with itself, or whose weight is not a positive finite number are left out and counted; a pair given twice
-    keeps its larger weight. The graph is named after the file unless `name` is given.
+    keeps its larger weight. The graph is named after the file unless `name` is given; its provenance is path and
+    checksum of the file.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def read(path: str | Path, name: str | None = None) -> tuple[KnowledgeGraph, Edg
         )
     source, target, weight = zip(*edges, strict=True)
     graph = KnowledgeGraph.from_edges(name or Path(path).stem, source, target, weight if w is not None else None)
-    return graph, report
+    return replace(graph, provenance=f"edge list {path}, sha256 {digest(Path(path))[:12]}"), report
 
 
 def write(graph: KnowledgeGraph, path: str | Path) -> None:

@@ -24,7 +24,7 @@ from kgpert_lib.files import digest
 from kgpert_lib.graphs.cache import cached
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import descending, first_of_row
-from kgpert_lib.graphs.symbols import respelt
+from kgpert_lib.graphs.symbols import gene_table, respelt
 from kgpert_lib.metrics.chunks import chunks
 
 Measure = Literal["cosine", "jaccard", "shared"]
@@ -44,7 +44,7 @@ def load(
     def build() -> KnowledgeGraph:
         return similarity_graph(memberships(read_gmt(path), by_confidence), name, measure, keep)
 
-    return cached(name, [path], {"measure": measure, "keep": keep, "by_confidence": by_confidence}, build)
+    return cached(name, [path, gene_table()], {"measure": measure, "keep": keep, "by_confidence": by_confidence}, build)
 
 
 class Vectors(NamedTuple):
@@ -73,13 +73,14 @@ def cached_vectors(name: str, files: Sequence[Path], build: Callable[[], Annotat
 
 def load_vectors(path: Path, name: str, by_confidence: bool = False) -> Vectors:
     """The unit vectors of the genes in the sets of a gmt file."""
-    return cached_vectors(name, [path], lambda: memberships(read_gmt(path), by_confidence))
+    return cached_vectors(name, [path, gene_table()], lambda: memberships(read_gmt(path), by_confidence))
 
 
 def read_gmt(path: Path) -> pd.DataFrame:
     """Members of the sets of a gzipped gmt file: columns set, description, symbol, one row for each member.
 
-    Symbols that are only spelt in other case are written as the gene table has them (`symbols.respelt`).
+    Lines without a member are left out. Symbols that are only spelt in other case are written as the gene table has
+    them (`symbols.respelt`).
     Raises InputError for a file that is missing or damaged, or holds no set.
     """
     try:
@@ -87,7 +88,8 @@ def read_gmt(path: Path) -> pd.DataFrame:
             lines = [line.rstrip("\n").split("\t") for line in file]
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"{path} cannot be read as a table of gene sets ({error}).") from error
-    rows = [(name, text, symbol) for name, text, *members in lines for symbol in dict.fromkeys(members) if symbol]
+    sets = [line for line in lines if len(line) > 2]
+    rows = [(name, text, symbol) for name, text, *members in sets for symbol in dict.fromkeys(members) if symbol]
     if not rows:
         raise InputError(f"{path} holds no gene set.")
     table = pd.DataFrame(rows, columns=["set", "description", "symbol"])

@@ -23,6 +23,7 @@ from kgpert_lib.graphs.cache import cached
 from kgpert_lib.graphs.gene_sets import Annotations, Measure, Vectors, cached_vectors, read_gmt, similarity_graph
 from kgpert_lib.graphs.go_release import read_gaf, read_obo
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.symbols import gene_table
 
 ONTOLOGIES = ("BP", "CC", "MF")
 CLOSURE = ("is_a", "part_of")
@@ -78,15 +79,15 @@ def load(
 
 def load_dated(name: str = "go", keep: int | None = 100) -> KnowledgeGraph:
     """The graph of `load` from the annotations of August 2021, which are older than the screens (`annotate_dated`)."""
-    files = [dated_file(), _committed()[1]]
-    return cached(name, files, {"keep": keep}, lambda: similarity_graph(annotate_dated(), name, keep=keep))
+    return cached(name, _dated(), {"keep": keep}, lambda: similarity_graph(annotate_dated(), name, keep=keep))
 
 
 @lru_cache(maxsize=2)
 def annotate_dated() -> Annotations:
-    """The annotations of August 2021 without "protein binding", carried up along the terms of July 2022.
+    """The annotations of August 2021 carried up along the terms of July 2022.
 
-    The table has no evidence codes.
+    Direct annotations with "protein binding" do not count; a gene with a more specific kind of binding still carries
+    it. The table has no evidence codes.
     """
     direct = read_gmt(dated_file()).rename(columns={"set": "go_id"})
     edges = pd.read_csv(_committed()[1], sep="\t", dtype=str, keep_default_na=False)
@@ -127,7 +128,7 @@ def _annotate(
 
 def vectors() -> Vectors:
     """Unit vectors of the annotations of August 2021 (`gene_sets.unit_vectors`)."""
-    return cached_vectors("go", [dated_file(), _committed()[1]], annotate_dated)
+    return cached_vectors("go", _dated(), annotate_dated)
 
 
 def vectors_2022() -> Vectors:
@@ -138,6 +139,11 @@ def vectors_2022() -> Vectors:
 def dated_file() -> Path:
     """The table of August 2021."""
     return paths.DATA / "knowledge" / "dated" / "go_all_pathfindR_2021-08-20.gmt.gz"
+
+
+def _dated() -> list[Path]:
+    """All that the annotations of August 2021 depend on."""
+    return [dated_file(), _committed()[1], gene_table()]
 
 
 def closed(direct: pd.DataFrame, edges: pd.DataFrame) -> Annotations:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
@@ -111,7 +111,8 @@ class KnowledgeGraph:
         placed = (_moved(g.adjacency, np.searchsorted(symbols, g.symbols), len(symbols)) for g in graphs)
         adjacency = reduce(lambda a, b: a.maximum(b), placed).tocsr()
         label = name or "+".join(g.name for g in graphs)
-        return KnowledgeGraph(label, symbols, adjacency, any(g.weighted for g in graphs))
+        origin = "; ".join(dict.fromkeys(g.provenance for g in graphs if g.provenance))
+        return KnowledgeGraph(label, symbols, adjacency, any(g.weighted for g in graphs), origin)
 
     def renamed(self, names: Mapping[str, str]) -> KnowledgeGraph:
         """The graph with some symbols replaced (old to new), as after resolving aliases; merged genes pool edges."""
@@ -126,10 +127,22 @@ class KnowledgeGraph:
         )
 
     def shuffled(self, among: Sequence[str], seed: int = 0) -> KnowledgeGraph:
-        """The graph with the symbols that are in `among` exchanged at random: same degrees, no knowledge."""
+        """The graph with the symbols that are in `among` exchanged at random: same degrees, no knowledge.
+
+        The provenance says so.
+        """
         places = np.flatnonzero(np.isin(self.symbols, np.asarray(among)))
         moved = np.random.default_rng(seed).permutation(places)
-        return self.renamed(dict(zip(map(str, self.symbols[places]), map(str, self.symbols[moved]), strict=True)))
+        names = dict(zip(map(str, self.symbols[places]), map(str, self.symbols[moved]), strict=True))
+        return self.renamed(names).altered("names exchanged at random")
+
+    def altered(self, how: str) -> KnowledgeGraph:
+        """The same graph with a provenance that says how its edges differ from the source's."""
+        return replace(self, provenance=f"{self.provenance}, {how}".removeprefix(", "))
+
+    def known(self, names: Iterable[str]) -> NDArray[np.bool_]:
+        """(n,) True for genes that are nodes of the graph, spelt as it spells them."""
+        return np.isin(np.asarray(list(names), dtype=str), self.symbols)
 
 
 def _largest(rows: NDArray, cols: NDArray, data: NDArray, size: int) -> sp.csr_matrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,7 +38,7 @@ def rewired(graph: KnowledgeGraph, among: Sequence[str], seed: int = 0, rounds: 
     columns = np.concatenate([half.col[fixed], b])
     weights = np.concatenate([half.data[fixed], half.data[free]])
     upper = sp.csr_matrix((weights, (rows, columns)), shape=(size, size), dtype=np.float32)
-    return KnowledgeGraph(graph.name, graph.symbols, (upper + upper.T).tocsr(), graph.weighted)
+    return replace(graph, adjacency=(upper + upper.T).tocsr()).altered("edges exchanged at random")
 
 
 def _swapped(

@@ -1,7 +1,6 @@
-"""STRING v12: which human proteins bind or work together.
+"""Files of a STRING release (``kgpert fetch string``): weighted graphs at any threshold.
 
-The committed table holds the physical links with a score of at least 900, without their scores. The full
-release (``kgpert fetch string``) gives weighted graphs at any threshold.
+The committed tables of STRING are read by `links.load`.
 """
 
 from __future__ import annotations
@@ -14,49 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
-from kgpert_lib import paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.graphs.symbols import respelt
 
 CHUNK = 1_000_000
-
-
-def load(column: str = "combined_score", name: str = "string") -> KnowledgeGraph:
-    """STRING v11.0 of 2019: links with a combined score of at least 800, weighing score / 1000.
-
-    `column` ``"coexpression_score"`` weighs the same links by their coexpression channel alone, where it says anything.
-    """
-    table = pairs("string_v11.0_ge800_scores_2019-03.tsv.gz")
-    table = table[table[column] > 0]
-    return KnowledgeGraph.from_edges(name, *ends(table), table[column].to_numpy() / 1000)
-
-
-def load_experimental(name: str = "string-experimental") -> KnowledgeGraph:
-    """STRING v10.5, the channel of experiments alone: an edge weighs the confidence, .15 to 1."""
-    table = pairs("string_v10.5_experimental_confidence.tsv.gz")
-    return KnowledgeGraph.from_edges(name, *ends(table), table["confidence"].to_numpy())
-
-
-def load_v12(name: str = "string-v12") -> KnowledgeGraph:
-    """STRING v12 of 2023: 36,710 physical links with a score of at least 900, unweighted."""
-    table = pairs("string_physical_v12_min900.tsv.gz", folder="")
-    return KnowledgeGraph.from_edges(name, *ends(table))
-
-
-def pairs(file: str, folder: str = "dated") -> pd.DataFrame:
-    """A committed table of gene pairs: columns gene1, gene2 and scores, symbols as the gene table writes them."""
-    path = paths.DATA / "knowledge" / folder / file
-    table = pd.read_csv(path, sep="\t", keep_default_na=False, dtype={"gene1": str, "gene2": str})
-    both = respelt(pd.concat([table["gene1"], table["gene2"]]))
-    return table.assign(gene1=both[: len(table)], gene2=both[len(table) :])
-
-
-def ends(table: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """The two gene columns of `pairs`."""
-    return table["gene1"].to_numpy(str), table["gene2"].to_numpy(str)
 
 
 def read_release(links: str | Path, info: str | Path, min_score: int = 700, name: str = "string") -> KnowledgeGraph:

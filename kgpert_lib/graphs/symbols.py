@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -63,11 +64,15 @@ class AliasReport:
         )
 
 
+def gene_table() -> Path:
+    """The committed table of gene names, on which spellings in every graph depend."""
+    return paths.DATA / "knowledge" / "genes.tsv.gz"
+
+
 @lru_cache(maxsize=1)
 def gene_names() -> GeneNames:
     """The committed gene table: 22,523 human genes that carry a GO annotation or are protein-coding."""
-    path = paths.DATA / "knowledge" / "genes.tsv.gz"
-    table = pd.read_csv(path, sep="\t", usecols=["symbol", "name", "alias"], dtype=str, keep_default_na=False)
+    table = pd.read_csv(gene_table(), sep="\t", usecols=["symbol", "name", "alias"], dtype=str, keep_default_na=False)
     owners: dict[str, set[str]] = {}
     for symbol, aliases in zip(table["symbol"], table["alias"], strict=True):
         for alias in set(aliases.split("|")) - {"", symbol}:

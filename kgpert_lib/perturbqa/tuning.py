@@ -1,6 +1,7 @@
 """Choices of the voting rules by cross-validation over training perturbations.
 
-One set of choices for each split and task, shared by all lines. In each of five folds a fifth of a line's training
+One set of choices for each split and task, shared by all lines; ``per-line`` differs from ``strict`` in what other
+lines have to say. In each of five folds a fifth of a line's training
 perturbations is hidden (under ``strict`` from every line, under ``per-line`` from its own line, as test perturbations
 are), the rules are fitted on the rest and scored on the hidden ones by mean AUROC per readout gene. One setting after
 the other moves along its ladder of values as long as the mean over folds and lines rises, so that none ends at the
@@ -35,6 +36,7 @@ from kgpert_lib.screens.atlas import Atlas, TrainingView
 from kgpert_lib.types import Split
 
 FOLDS = 5
+ORDER: tuple[Split, ...] = ("strict", "per-line")
 FIGURES = ("stage", "rule", "auroc", "behind", "error")
 
 
@@ -53,11 +55,16 @@ EITHER = (False, True)
 
 
 def stages(task: Task, split: Split, lines: int) -> list[Stage]:
-    """The settings in the order in which they are chosen."""
-    plan = [
+    """The settings in the order in which they are chosen.
+
+    What concerns a line alone is chosen under ``strict``, which hides more; ``per-line`` takes it from there and
+    chooses what other lines have to say.
+    """
+    own = [
         Stage("affinity", "power", POWERS),
         Stage("affinity", "prior", STRENGTHS),
         Stage("affinity", "base_prior", (0.3, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1000.0)),
+        *([Stage("affinity", "signed", EITHER)] if task == "dir" else []),
         Stage("completion", "pull_prior", STRENGTHS),
         Stage("completion", "pull", POWERS),
         Stage("completion", "rank", (4, 8, 16, 32, 48, 64, 96, 128)),
@@ -65,17 +72,17 @@ def stages(task: Task, split: Split, lines: int) -> list[Stage]:
         Stage("completion", "gene_affinity", EITHER),
         Stage("smoothed", "profile_power", (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)),
         Stage("smoothed", "smoothing", STRENGTHS),
+    ]
+    others = [
+        Stage("lines", "other", SHARES),
+        *([Stage("lines", "same", (0.0, *STRENGTHS))] if split == "per-line" else []),
+        Stage("completion", "joint", EITHER),
+    ]
+    mixture = [
         Stage("mixed", "mix", (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)),
         Stage("mixed", "level", SHARES),
     ]
-    if task == "dir":
-        plan.insert(3, Stage("affinity", "signed", EITHER))
-    if lines > 1:
-        plan.insert(-2, Stage("lines", "other", SHARES))
-        if split == "per-line":
-            plan.insert(-2, Stage("lines", "same", (0.0, *STRENGTHS)))
-        plan.insert(-2, Stage("completion", "joint", EITHER))
-    return plan
+    return [*(own if split == "strict" else []), *(others if lines > 1 else []), *mixture]
 
 
 START = Choices(
@@ -135,14 +142,19 @@ def make_folds(
 
 
 def choose(
-    folds_: list[Fold], task: Task, split: Split, lines: int, report: Callable[[str], None] = lambda text: None
+    folds_: list[Fold],
+    task: Task,
+    split: Split,
+    lines: int,
+    start: Choices,
+    report: Callable[[str], None] = lambda text: None,
 ) -> tuple[Choices, list[dict[str, Any]]]:
     """The choices for one task, and a table of every candidate.
 
     ``auroc`` is the mean over `folds_` (of all lines), ``behind`` how far it lies behind the chosen candidate of its
     stage, and ``error`` the standard error of that difference over folds.
     """
-    settings, table = START, []
+    settings, table = start, []
     for number, stage in enumerate(stages(task, split, lines)):
         parts = [_parts(f, task, settings) for f in folds_] if stage.rule == "mixed" else []
         if parts:
@@ -182,21 +194,17 @@ def climb(
         scores.update({value: score(value) for value in untried})
 
 
-def run(
-    atlas: Atlas,
-    affinity: Affinity,
-    report: Callable[[str], None] = lambda text: None,
-    splits: Sequence[Split] = get_args(Split),
-) -> dict[str, Any]:
+def run(atlas: Atlas, affinity: Affinity, report: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """Choices and candidates of every split and task of an atlas, ready for JSON."""
     lines = list(atlas.lines)
     out: dict[str, Any] = {"atlas": atlas.name, "lines": lines, "folds": FOLDS, "choices": {}, "candidates": {}}
-    for split in splits:
+    starts: dict[Task, Choices] = dict.fromkeys(get_args(Task), START)
+    for split in ORDER:
         folds_ = [fold for line in lines for fold in make_folds(tuning_view(atlas, line, split), affinity)]
         for task in get_args(Task):
-            choices, table = choose(folds_, task, split, len(lines), report)
+            starts[task], table = choose(folds_, task, split, len(lines), starts[task], report)
             key = f"{split}/{task}"
-            out["choices"][key], out["candidates"][key] = asdict(choices), table
+            out["choices"][key], out["candidates"][key] = asdict(starts[task]), table
     return out
 
 

@@ -5,7 +5,7 @@ Predictions made elsewhere are read from ``.h5ad``, ``.npz`` or ``.csv`` and sco
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -75,15 +75,18 @@ class Predictions:
             neighbourhoods=None,
         )
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, graphs: Mapping[str, str] | None = None) -> Path:
         """Write ``.h5ad`` (X = predicted delta), ``.npz`` or ``.csv`` by the file's ending.
+
+        `graphs` are those behind the predictions with their provenance (`graphs.provenance`); an ``.h5ad`` file keeps
+        them as the table ``uns["graphs"]``, indexed by name.
 
         Raises InputError for another ending and where the file cannot be written.
         """
         target = Path(path)
         check_ending(target)
         with atomic(target) as scratch:
-            _WRITERS[target.suffix](self, scratch)
+            _WRITERS[target.suffix](self, scratch, graphs or {})
         return target
 
     @classmethod
@@ -193,7 +196,7 @@ def _read_csv(path: Path) -> tuple[NameArray, NameArray, FloatArray]:
     return table["perturbation"].to_numpy(str), values.columns.to_numpy(str), values.to_numpy(np.float32)
 
 
-def _write_h5ad(predictions: Predictions, path: Path) -> None:
+def _write_h5ad(predictions: Predictions, path: Path, graphs: Mapping[str, str]) -> None:
     import anndata as ad
 
     obs = pd.DataFrame(
@@ -201,14 +204,17 @@ def _write_h5ad(predictions: Predictions, path: Path) -> None:
         index=predictions.perturbations.astype(object),
     )
     data = ad.AnnData(X=predictions.delta, obs=obs, var=pd.DataFrame(index=predictions.genes.astype(object)))
+    if graphs:
+        names = pd.Index(list(graphs), dtype=object)
+        data.uns["graphs"] = pd.DataFrame({"provenance": list(graphs.values())}, index=names)
     write_h5ad(data, path)
 
 
-def _write_npz(predictions: Predictions, path: Path) -> None:
+def _write_npz(predictions: Predictions, path: Path, graphs: Mapping[str, str]) -> None:
     np.savez_compressed(path, perturbations=predictions.perturbations, genes=predictions.genes, delta=predictions.delta)
 
 
-def _write_csv(predictions: Predictions, path: Path) -> None:
+def _write_csv(predictions: Predictions, path: Path, graphs: Mapping[str, str]) -> None:
     table = pd.DataFrame(predictions.delta, columns=predictions.genes)
     table.insert(0, "perturbation", predictions.perturbations)
     table.to_csv(path, index=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -54,7 +54,7 @@ def load_screen(
     else:
         atlas, source = load_atlas(name_or_path, lines), _source(name_or_path)
         if source is None:
-            graphs = _saved_graphs(Path(name_or_path))
+            graphs = _saved_graphs(Path(name_or_path), atlas)
             screen = Screen(atlas, graphs, brings_graphs=atlas.kind == "simulated")
         else:
             module, options = source
@@ -97,14 +97,22 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
         shared = split_half(bulk, "shared")["r"]
         halves.append(split_half(bulk).assign(line=name, shared=shared))
     table = pd.concat(halves, ignore_index=True)
-    return Screen(
-        simulation.as_atlas(cells), tuple(simulation.graphs), simulation, True, table, simulation.second_experiment
-    )
+    atlas = simulation.as_atlas(cells)
+    graphs = _of_simulation(simulation.graphs, atlas)
+    return Screen(atlas, graphs, simulation, True, table, simulation.second_experiment)
 
 
-def _saved_graphs(folder: Path) -> tuple[KnowledgeGraph, ...]:
+def _saved_graphs(folder: Path, atlas: Atlas) -> tuple[KnowledgeGraph, ...]:
     """The graphs stored beside an atlas, in the order of their names."""
-    return tuple(edgelist.read(path)[0] for path in sorted((folder / GRAPHS).glob("*.csv")))
+    graphs = tuple(edgelist.read(path)[0] for path in sorted((folder / GRAPHS).glob("*.csv")))
+    return graphs if atlas.kind == "real" else _of_simulation(graphs, atlas)
+
+
+def _of_simulation(graphs: Iterable[KnowledgeGraph], atlas: Atlas) -> tuple[KnowledgeGraph, ...]:
+    """A simulated screen's own graphs with a provenance that says so."""
+    seed = atlas.provenance.get("seed")
+    origin = "made with the simulation" if seed is None else f"made with the simulation, seed {seed}"
+    return tuple(replace(graph, provenance=origin) for graph in graphs)
 
 
 def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, download: bool = True) -> Atlas:

@@ -43,7 +43,7 @@ def coverage(atlas: Atlas, graphs: Sequence[KnowledgeGraph]) -> pd.DataFrame:
         train = set(line.names("train"))
         for graph in graphs:
             joined = sum(not train.isdisjoint(graph.neighbours(p)) for p in line.names("test"))
-            known = int(np.isin(line.perturbations, graph.symbols).sum())
+            known = int(graph.known(line.perturbations).sum())
             test = int((line.split == "test").sum())
             sizes = (len(line.perturbations), known, len(train), test, joined)
             rows.append((atlas.name, line.name, graph.name, graph.n_edges, *sizes))

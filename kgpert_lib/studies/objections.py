@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.ceiling import reproducibility
-from kgpert_lib.graphs import catalogue, gene_sets, go, graph_names
+from kgpert_lib.graphs import gene_sets, go, graph_names
 from kgpert_lib.graphs.catalogue import GRAPHS
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.rewiring import rewired
@@ -139,7 +139,7 @@ def complexes(screen: Screen, worst: int = 3) -> KnowledgeGraph:
 
     Every pair is an edge, which weighs the number of complexes that both genes are in.
     """
-    members = gene_sets.read_gmt(catalogue.gmt("humap"))
+    members = gene_sets.read_gmt(GRAPHS["humap"].path)
     sure = gene_sets.confidence(members["description"]) >= gene_sets.confidence(pd.Series([f"confidence={worst}"]))[0]
     shared = gene_sets.similarity_graph(
         gene_sets.memberships(members[sure]), "complexes", "shared", keep=None, max_size=len(members)

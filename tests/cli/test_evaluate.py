@@ -35,7 +35,9 @@ def test_evaluate_compares_graphs_and_predictions_from_outside(kgpert, here, toy
     for name in ("direction_fidelity", "direction_reach", "jaccard"):
         assert further["perfect"][name] == pytest.approx(1)
     assert further["perfect"]["vendi"] == pytest.approx(further["mine"]["vendi_measured"])
-    assert set(answer) == {"scores", "further", "tests"}, "no line has halves"
+    assert set(answer) == {"graphs", "scores", "further", "tests"}, "no line has halves"
+    assert [graph["name"] for graph in answer["graphs"]] == ["mine"]
+    assert answer["graphs"][0]["provenance"].startswith("edge list mine.csv, sha256 ")
     tests = {row["method_a"]: row for row in answer["tests"]}
     assert set(tests) == {"linear", "mine", "perfect"}
     assert all(row["method_b"] == "training mean" for row in answer["tests"])

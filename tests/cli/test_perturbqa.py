@@ -21,6 +21,7 @@ def test_a_vote_is_scored_beside_published_figures(kgpert, mirror):
     assert output["gain_low"] > 0
     assert sum(row["questions"] for row in output["reliability"]) == 3119
     assert 0.7 < output["trust"]["covered"] < 0.9
+    assert {"name": "biogrid", "provenance": "BioGRID (2021-08, MIT)"} in output["graphs"]
     assert {"method": "SUMMER", "auroc": 0.64, "source": "PerturbQA results notebook"} in output["published"]
 
 
@@ -53,6 +54,7 @@ def test_one_question_and_a_table_of_questions(kgpert, mirror, tmp_path):
     assert set(output["trust"]) == {"de", "dir"}
     assert all(row["measured"] is not None for row in output["neighbours"])
     assert output["voting_lines"] == ["k562"]
+    assert {"name": "biogrid", "provenance": "BioGRID (2021-08, MIT)"} in output["graphs"]
 
     table = tmp_path / "pairs.csv"
     table.write_text("perturbation,readout\nINTS9,DDIT3\nNOWHERE,DDIT3\nRPL3\n")

@@ -52,6 +52,7 @@ def test_the_printed_prediction_shows_neighbours_and_both_directions(kgpert, her
     assert "Strongest, up gene predicted specific neighbours measured" in text
     assert "Strongest, down" in text
     assert re.search(r"Over its \d+ measured genes the prediction's Pearson delta is -?0\.\d{3}", text)
+    assert re.search(r"Graphs: edge list mine\.csv, sha256 [0-9a-f]{12}\.$", text)
     assert max(map(len, out.splitlines())) <= WIDTH
 
 
@@ -95,6 +96,18 @@ def test_all_genes_of_the_graphs_go_into_a_file_that_evaluate_reads_back(kgpert,
     row = predictions.delta[predictions.perturbations.tolist().index(gene)]
     got = dict(zip(predictions.genes, row.tolist(), strict=True))
     assert {r["gene"]: r["predicted"] for r in answer["up"] + answer["down"]} == pytest.approx(got, abs=1e-6)
+    if ending == ".h5ad":
+        [graph] = answer["graphs"]
+        assert ad.read_h5ad(here / f"all{ending}").uns["graphs"]["provenance"].to_dict() == {
+            "mine": graph["provenance"]
+        }
+
+
+def test_only_graphs_that_the_predictor_reads_are_named(kgpert, here, toy):
+    gene = toy["k562"].names("test")[1]
+    assert json.loads(kgpert("predict", gene, *TOY, "--predictor", "mean", "--json")[1])["graphs"] == []
+    out = kgpert("predict", gene, *TOY, "--predictor", "mean")[1]
+    assert out.splitlines()[-1] == "Graphs: none."
 
 
 def test_several_genes_in_several_lines_are_one_prediction_each(kgpert, here, toy):
@@ -193,6 +206,8 @@ def test_a_saved_simulation_is_predicted_from_its_own_graphs(kgpert, tmp_path):
         code, out, _ = kgpert(*common, *options)
         assert code == 0
         assert set().union(*(n["graphs"] for n in json.loads(out)["neighbours"])) == names
+        expected = [{"name": name, "provenance": "made with the simulation, seed 0"} for name in sorted(names)]
+        assert json.loads(out)["graphs"] == expected
     for option in ("--graph", "--predictor"):
         code, out, err = kgpert(*common, option, "string")
         assert (code, out) == (2, "")
@@ -224,6 +239,7 @@ def test_every_gene_in_the_graphs_is_predicted(real, tmp_path):
     assert done.returncode == 0, done.stderr
     data = ad.read_h5ad(tmp_path / "predictions.h5ad", backed="r")
     assert data.n_obs > 17_000
+    assert list(data.uns["graphs"].index) == ["string", "go"]
     assert done.stdout.startswith(f"{tmp_path}/predictions.h5ad: {data.n_obs} genes x {data.n_vars} readout genes")
     assert data.obs["n_neighbours"]["INTS9"] == 18
 

@@ -17,7 +17,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
-from kgpert_lib.graphs import go, load_graphs
+from kgpert_lib.graphs import gene_sets, go
 
 ROOT = paths.DATA.parent
 
@@ -58,7 +58,7 @@ def test_the_nearest_genes_do_not_depend_on_the_number_of_threads(tmp_path):
 def graph(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KGPERT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield load_graphs("go")[0]
+        yield go.load()
 
 
 def test_closure_and_information_content_by_hand():
@@ -119,8 +119,8 @@ def test_similarity_equals_scikit_learn_and_does_not_depend_on_blocks(real, monk
     expected = cosine_similarity(vectors)
     np.fill_diagonal(expected, 0)
     for block, common in ((500, 0.05), (7, 0.05), (500, 1.0), (500, 0.0)):
-        monkeypatch.setattr(go, "BLOCK", block)
-        monkeypatch.setattr(go, "COMMON", common)
+        monkeypatch.setattr(gene_sets, "BLOCK", block)
+        monkeypatch.setattr(gene_sets, "COMMON", common)
         graph = go.similarity_graph(few, keep=None)
         place = np.searchsorted(few.genes, graph.symbols)
         got = graph.adjacency.toarray()
@@ -143,8 +143,8 @@ go.closed = lambda *tables: calls.append(1) or closed(*tables)
 from kgpert_lib.graphs.affinity import Affinity
 from kgpert_lib.llm.questions import _direct_terms
 from kgpert_lib.screens.simulated.hierarchy import _build
-Affinity.load(["INTS9", "AARS"])
-Affinity.load(["INTS9"])
+Affinity.load(["go-2022"], ["INTS9", "AARS"], [])
+Affinity.load(["go-2022"], ["INTS9"], [])
 assert _direct_terms() and _build(go.annotate().genes[::40].tolist()).complexes
 print(len(calls))
 """
@@ -152,11 +152,24 @@ print(len(calls))
     assert done.stdout == "1\n"
 
 
-def test_the_real_graph_puts_complexes_together(graph):
+def test_the_later_graph_puts_complexes_together(graph):
     assert sum(g.startswith("INTS") for g in list(graph.neighbours("INTS9"))[:8]) == 8
     assert sum(g.startswith(("RPL", "RPS")) for g in list(graph.neighbours("RPL3"))[:20]) >= 18
     assert min(np.diff(graph.adjacency.indptr)) >= 20
     assert len(graph.symbols) == 20692
+
+
+def test_the_annotations_of_2021_are_closed_and_plain_protein_binding_does_not_count():
+    dated = go.annotate_dated()
+    binding = dated.carried[:, [np.searchsorted(dated.terms, go.PROTEIN_BINDING)]].sum()
+    direct = gene_sets.read_gmt(go.dated_file())
+    assert 0 < binding < (direct["set"] == go.PROTEIN_BINDING).sum() / 2, "only through more specific kinds of binding"
+    assert "GO:0032039" in dated.terms, "the Integrator complex"
+    carried = {gene: set(dated.terms[dated.carried[[k]].indices]) for k, gene in enumerate(dated.genes[:50])}
+    edges = pd.read_csv(paths.DATA / "knowledge" / "go_edges.tsv.gz", sep="\t", dtype=str)
+    up = edges[edges["relation"].isin(["is_a", "part_of"])].groupby("child")["parent"].agg(set)
+    for gene, own in carried.items():
+        assert all(up.get(term, set()) <= own for term in own), gene
 
 
 def test_evidence_and_ontologies_narrow_the_annotations(real):

@@ -90,7 +90,10 @@ def test_rows_of_an_edge_list_that_cannot_be_used_are_told_in_a_warning(tmp_path
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("biogrid", "Unknown graph 'biogrid'; choose from string, go, go-shared, string-full, go-full"),
+        (
+            "corum",
+            "Unknown graph 'corum'; choose from string, go, string-coexpression, .*, string-full, go-full or give",
+        ),
         ("", "Unknown graph ''"),
         ("string+string", "'string' is named more than once"),
         ("a/mine.csv+b/mine.csv", "both called 'mine'"),

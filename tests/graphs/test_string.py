@@ -1,15 +1,11 @@
-"""STRING: the committed table, files of the full release, and the two-step walk."""
+"""STRING: files of the full release."""
 
 import gzip
 
-import networkx as nx
-import numpy as np
 import pytest
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import string
-from kgpert_lib.graphs.graph import KnowledgeGraph
-from tests import worlds
 
 INFO = (
     "#string_protein_id\tpreferred_name\tprotein_size\tannotation\n"
@@ -28,16 +24,6 @@ def release(tmp_path):
     links.write_bytes(gzip.compress(LINKS.encode()))
     info.write_bytes(gzip.compress(INFO.encode()))
     return links, info
-
-
-def test_the_committed_graph_joins_complexes():
-    graph = string.load()
-    assert (len(graph.symbols), graph.n_edges, graph.weighted) == (7871, 36710, False)
-    integrator = [g for g in graph.neighbours("INTS9") if g.startswith("INTS")]
-    assert {"INTS4", "INTS11"} <= set(integrator)
-    assert len(integrator) >= 8
-    ribosome = list(graph.neighbours("RPL3"))
-    assert sum(g.startswith(("RPL", "RPS")) for g in ribosome) > len(ribosome) / 2
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
@@ -69,24 +55,3 @@ def test_a_broken_release_is_one_sentence(release, which, damage):
 def test_a_threshold_above_every_link_is_one_sentence(release):
     with pytest.raises(InputError, match="no link of score 1000 or more"):
         string.read_release(*release, min_score=1000)
-
-
-def test_two_steps_by_hand():
-    path = KnowledgeGraph.from_edges("path", ["A", "B"], ["B", "C"])
-    walk = string.two_step(path)
-    assert walk.neighbours("A") == {"B": pytest.approx(2**-0.5), "C": pytest.approx(0.5)}
-
-
-def test_two_steps_equal_the_normalised_laplacian_of_networkx():
-    whole = string.load()
-    graph = KnowledgeGraph("part", whole.symbols[:900], whole.adjacency[:900, :900].tocsr(), whole.weighted)
-    once = (
-        np.eye(900)
-        - nx.normalized_laplacian_matrix(worlds.to_networkx(graph), nodelist=list(map(str, graph.symbols))).toarray()
-    )
-    once[np.diff(graph.adjacency.indptr) == 0] = 0
-    expected = once + once @ once
-    np.fill_diagonal(expected, 0)
-    walk = string.two_step(graph)
-    place = np.searchsorted(graph.symbols, walk.symbols)
-    np.testing.assert_allclose(walk.adjacency.toarray(), expected[np.ix_(place, place)], atol=1e-6)
