@@ -90,7 +90,8 @@ tables.shown(
 
 # %% mystnb={"figure": {"caption": "One prediction, PerturbQA (real), K562: the calls of the training neighbours (rows above), their mean with the prior, and what was measured for the gene itself (rows below), for the 24 of its tested readouts that most neighbours measured. Orange up, blue down, grey no change, white not tested; paler colours of the mean are values between.", "name": "fig-one-prediction"}, "image": {"alt": "A grid of coloured cells: one row for each training neighbour, mostly white, and below it the predicted and the measured row of the gene."}} tags=["needs-data"]
 graphs = [graph.name for graph in screen.graphs]
-names = ["mean", "linear", "shuffled", *graphs, "union", "weighted"]
+names = ["mean", "linear", "shuffled", *graphs, "union"]
+names += ["weighted", "weighted-filled"]
 predictors = [build(name, screen, options) for name in names]
 scores = evaluate_lines(screen.atlas, lines, predictors, split)
 gene = graph_neighbours.typical(scores, union.name, lines[0])

@@ -94,7 +94,7 @@ BROKEN = {
     "edge list without a row": (edges("gene1,gene2\n"), PREDICT, "holds a header only"),
     "edge list of self-loops": (edges("gene1,gene2\nA,A\n"), PREDICT, "A is paired with itself"),
     "no such edge list": (no_change, (*PREDICT, "--graph", "none.csv"), "There is no edge list none.csv"),
-    "unknown graph": (no_change, (*PREDICT, "--graph", "biogrid"), "Unknown graph 'biogrid'; choose from string"),
+    "unknown graph": (no_change, (*PREDICT, "--graph", "corum"), "Unknown graph 'corum'; choose from string"),
     "a graph named twice": (no_change, (*PREDICT, "--graph", "mine.csv+mine.csv"), "named more than once"),
     "predictions without the column": (outside("gene,G0001\nA,1\n"), SCORE, "has no column 'perturbation'"),
     "predictions given twice": (outside("perturbation,G1\nA,1\nA,2\n"), SCORE, "A appears more than once"),
