@@ -110,6 +110,6 @@ def learning() -> tuple[float, float, float, float]:
 def test_learning_the_weights_of_one_line():
     seconds, summing, fitting, peak = alone(learning)
     check("sums of every feature of one line / their products and powers alone", summing, at_most=4.0)
-    check("fit of the weights of one line / 100 errors with their gradients", fitting, at_most=4.0)
+    check("fit of the weights of one line / 100 errors with their gradients", fitting, at_most=2.0)
     check("peak memory of that process, GB", peak, at_most=1.5)
     check(f"seconds of learning one line ({seconds:.1f}) / 30", seconds / 30, at_most=1.0)
