@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from benchmarks.ratios import check, peak_memory, ratio
-from kgpert_lib.graphs import DATED, string
+from kgpert_lib.graphs import DATED, load_graphs
 from kgpert_lib.graphs.affinity import Affinity, SetTable, WalkTable
 from kgpert_lib.predictors.learning import error, fit, leave_one_out_fraction
 from kgpert_lib.screens.atlas import TrainingLine
@@ -23,7 +23,7 @@ PERTURBATIONS, TRAINING, READOUTS, MEASURED = 2_654, 1_600, 4_500, 0.02
 
 def genes() -> np.ndarray:
     """As many genes as PerturbQA's four lines perturb, of those that STRING knows."""
-    known = string.load().symbols
+    known = load_graphs("string")[0].symbols
     return known[np.linspace(0, len(known) - 1, PERTURBATIONS).astype(int)]
 
 
@@ -67,7 +67,7 @@ def test_features_of_2654_genes_over_the_dated_tables():
     alone(features)  # the tables are then in the cache folder
     seconds, measured, peak = alone(features)
     check(
-        "features of 2,654 genes over the dated tables / their sparse products and powers alone", measured, at_most=4.0
+        "features of 2,654 genes over the dated tables / their sparse products and powers alone", measured, at_most=6.0
     )
     check("peak memory of that process, GB", peak, at_most=1.5)
     check(f"seconds of it with loading ({seconds:.1f}) / 20", seconds / 20, at_most=1.0)
@@ -109,7 +109,7 @@ def learning() -> tuple[float, float, float, float]:
 
 def test_learning_the_weights_of_one_line():
     seconds, summing, fitting, peak = alone(learning)
-    check("sums of every feature of one line / their products and powers alone", summing, at_most=3.0)
-    check("fit of the weights of one line / 100 errors with their gradients", fitting, at_most=3.0)
+    check("sums of every feature of one line / their products and powers alone", summing, at_most=4.0)
+    check("fit of the weights of one line / 100 errors with their gradients", fitting, at_most=2.0)
     check("peak memory of that process, GB", peak, at_most=1.5)
     check(f"seconds of learning one line ({seconds:.1f}) / 30", seconds / 30, at_most=1.0)

@@ -1,6 +1,7 @@
 """Settings of votes: ladders are climbed to their top, on training rows alone."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -61,7 +62,9 @@ def test_every_ladder_rises_and_holds_the_value_that_it_is_climbed_from(task, sp
         assert stage.rule in RULES
         assert list(stage.ladder) == sorted(set(stage.ladder))
         assert getattr(tuning.START, stage.setting) in stage.ladder
-    assert ("signed" in settings) == (task == "dir")
+    own = split == "strict"
+    assert ("power" in settings) == ("rank" in settings) == ("smoothing" in settings) == own
+    assert ("signed" in settings) == (own and task == "dir")
     assert ("other" in settings) == ("joint" in settings) == (lines > 1)
     assert ("same" in settings) == (lines > 1 and split == "per-line")
 
@@ -77,15 +80,32 @@ def test_choices_come_from_training_rows_and_are_the_same_again():
     for source in (atlas, with_deltas(atlas, corrupt)):
         views = [tuning.tuning_view(source, line, "strict") for line in source.lines]
         folds = [fold for view in views for fold in tuning.make_folds(view, known, k=2)]
-        values.append(tuning.choose(folds, "de", "strict", 2))
+        values.append(tuning.choose(folds, "de", "strict", 2, tuning.START))
     assert values[0] == values[1]
     assert set(values[0][0].scales) == set(RULES)
+
+
+def test_per_line_starts_where_strict_ended(monkeypatch):
+    starts = []
+
+    def choose(folds, task, split, lines, start, report):
+        starts.append((split, task, start.rank))
+        return replace(start, rank=start.rank + (1 if task == "de" else 2)), []
+
+    monkeypatch.setattr(tuning, "choose", choose)
+    choices = tuning.run(screen(n=120, m=60, tests=30), affinity(120))["choices"]
+    rank = tuning.START.rank
+    assert starts == [
+        *(("strict", task, rank) for task in ("de", "dir")),
+        *(("per-line", "de", rank + 1), ("per-line", "dir", rank + 2)),
+    ]
+    assert [choices[f"{split}/dir"]["rank"] for split in ("strict", "per-line")] == [rank + 2, rank + 4]
 
 
 def test_every_candidate_is_listed_with_how_far_it_lies_behind():
     atlas, known = screen(n=120, m=60, tests=30), affinity(120)
     folds = list(tuning.make_folds(atlas.view("k562", "strict"), known, k=3))
-    choices, table = tuning.choose(folds, "dir", "strict", 2)
+    choices, table = tuning.choose(folds, "dir", "strict", 2, tuning.START)
     for number, (rule, setting, ladder) in enumerate(tuning.stages("dir", "strict", 2)):
         tried = [row for row in table if row["stage"] == number]
         best = next(row for row in tried if row[setting] == getattr(choices, setting))

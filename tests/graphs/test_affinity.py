@@ -7,7 +7,6 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kgpert_lib.graphs import string
 from kgpert_lib.graphs.affinity import Affinity, Feature, LinkTable, SetTable, WalkTable, fixed_weights
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from tests import worlds
@@ -56,6 +55,12 @@ def test_two_steps_equal_the_normalised_laplacian_of_networkx(seed, rows, column
     place = {gene: i for i, gene in enumerate(nodes)}
     expected = [[steps[place[p], place[q]] if p in place and q in place else 0.0 for q in columns] for p in rows]
     np.testing.assert_allclose(WalkTable.of(graph).block(rows, columns), expected, atol=1e-6)
+
+
+def test_two_steps_by_hand():
+    walk = WalkTable.of(KnowledgeGraph.from_edges("path", ["A", "B"], ["B", "C"]))
+    steps = walk.block(np.array(["A", "B", "NOBODY"]), np.array(["C", "B"]))
+    np.testing.assert_allclose(steps, [[0.5, 2**-0.5], [2**-0.5, 1], [0, 0]], rtol=1e-6)
 
 
 @given(seeds, genes, genes)
@@ -117,7 +122,7 @@ def test_tables_that_come_with_the_library_use_the_screens_spelling():
 
 @pytest.mark.parametrize("names", [["INTS9"], []])
 def test_a_graph_of_ones_own_is_read_as_links(names):
-    graph = string.load()
+    graph = worlds.graph()
     tables = Affinity.load([graph], names, (graph,)).tables
     assert [type(table) for table in tables] == [LinkTable, WalkTable]
     assert tables[0].matrix is graph.adjacency
