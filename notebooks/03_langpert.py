@@ -42,7 +42,8 @@ lines = ["k562", "rpe1"]
 graph_lines = ["k562", "rpe1", "hepg2", "jurkat"]
 models = ["smollm2"]
 genes = 100
-graph = "string-v12+go-2022"
+graph = "string+go"
+asked_with = "string-v12+go-2022"
 limit = 20
 cut = "before"
 prior = 1.0
@@ -70,13 +71,13 @@ record = open_record()
 # The questions are about `genes` test genes per line, selected by a rule that depends on no result: the smallest SHA-256 of seed and name.
 # A question holds the gene, its full name, its most specific GO terms, the cell line and candidates among the training genes.
 # The screens have about 1,600 training genes, and a list of them does not fit the small model's context: it is offered those that STRING and GO put closest to the gene, in alphabetical order.
-# These questions were asked with the later tables of the two graphs, `string-v12` and `go-2022`, and so the graphs beside the model's answers on this page are those; the four-line rows below use the dated ones.
+# These questions were asked with the later tables of the two graphs (`asked_with`), and so the graphs beside the model's answers on this page are those; the four-line rows below use the dated ones.
 # A larger model gets the whole list, may write a {term}`chain of thought` first, and names up to 20 genes.
 # No measured effect is in any prompt: a test reverses every delta and finds each prompt unchanged.
 
 # %% tags=["needs-data"]
 data = question_data(
-    load_screen("perturbqa", lines, graph), genes, limit, cut, seed
+    load_screen("perturbqa", lines, asked_with), genes, limit, cut, seed
 )
 recorded = langpert.read(data, models, record)
 HTML(langpert.prompt(data, "edits", models[0], record, lines[0], 2))
@@ -197,7 +198,7 @@ tables.shown(
 
 # %% tags=["needs-data"]
 every_line = question_data(
-    load_screen("perturbqa", graph_lines), genes, limit, cut, seed
+    load_screen("perturbqa", graph_lines, graph), genes, limit, cut, seed
 )
 graph_rows = langpert.langpert_scores(every_line, {}, prior)
 graph_gains = summaries.paired_tests(
