@@ -63,25 +63,13 @@ style()
 # %% [markdown]
 # ## Which pairs were asked about
 #
-# The benchmark does not ask about pairs at random.
-# No perturbation has more than 20 readout genes that change, and each has 61 to 92 that do not.
-# Exactly 100 perturbations of each line have no change at all.
-# Of the pairs without a change, 71 to 82 % are about readout genes that no perturbation of that line changes; such a readout gene has one answer only and drops out of the score.
-# Gaps are therefore not missing at random: counting how many of a gene's neighbours were *asked* about a readout gene, without reading an answer, reaches an AUROC of .581 to .616 on change ([how PerturbQA was sampled](data-sampling)).
-# In RPE1 and Jurkat the intervals of the plain union, .607 [.587, .627] and .599 [.579, .617], include what that count reaches there, .592 and .581.
-
-# %% tags=["hide-input", "needs-data", "nbval-check-output"]
-screen = load_screen(atlas, lines)
-shown(
-    perturbqa.sampling(screen.atlas),
-    "How PerturbQA (real) drew its questions, all perturbations of a line; negatives are counted for perturbations with a change.",
-)
-
-# %% [markdown]
+# The benchmark does not ask about pairs at random: whatever changed was asked about up to a cap, and gaps are not missing at random.
+# A count of the neighbours that were *asked* about a readout gene, which reads no answer, reaches an AUROC of .59 to .61 on change, and in RPE1 and Jurkat the plain count of changes cannot be told from it ([chapter 2d](02d_what_could_be_wrong.ipynb)).
+#
 # ## Six rules
 #
 # - `union`: the share of the neighbours in STRING or GO that measured the readout gene and saw it change (or rise);
-# - `affinity`: closer neighbours count more, by GO similarity and the two-step walk on STRING;
+# - `affinity`: every training perturbation counts by its affinity to the perturbed gene, which is learnt from the training perturbations of the line over thirteen tables of knowledge ([chapter 2e](02e_knowledge.ipynb));
 # - `smoothed`: votes on readout genes that respond alike count too;
 # - `lines`: the other cell lines' training perturbations vote too, at a weight;
 # - `completion`: the calls left open are filled by a {term}`low-rank model` whose factors of perturbations, and of readout genes where that helped, are pulled towards those of graph neighbours;
@@ -91,6 +79,7 @@ shown(
 # A gene's readout of itself is masked.
 
 # %% tags=["needs-data"]
+screen = load_screen(atlas, lines)
 scores = perturbqa.score_rules(screen, ["per-line", "strict"], seed)
 hidden = perturbqa.with_own_knock_down_hidden(screen, seed)
 
@@ -221,14 +210,15 @@ shown(
 #
 # **Claim.** Of two neighbouring settings of one rule, cross-validation can hardly say which is better: in 13 of 17 stages the next candidate lies within a standard error of the best.
 #
-# A fifth of the training perturbations of K562 and RPE1 is hidden in turn, the rules are fitted on the rest, and the mean AUROC over folds and both lines decides, once for all lines.
-# Under the strict split neither line's test genes were left in either line while choosing.
+# A fifth of the training perturbations of each of the four lines is hidden in turn, the rules are fitted on the rest, the affinity included, and the mean AUROC over folds and lines decides, once for all lines.
+# Each setting moves along a ladder of values until both neighbours of the best one score no higher, so that no choice sits at the edge of what was tried.
+# Under the strict split no line's test genes were left in any line while choosing; `per-line` takes from there what concerns a line alone, and chooses what other lines have to say.
 # The score does not rise from every stage to the next, since each stage scores a rule of its own.
 
 # %% tags=["hide-input", "nbval-check-output"]
 shown(
     perturbqa.settings(split),
-    "Settings of the rules in the order of the stages, PerturbQA (real), five folds of the training perturbations of K562 and RPE1. Behind is the distance of the next best candidate in mean AUROC and error its standard error over ten folds; a distance below its error is no decision.",
+    "Settings of the rules in the order of the stages, PerturbQA (real), five folds of the training perturbations of four lines. Behind is the distance of the next best candidate in mean AUROC and error its standard error over twenty folds; a distance below its error is no decision.",
     digits=4,
 )
 
