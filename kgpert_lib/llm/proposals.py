@@ -24,6 +24,8 @@ from kgpert_lib.predictors.neighbourhoods import Neighbourhoods, from_sets
 from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.screens.atlas import TrainingView
 
+ASKED_WITH = "string-v12+go-2022"  # graphs of the questions whose answers are committed, on PerturbQA
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -188,7 +190,8 @@ class ModelSets(ABC):
         if unanswered:
             warnings.warn(
                 f"{self.model_name} has no recorded answer ({self.task}) about {unanswered} of {len(proposals)} genes "
-                f"in {view.line}; 'kgpert record' asks.",
+                f"in {view.line}; 'kgpert record' asks. PerturbQA's committed answers are to questions over the graphs "
+                f"{ASKED_WITH}: name them with --graph.",
                 stacklevel=2,
             )
         return base.edited([p.added for p in proposals], [p.removed for p in proposals])
