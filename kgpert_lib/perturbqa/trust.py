@@ -9,6 +9,8 @@ in the plain union of the graphs (`evaluation.trust.describe`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,13 +21,15 @@ from kgpert_lib.evaluation.trust import FEWEST, Trust, neighbourhood_features
 from kgpert_lib.files import digest
 from kgpert_lib.perturbqa import content, tuning
 from kgpert_lib.perturbqa.evaluate import RuleScores
-from kgpert_lib.perturbqa.tasks import Questions
+from kgpert_lib.perturbqa.tasks import Questions, Task
 from kgpert_lib.perturbqa.voting import Rule, Voter
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 
 PRIOR = 1.0
 FEWEST_QUESTIONS = 10
 LEVEL = 0.8
+LEARNT_AT: Mapping[Task, float] = {"de": 0.8, "dir": 0.8}
+"""Share of training perturbations that intervals hold, so that they hold `LEVEL` of test perturbations."""
 BOUNDS = (0.0, 1.0)
 
 
@@ -72,14 +76,14 @@ def trust_in_votes(voter: Voter, rule: Rule, seed: int = 0) -> Trust:
         if len(score) < FEWEST:
             return {"perturbations": np.array(len(score))}
         table = features([str(name) for name in score.index]).assign(score=score)
-        trust = Trust.learn(table, features, BOUNDS, LEVEL, seed)
+        trust = Trust.learn(table, features, BOUNDS, LEARNT_AT[voter.task], seed)
         return {
             "perturbations": np.array(len(score)),
             "widen": np.array(trust.widen),
             "coefficients": trust.coefficients,
         }
 
-    key = digest(data.content, repr(("trust", voter.task, rule, voter.choices, seed)))
+    key = digest(data.content, repr(("trust", voter.task, rule, voter.choices, LEARNT_AT[voter.task], seed)))
     arrays = cached_arrays(content.FOLDER, key, learn)
     if "coefficients" not in arrays:
         raise TooFewPerturbationsError(
