@@ -19,10 +19,12 @@
 #
 # ```{admonition} Key takeaways
 # :class: tip
-# - Averaging the measured calls of a gene's neighbours in STRING and GO predicts its own knock-down better than the average over all knock-downs ({term}`training mean`), in each of four cell lines: by .096 [.077, .118] in {term}`Pearson delta` in K562 (n = 267 genes), .058 [.045, .074] in RPE1 (406), .080 [.065, .097] in HepG2 (278) and .087 [.070, .107] in Jurkat (313).
-# - The union of the two graphs beats each of them alone, and a graph with shuffled gene names is worse than the training mean: averaging a few effects alone does not gain.
-# - Most of the gain comes from genes with many measured neighbours: those with 11 or more are 29 to 39 % of the genes of a line and hold 50 to 77 % of its gain.
-# - Filling the gaps of the training deltas helps in K562 (.026 [.011, .041]), costs .008 [.002, .017] in RPE1, and changes little in HepG2 and Jurkat.
+# - Averaging the measured calls of a gene's neighbours in STRING and GO predicts its own knock-down better than the average over all knock-downs ({term}`training mean`), in each of four cell lines: by .111 [.090, .135] in {term}`Pearson delta` in K562 (n = 267 genes), .061 [.047, .077] in RPE1 (406), .077 [.060, .094] in HepG2 (278) and .100 [.080, .121] in Jurkat (313).
+# - The union of the two graphs beats GO alone; it cannot be told from STRING alone in any line.
+# - A graph with shuffled gene names is worse than the training mean: averaging a few effects alone does not gain.
+# - Neighbours weighted by an {term}`affinity` that is learnt on training genes gain .151 [.127, .178] in K562, .076 [.060, .095] in RPE1, .092 [.074, .112] in HepG2 and .115 [.093, .139] in Jurkat ([chapter 2e](02e_knowledge.ipynb)).
+# - Most of the gain comes from genes with many measured neighbours: those with 11 or more are 45 to 56 % of the genes of a line and hold 65 to 84 % of its gain.
+# - Filling the gaps of the training deltas adds .028 [.011, .045] to the union in K562 and costs .0081 [.0003, .0162] in RPE1; in HepG2 and Jurkat the interval holds 0.
 # ```
 #
 # A knowledge graph says which genes belong together: their proteins bind, or they carry the same annotations.
@@ -61,7 +63,7 @@ style()
 #
 # A delta here is a call: +1 (up), -1 (down) or 0 (tested, no change).
 # About 2 % of all pairs were tested; the rest are gaps.
-# Which pairs were tested depends on their answers: counting how many of a gene's neighbours were *asked* about a readout gene, without reading an answer, reaches an {term}`AUROC` of .58 to .62 in saying which readout genes change ([how PerturbQA was sampled](data-sampling)).
+# Which pairs were tested depends on their answers: counting how many of a gene's neighbours were *asked* about a readout gene, without reading an answer, reaches an {term}`AUROC` of .59 to .61 in saying which readout genes change ([how PerturbQA was sampled](data-sampling)).
 # There are no magnitudes, no controls and no repeated experiments.
 
 # %% mystnb={"figure": {"caption": "Left: calls of 45 training and 15 test genes (rows) on 120 readout genes, drawn at random from K562, PerturbQA (real); orange up, blue down, grey tested without change, white not tested. Predictors see the rows above the black line only. Right: number of genes knocked down in the training (grey) and the test part (green) of each line.", "name": "fig-matrix-of-calls"}, "image": {"alt": "Left a mostly white matrix with a few grey, orange and blue cells, cut by a line into training genes above and test genes below. Right four bars, one for each cell line, split into training and test genes."}} tags=["needs-data"]
@@ -79,9 +81,11 @@ tables.shown(
 )
 
 # %% [markdown] tags=["needs-data"]
-# Both graphs know the larger part of the screen, and GO reaches genes that STRING does not.
+# Each graph knows 92 to 95 % of the genes of a line, and joins 83 to 95 % of the test genes to a training gene, GO more of them than STRING.
 # Names were matched after resolving aliases: the screens use older symbols than the graphs.
-# The committed STRING holds physical links of the highest confidence only, so it joins fewer genes than GO, which joins every annotated gene to those with the most similar annotations.
+# STRING is version 11.0 of 2019, links with a combined score of 800 or more; GO is that of August 2021, and joins every annotated gene to those with the most similar annotations ([the tables](data-graphs)).
+# Both are older than the publication of the screens.
+# Tables of 2022 and 2023 in their place change the score of the union by -.015 [-.029, -.003] in K562, -.002 [-.012, .005] in RPE1, .004 [-.006, .016] in HepG2 and -.013 [-.023, -.004] in Jurkat ([chapter 2d](02d_what_could_be_wrong.ipynb)).
 #
 # ## The method on one gene
 #
@@ -103,17 +107,20 @@ figures.one_prediction(calls, gene, lines[0])
 # %% [markdown] tags=["needs-data"]
 # ## Graph neighbours beat the mean of all training effects
 #
-# **Claim.** In each of four lines each graph alone beats the training mean, and their union beats each of them.
+# **Claim.** In each of four lines each graph alone beats the training mean, and their union beats GO alone; no line tells it from STRING alone.
 #
-# Seven predictors see the same training genes:
+# Eight predictors see the same training genes:
 #
 # - `training mean`: the average effect of all training knock-downs, whatever the gene;
 # - `linear`: the baseline of {cite:t}`ahlmann2025`, 10 {term}`principal components <principal component>`, ridge 0.1, as published;
-# - one graph each, and their union, at most `limit` genes from each graph;
+# - one graph each (`string`, `go`), and their union (`string+go`): at most `limit` genes from each graph, those of the strongest edges, with one vote each;
 # - `shuffled`: the union again, but with the names of the genes in the graph exchanged at random;
-# - `weighted`: no equal vote, but an affinity that is learnt on training genes ([formula](methods-affinity), ours).
+# - `weighted`: no equal votes; every training gene counts by its {term}`affinity` to the test gene, a sum over thirteen dated tables of knowledge whose weights are learnt on training genes ([formula](methods-affinity), ours);
+# - `weighted, filled`: the same, and what a {term}`low-rank model` puts into the gaps of the training deltas counts too, at a weight of its own ([formula](methods-pooled), ours).
+#
+# [Chapter 2e](02e_knowledge.ipynb) explains the last two.
 
-# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the training mean on the same held-out genes, PerturbQA (real). Points are mean differences, bars 95 % bootstrap intervals over test genes; grey where the interval holds 0; both panels have one range.", "name": "fig-gains"}, "image": {"alt": "Paired gain of six predictors over the training mean, one panel for each of four cell lines. Single graphs, union and weighted lie right of zero, linear at zero, shuffled left of it."}} tags=["needs-data"]
+# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the training mean on the same held-out genes, PerturbQA (real). Points are mean differences, bars 95 % bootstrap intervals over test genes; grey where the interval holds 0; all panels have one range.", "name": "fig-gains"}, "image": {"alt": "Paired gain of seven predictors over the training mean, one panel for each of four cell lines. Single graphs, union and the two weighted predictors lie right of zero, linear at zero, shuffled left of it."}} tags=["needs-data"]
 gains = graph_neighbours.gains(scores, seed=seed)
 figures.paired_gains(gains)
 
@@ -126,9 +133,9 @@ tables.shown(
 )
 
 # %% [markdown] tags=["needs-data"]
-# The union is better than the training mean for 57 to 65 % of the genes of a line and worse for 13 to 26 %; the rest are ties, mostly genes without a neighbour.
+# The union is better than the training mean for 62 to 70 % of the genes of a line and worse for 16 to 26 %; the rest are ties, mostly the 25 test genes of each line without any change, whose score is 0 whatever is predicted, and genes without a neighbour.
 # `linear` moves by .001 or less on average; in K562 and RPE1 the test is significant all the same, because it is a little better for more genes than it is worse for.
-# One shuffle of the names, after which as many effects are averaged, loses .019 to .040, with intervals below 0 in every line: the gain does not come from averaging alone.
+# One shuffle of the names, after which as many effects are averaged, loses .018 to .039, with intervals below 0 in every line: the gain does not come from averaging alone.
 # The shuffle gives a gene another gene's number of neighbours too, so it does not separate who the neighbours are from how many there are.
 #
 # The same test against the union says what a second graph adds:
@@ -150,7 +157,11 @@ tables.shown(
 )
 
 # %% [markdown] tags=["needs-data"]
-# Genes without any neighbour get the training mean.
+# The union is .019 to .036 above GO alone, with intervals above 0 in every line.
+# It is .001 to .006 above STRING alone, and all four intervals hold 0.
+# `weighted` is above the union by .040 [.027, .056] in K562, .015 [.010, .021] in RPE1, .016 [.007, .026] in HepG2 and .015 [.005, .025] in Jurkat, and with filled gaps by .056 [.040, .076], .019 [.012, .026], .025 [.014, .039] and .022 [.009, .035] ([chapter 2e](02e_knowledge.ipynb)).
+#
+# Genes without any neighbour get the training mean; the affinity reaches every gene.
 # {term}`Centred Pearson <centred Pearson>` takes the training mean off both sides, so that only what is specific to the gene counts: the mean itself scores 0.
 # In {term}`retrieval` a prediction is ranked by how well it fits its own gene's measured delta among those of all test genes; 0.5 is chance.
 #
@@ -163,7 +174,8 @@ tables.shown(
 )
 
 # %% [markdown] tags=["needs-data"]
-# In each line the union is above the training mean in all of them, and `weighted` above the union.
+# In each line the mean of the union is above that of the training mean in all of them, and that of `weighted` above the union's.
+# Filling adds to `weighted` in PDS and direction reach and takes from it in direction fidelity and in the Jaccard index; these are means without a paired test.
 # The {term}`Vendi score`, the effective number of different deltas, says little on calls and is shown for [expression](A3_compare.ipynb) only: each gene is judged on other readouts, so that even the training mean counts as 69 to 108 different deltas.
 #
 # Two limits of these numbers.
@@ -172,7 +184,7 @@ tables.shown(
 #
 # ## Most of the gain comes from genes with many measured neighbours
 #
-# **Claim.** Genes with 11 or more measured neighbours, 39 % (K562), 36 % (RPE1), 35 % (HepG2) and 29 % (Jurkat) of the genes, hold 77, 63, 66 and 50 % of the gain.
+# **Claim.** Genes with 11 or more measured neighbours, 56 % (K562), 49 % (RPE1), 46 % (HepG2) and 45 % (Jurkat) of the genes, hold 84, 65, 72 and 74 % of the gain.
 
 # %% mystnb={"figure": {"caption": "Mean gain in Pearson delta of the union over the training mean by number of training neighbours, PerturbQA (real). Bars are 95 % bootstrap intervals; below each group its number of test genes and its share of the line's whole gain.", "name": "fig-gain-by-neighbours"}, "image": {"alt": "Mean gain by number of training neighbours, one panel for each of four cell lines. Genes without a neighbour gain nothing; the groups with many neighbours gain most."}} tags=["needs-data"]
 by_neighbours = graph_neighbours.gain_by_neighbours(
@@ -216,9 +228,13 @@ tables.shown(
 )
 
 # %% [markdown] tags=["needs-data"]
-# In K562 filling lifts the union by .026 [.011, .041], and five similar genes, .026 below the union without filling, cannot be told from it once filled: .007 [-.014, .026].
-# In RPE1 filling lowers the union by .008 [.002, .017]; in HepG2 it adds .009 [.000, .019] and in Jurkat the interval holds 0 (-.006 [-.019, .006]).
-# The tests weigh ranks, so that a small p can stand beside a mean near zero.
+# In K562 filling lifts the union by .028 [.011, .045].
+# In RPE1 it costs .0081 [.0003, .0162], an interval that ends just below 0; in HepG2 (.005 [-.006, .015]) and Jurkat (-.006 [-.023, .007]) the interval holds 0.
+# The genes most similar in GO are .023 to .049 below the union in every line, with intervals below 0; filled, they are still below it, except that with ten of them in HepG2 the interval holds 0.
+# The tests weigh ranks, so that a large p can stand beside an interval without 0.
+#
+# Here a filled value counts like a measured one.
+# Where it has a weight of its own, as in `weighted, filled` above, [chapter 2e](02e_knowledge.ipynb) says what filling adds.
 #
 # ## Four neighbourhoods
 #
@@ -244,13 +260,14 @@ figures.neighbourhoods(
 tables.shown(extremes, "The four genes of the figure, PerturbQA (real).")
 
 # %% [markdown] tags=["needs-data"]
-# MRPL27 is a subunit of the mitochondrial ribosome, and most of its 23 neighbours are other subunits.
-# VARS2 has enzymes of its own kind as neighbours, nine tRNA ligases; eight of them are joined to it by GO alone.
-# Among the worst, PTBP1 has the neighbours that a biologist would name, most of them other RNA-binding proteins, and is still predicted badly.
+# MRPL27 is a subunit of the mitochondrial ribosome, and all of its 23 neighbours are other subunits.
+# MBTPS1 cuts the proteins that switch on the making of sterols; of its four neighbours MBTPS2 makes the second cut, SCAP carries these proteins to both, SREBF2 is one of them, and only CLPP, by GO alone, is a protease of another place.
+# Among the worst, STARD7 has three neighbours, all by GO alone, which in 2021 knows only that it is in the outer membrane of the mitochondrion; two of the three are subunits of the mitochondrial ribosome.
+# PTBP1 has the neighbours that a biologist would name, most of them other RNA-binding proteins, and is still predicted badly.
 
 # %% [markdown]
 # ## What to take from this chapter
 #
 # - A reader who asks what a knock-down would do gets a better answer from the neighbours than from all knock-downs together, above all for genes with many measured neighbours; `kgpert predict INTS9 --line k562` shows the neighbours and the answer.
-# - Here STRING and GO together beat either alone.
-# - On these calls, a few hundredths can be shown to be left for editing neighbourhoods; [the next chapter](02b_ceilings.ipynb) asks how far the graphs are from the best possible where that can be known.
+# - STRING and GO together beat GO alone and cannot be told from STRING alone; what further tables add, and at which weights, is in [chapter 2e](02e_knowledge.ipynb).
+# - On these calls, a few hundredths can be shown to be left for editing neighbourhoods ([chapter 2d](02d_what_could_be_wrong.ipynb)); [the next chapter](02b_ceilings.ipynb) asks how far the graphs are from the best possible where that can be known.
