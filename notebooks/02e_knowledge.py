@@ -105,7 +105,7 @@ shown(
 # %% tags=["hide-input"]
 shown(
     knowledge.cross_validated(),
-    "Mean Pearson delta in five folds of the training perturbations, PerturbQA (real); behind is the distance from the best rule of the split, error its standard error over 20 folds and lines. `python -m kgpert_lib.studies.knowledge` computes it.",
+    "Mean Pearson delta in three of five folds of the training perturbations, PerturbQA (real); behind is the distance from the best rule of the split, error its standard error over 12 folds and lines. `python -m kgpert_lib.studies.knowledge` computes it.",
     digits=3,
 )
 
