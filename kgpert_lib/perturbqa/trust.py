@@ -1,7 +1,7 @@
 """How far to trust the votes on a gene that was never knocked down (ours): the probability of the measured answer.
 
 A vote that states the probability p of label 1 gives the measured answer p where the label is 1 and 1 - p where it
-is 0; the mean over a gene's questions is its score. It is learnt out of fold: for each of three fifths of the training
+is 0; the mean over a gene's questions is its score. It is learnt out of fold: for each of two fifths of the training
 perturbations, base rates, readout profiles and completion factors are fitted anew without that fifth, hidden as the
 split hides test perturbations; the few weights of the affinity stay. The features are those of a gene's neighbourhood
 in the plain union of the graphs (`evaluation.trust.describe`).
@@ -28,7 +28,7 @@ from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredic
 
 PRIOR = 1.0
 FEWEST_QUESTIONS = 10
-HIDDEN = 3
+HIDDEN = 2
 LEVEL = 0.8
 LEARNT_AT: Mapping[Task, float] = {"de": 0.83, "dir": 0.8}
 """Share of training perturbations that an interval is widened to hold, so that it holds `LEVEL` of test perturbations.

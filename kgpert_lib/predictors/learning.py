@@ -31,6 +31,7 @@ PRIOR = 1.0
 PAIRS = 250_000  # measured pairs of a line that are learnt from
 START = 0.3
 ITERATIONS = 150
+ITERATIONS_FROM_START = 40
 DIGITS = 3  # significant digits of a weight: less than what a number of BLAS threads changes
 
 CODE = (Path(__file__), Path(__file__).parents[1] / "graphs" / "affinity.py")
@@ -80,7 +81,7 @@ def fit(fractions: Sequence[Fraction], prior: float = PRIOR, start: Float | None
     begin = np.where(used, START if start is None else start, 0.0)
     if not measured or not size:
         return begin
-    options = {"maxiter": ITERATIONS, "ftol": 1e-9, "gtol": 1e-9}
+    options = {"maxiter": ITERATIONS if start is None else ITERATIONS_FROM_START, "ftol": 1e-9, "gtol": 1e-9}
 
     def value_and_slope(weights: Float) -> tuple[float, Float]:
         return error(measured, weights, prior)

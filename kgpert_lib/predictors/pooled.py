@@ -112,9 +112,11 @@ class PooledPredictor:
         """The weight of each source, fitted out of fold and kept in the cache folder by content."""
         assert isinstance(self.neighbourhood, AffinityNeighbourhood)
         code = [Path(__file__).with_name(f"{name}.py") for name in ("pooled", "completion", "neighbours")]
-        rows = [view.line, view.split]
-        for name, line in view.lines.items():
-            rows += [name, learning.line_digest(line)]
+        rows = [view.line]
+        if self.lines:  # else nothing but the line itself is read, whatever the split
+            rows.append(view.split)
+        for name in view.lines if self.lines else [view.line]:
+            rows += [name, learning.line_digest(view.lines[name])]
         settings = repr((self.lines, self.rank, self.ridge, self.seed, sorted(self.neighbourhood.weights.items())))
         key = digest(*code, *learning.CODE, *rows, settings, learning.tables_digest(self.neighbourhood.affinity.tables))
 

@@ -17,7 +17,6 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.files import write_text
-from kgpert_lib.graphs import DATED, STANDARD
 from kgpert_lib.graphs.affinity import TWO_STEP
 from kgpert_lib.graphs.catalogue import GRAPHS
 from kgpert_lib.metrics import stats
@@ -30,8 +29,7 @@ from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
 RULES = ("mean", "string", "union", "weighted", "weighted-shared", "weighted-filled", "weighted-lines")
-LATER = "string-v12+go-2022"
-ALONE = (*DATED, STANDARD, "string-v12", "go-2022", LATER)
+BEST = ("weighted", "weighted-filled", "weighted-lines")
 FOLDS = 5
 HIDDEN = 3  # of the folds: each takes minutes
 RESAMPLES = 20
@@ -66,8 +64,8 @@ def alone(gains: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
 def cross_validate(screen: Screen, rules: Sequence[str] = RULES, seed: int = 0) -> pd.DataFrame:
     """Mean Pearson delta of rules on training perturbations: one row per split, rule, line and fold.
 
-    Three times a fifth of a line's training perturbations is hidden as the split hides test perturbations; under ``strict``
-    no line's test perturbations are left in any line. Columns: split, rule, line, fold, n, pearson.
+    Three times a fifth of a line's training perturbations is hidden as the split hides test perturbations; under
+    ``strict`` no line's test perturbations are left in any line. Columns: split, rule, line, fold, n, pearson.
     """
     tests = np.unique(np.concatenate([line.names("test") for line in screen.lines.values()]))
     rows = []
