@@ -1,7 +1,7 @@
 """How far to trust the votes on a gene that was never knocked down (ours): the probability of the measured answer.
 
 A vote that states the probability p of label 1 gives the measured answer p where the label is 1 and 1 - p where it
-is 0; the mean over a gene's questions is its score. It is learnt out of fold: for each of two fifths of the training
+is 0; the mean over a gene's questions is its score. It is learnt out of fold: for fifths of the training
 perturbations, base rates, readout profiles and completion factors are fitted anew without that fifth, hidden as the
 split hides test perturbations; the few weights of the affinity stay. The features are those of a gene's neighbourhood
 in the plain union of the graphs (`evaluation.trust.describe`).
@@ -10,7 +10,6 @@ in the plain union of the graphs (`evaluation.trust.describe`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredic
 
 PRIOR = 1.0
 FEWEST_QUESTIONS = 10
-HIDDEN = 2
+ENOUGH = 400  # training perturbations from which trust is learnt
 LEVEL = 0.8
 LEARNT_AT: Mapping[Task, float] = {"de": 0.83, "dir": 0.8}
 """Share of training perturbations that an interval is widened to hold, so that it holds `LEVEL` of test perturbations.
@@ -61,13 +60,15 @@ def measured_answer_of(p: NDArray[np.floating], questions: Questions) -> pd.Seri
 def out_of_fold(voter: Voter, rule: Rule, seed: int = 0) -> pd.Series:
     """`measured_answer_probability` of training perturbations, each voted on by fits that never saw its row.
 
-    Of the folds of `tuning` the first `HIDDEN` are hidden in turn: hundreds of perturbations, in half a minute a line.
+    The folds of `tuning` are hidden in turn until `ENOUGH` perturbations were: a fold takes a quarter of a minute.
     """
-    data = voter.data
-    parts = [
-        measured_answer_probability(Voter(fold.data, voter.task, voter.choices), rule, fold.questions[voter.task])
-        for fold in islice(tuning.make_folds(data.view, data.affinity, seed=seed, weights=data.weights), HIDDEN)
-    ]
+    data, parts, hidden = voter.data, [], 0
+    for fold in tuning.make_folds(data.view, data.affinity, seed=seed, weights=data.weights):
+        questions = fold.questions[voter.task]
+        parts.append(measured_answer_probability(Voter(fold.data, voter.task, voter.choices), rule, questions))
+        hidden += len(questions.perturbations)
+        if hidden >= ENOUGH:
+            break
     return pd.concat(parts)
 
 
