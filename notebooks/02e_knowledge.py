@@ -135,7 +135,7 @@ shown(
 )
 
 # %% [markdown] tags=["needs-data"]
-# The features of STRING, GO and BioGRID overlap, so that a share says what the fit picked, and not that others say nothing: left out alone, hu.MAP costs .001 to .003 and co-essential modules .003 to .005 in K562 and RPE1, the experiments of STRING .003 in Jurkat, and most tables nothing that shows.
+# The features of STRING, GO and BioGRID overlap, so that a share says what the fit picked, and not that others say nothing: left out alone, hu.MAP costs .001 to .003 and co-essential modules .003 to .006 in K562 and RPE1, the experiments of STRING .004 in Jurkat, and most tables nothing that shows.
 # These losses are measured on the perturbations that the weights were fitted to, each left out as a neighbour of itself.
 #
 # ## On test perturbations
