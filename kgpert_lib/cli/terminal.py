@@ -33,8 +33,8 @@ NARROWEST_NAME = 6  # the first column, on a terminal too narrow for anything el
 
 # Written out here because importing the predictors takes a second; a test compares the names.
 PREDICTORS = (
-    "mean", "linear", "string", "go", "union", "weighted", "weighted-shared", "weighted-filled", "weighted-lines",
-    "filled", "union-further", "similar", "similar-filled", "shuffled",
+    "mean", "linear", "string", "go", "union", "weighted", "filled", "weighted-shared", "weighted-filled",
+    "weighted-lines", "union-further", "similar", "similar-filled", "shuffled",
 )  # fmt: skip
 MODEL_PREDICTORS = (  # from recorded answers of a language model, SmolLM2 unless the name goes on with :MODEL
     "langpert",
