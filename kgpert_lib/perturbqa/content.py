@@ -7,15 +7,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from kgpert_lib.files import digest
 from kgpert_lib.graphs.affinity import Affinity
-from kgpert_lib.predictors.learning import tables_digest
+from kgpert_lib.predictors.learning import array_bytes, line_digest, sparse_bytes, tables_digest
 from kgpert_lib.screens.atlas import TrainingView
 
 FOLDER = "votes"
@@ -34,21 +29,13 @@ def content_digest(view: TrainingView, affinity: Affinity) -> str:
     """Digest of everything that votes are fitted on: training rows of every line, graphs, and the code."""
     parts: list[str | bytes] = [_code(), view.line, view.split]
     for name, line in view.lines.items():
-        parts += [name, *map(_bytes, (line.perturbations, line.genes, line.delta))]
+        parts += [name, line_digest(line)]
     parts.append(tables_digest(affinity.tables))
     for graph in affinity.graphs:
-        parts += [graph.name, _bytes(graph.symbols), *_sparse(graph.adjacency)]
+        parts += [graph.name, array_bytes(graph.symbols), *sparse_bytes(graph.adjacency)]
     return digest(*parts)
 
 
 @lru_cache(maxsize=1)
 def _code() -> str:
     return digest(*(_LIBRARY / name for name in _CODE))
-
-
-def _bytes(values: NDArray[Any]) -> bytes:
-    return f"{values.dtype} {values.shape}".encode() + np.ascontiguousarray(values).tobytes()
-
-
-def _sparse(matrix: sp.csr_matrix) -> list[bytes]:
-    return [_bytes(part) for part in (matrix.data, matrix.indices, matrix.indptr)]

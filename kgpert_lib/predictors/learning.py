@@ -160,16 +160,14 @@ def pooled(
 
 def line_digest(line: TrainingLine) -> str:
     """Digest of a line's training rows."""
-    return digest(*(_bytes(values) for values in (line.perturbations, line.genes, line.delta)))
+    return digest(*(array_bytes(values) for values in (line.perturbations, line.genes, line.delta)))
 
 
 def tables_digest(tables: Sequence[Table]) -> str:
     """Digest of what the tables say."""
     parts: list[bytes | str] = []
     for table in tables:
-        parts += [table.name, str(table.powers), _bytes(table.symbols)]
-        matrix = table.matrix
-        parts += [_bytes(part) for part in (matrix.data, matrix.indices, matrix.indptr)]
+        parts += [table.name, str(table.powers), array_bytes(table.symbols), *sparse_bytes(table.matrix)]
     return digest(*parts)
 
 
@@ -184,5 +182,11 @@ def _pairs(line: TrainingLine, seed: int) -> tuple[NDArray[np.intp], NDArray[np.
     return row, column
 
 
-def _bytes(values: NDArray) -> bytes:
+def array_bytes(values: NDArray) -> bytes:
+    """Type, shape and content of an array, for a digest."""
     return f"{values.dtype} {values.shape}".encode() + np.ascontiguousarray(values).tobytes()
+
+
+def sparse_bytes(matrix: sp.csr_matrix) -> list[bytes]:
+    """The same of a sparse matrix."""
+    return [array_bytes(part) for part in (matrix.data, matrix.indices, matrix.indptr)]

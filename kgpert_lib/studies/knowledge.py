@@ -21,6 +21,7 @@ from kgpert_lib.graphs.affinity import TWO_STEP
 from kgpert_lib.graphs.catalogue import GRAPHS
 from kgpert_lib.metrics import stats
 from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.perturbqa.tuning import tuning_view
 from kgpert_lib.predictors.completion import folds
 from kgpert_lib.predictors.learning import Fraction, fit, leave_one_out_fraction
 from kgpert_lib.predictors.named import build
@@ -67,12 +68,10 @@ def cross_validate(screen: Screen, rules: Sequence[str] = RULES, seed: int = 0) 
     Three times a fifth of a line's training perturbations is hidden as the split hides test perturbations; under
     ``strict`` no line's test perturbations are left in any line. Columns: split, rule, line, fold, n, pearson.
     """
-    tests = np.unique(np.concatenate([line.names("test") for line in screen.lines.values()]))
     rows = []
     for split in get_args(Split):
         for line in screen.lines:
-            view = screen.view(line, split)
-            view = view.without(tests) if split == "strict" else view
+            view = tuning_view(screen.atlas, line, split)
             names, truth = view.target.perturbations, view.target.scored
             fold = folds(len(names), FOLDS, seed)
             for f in range(HIDDEN):
