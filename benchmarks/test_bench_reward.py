@@ -95,7 +95,7 @@ def test_rewards_on_dense_deltas_against_averaging_and_correlating(wide):
     reached = [verdicts[i].gap + verdicts[i].unedited for i in few]
     np.testing.assert_allclose(reached, loop(), atol=1e-5)
     value = ratio(loop, lambda: tasks.judge_all(asked), repeats=3) * 40
-    check("averaging and correlating edited sets (scaled) / reading and rewarding the answers", value, at_least=5)
+    check("averaging and correlating edited sets (scaled) / reading and rewarding the answers", value, at_least=2)
 
 
 def test_rewards_on_calls():
