@@ -50,12 +50,15 @@ store: sync ## Run the notebooks at their stored parameters and keep the outputs
 finding: install ## Draw the landing page's picture, book/_static/finding.png
 	$(BIN)/python book/finding.py
 
-lock: install ## Write both locks anew from pyproject.toml: for Python 3.11-3.13, Linux and macOS
+lock: install ## Write the three locks anew from pyproject.toml: for Python 3.11-3.13, Linux and macOS
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) --extra book --extra test --upgrade --output-file requirements.lock
 	cp requirements.lock _llm.lock
 	$(COMPILE) --extra book --extra test --extra llm --output-file _llm.lock
 	grep -vxFf requirements.lock _llm.lock >requirements-llm.lock; rm _llm.lock
+	cat requirements.lock requirements-llm.lock >_rl.lock
+	$(COMPILE) --extra book --extra test --extra llm --extra rl --output-file _rl.lock
+	grep -vxF -f requirements.lock -f requirements-llm.lock _rl.lock >requirements-rl.lock; rm _rl.lock
 
 clean: ## Remove the rendered books and all caches; .venv stays
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
