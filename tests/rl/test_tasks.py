@@ -58,7 +58,7 @@ def test_an_edit_earns_what_its_neighbourhood_predicts_better(case):
     edited = pearson_delta(leave_one_out(near, line).delta, line.scored)[line.index[question.gene]]
     assert verdict.gap == pytest.approx(edited - verdict.unedited, abs=2e-6)
     assert (verdict.format, verdict.validity, verdict.size) == (1, 1, len(members))
-    assert verdict.total == pytest.approx((2 + verdict.pearson) / 3)
+    assert verdict.total == pytest.approx((2 + 2 * verdict.pearson) / 4)
     assert set(verdict.added) == set(free[:2])
 
 
