@@ -16,7 +16,7 @@ def test_the_parts_have_their_known_values():
 
 
 def test_equal_weights_are_the_mean_of_the_parts():
-    parts, total = rewards([True], [2], [4], [0.05], Weights(), alpha=4, beta=0.5)
+    parts, total = rewards([True], [2], [4], [0.05], Weights(format=1, validity=1, pearson=1), alpha=4, beta=0.5)
     np.testing.assert_allclose(parts, [[1, 0.5, 0.6]])
     np.testing.assert_allclose(total, [0.7])
     _, heavy = rewards([True], [2], [4], [0.05], Weights(format=0, validity=0, pearson=3), alpha=4, beta=0.5)
@@ -30,6 +30,11 @@ def test_rewards_are_bounded_and_an_unreadable_answer_earns_exactly_nothing(gap,
     assert -1 <= total[0] <= 1
     assert total[1] == 0.0
     assert (parts[1] == 0.0).all()
+
+
+@given(GAPS, st.integers(1, 5))
+def test_a_valid_answer_never_earns_less_than_an_unreadable_one(gap, count):
+    assert rewards([True], [count], [count], [gap])[1][0] >= 0
 
 
 @given(GAPS, GAPS, st.floats(0.01, 100), st.floats(0, 1))

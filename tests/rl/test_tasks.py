@@ -58,7 +58,7 @@ def test_an_edit_earns_what_its_neighbourhood_predicts_better(case):
     edited = pearson_delta(leave_one_out(near, line).delta, line.scored)[line.index[question.gene]]
     assert verdict.gap == pytest.approx(edited - verdict.unedited, abs=2e-6)
     assert (verdict.format, verdict.validity, verdict.size) == (1, 1, len(members))
-    assert verdict.total == pytest.approx((2 + verdict.pearson) / 3)
+    assert verdict.total == pytest.approx((2 + 2 * verdict.pearson) / 4)
     assert set(verdict.added) == set(free[:2])
 
 
@@ -152,13 +152,15 @@ def test_validation_genes_are_asked_about_in_validation_only_and_are_nobodys_nei
     assert {g for _, g in train.stream} | held_out == {g for _, g in TASKS.stream}
 
 
-def test_test_questions_are_those_of_the_recorded_evaluation(tmp_path):
+@pytest.mark.parametrize(("model", "prompt"), [("qwen3-4b", "full"), ("kgpert-4b", "compact")])
+def test_test_questions_are_those_of_the_recorded_evaluation(tmp_path, model, prompt):
+    """`kgpert record --model kgpert-4b` asks a trained model what it was trained on."""
     atlas = screen()
     world = Screen(atlas, GRAPHS, brings_graphs=True)
     data = question_data(world)
-    tasks = on(atlas, split="test", prompt="full")
+    tasks = on(atlas, split="test", prompt=prompt)
     with Record(tmp_path / "r.sqlite") as record:
-        edits = NeighbourhoodEdits("qwen3-4b", record, data.wider, base=data.union)
+        edits = NeighbourhoodEdits(model, record, data.wider, base=data.union)
         view, names = world.view("k562"), atlas["k562"].names("test")
         for question in edits.questions(view, names):
             assert tasks.question("k562", question.gene).prompt.messages == question.prompt.messages
