@@ -1,0 +1,1 @@
+"""Editing neighbourhoods as a task that a policy learns: its reward, its questions, and the job that trains it."""
