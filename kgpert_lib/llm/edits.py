@@ -7,11 +7,59 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kgpert_lib.llm import prompts
+from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.proposals import ModelSets
 from kgpert_lib.llm.questions import Question, candidates, closest, go_terms, lengths, names_of
 from kgpert_lib.predictors.neighbourhoods import Neighbourhoods
 from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.screens.atlas import TrainingView
+
+
+@dataclass(frozen=True)
+class EditForm:
+    """How a question about edits is put.
+
+    `reasoning` asks for thoughts first, and with it come long lists; `room` are the tokens that the prompt may have,
+    up to `context` where the neighbours alone need more (`prompts.edits`).
+    """
+
+    reasoning: bool
+    room: int | None = None
+    context: int | None = None
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> EditForm:
+        """What suits a model."""
+        return cls(spec.reasoning, spec.room, spec.context - spec.sampling.max_tokens)
+
+
+def edit_questions(
+    view: TrainingView, base: Neighbourhoods, wider: NeighbourhoodSource, form: EditForm
+) -> list[Question]:
+    """The question about each neighbourhood of `base`, with the candidates that `wider` puts closest.
+
+    The neighbourhoods may be those of test or of training perturbations; no delta goes into a question.
+    """
+    genes, most = list(map(str, base.perturbations)), lengths(form.reasoning)
+    questions = []
+    for gene, near in zip(genes, closest(wider, view, genes), strict=True):
+        neighbours = {n.gene: tuple(n.graphs) for n in base.of(gene)}
+        prompt = prompts.edits(
+            gene,
+            view.line,
+            neighbours,
+            candidates(view, gene),
+            names=names_of([gene, *neighbours]),
+            knowledge=go_terms(gene),
+            wider=near,
+            most=most.add,
+            most_removed=most.remove,
+            reasoning=form.reasoning,
+            room=form.room,
+            context=form.context,
+        )
+        questions.append(Question("edits", gene, view.line, prompt, tuple(neighbours)))
+    return questions
 
 
 @dataclass(frozen=True)
@@ -29,25 +77,7 @@ class NeighbourhoodEdits(ModelSets):
 
     def questions_on(self, view: TrainingView, base: Neighbourhoods) -> list[Question]:
         """Each neighbourhood with the genes that may be added: all, or those closest in the graphs."""
-        genes, spec, questions = list(map(str, base.perturbations)), self.spec, []
-        for gene, wider in zip(genes, closest(self.wider, view, genes), strict=True):
-            neighbours = {n.gene: tuple(n.graphs) for n in base.of(gene)}
-            prompt = prompts.edits(
-                gene,
-                view.line,
-                neighbours,
-                candidates(view, gene),
-                names=names_of([gene, *neighbours]),
-                knowledge=go_terms(gene),
-                wider=wider,
-                most=lengths(spec).add,
-                most_removed=lengths(spec).remove,
-                reasoning=spec.reasoning,
-                room=spec.room,
-                context=spec.context - spec.sampling.max_tokens,
-            )
-            questions.append(Question(self.task, gene, view.line, prompt, tuple(neighbours)))
-        return questions
+        return edit_questions(view, base, self.wider, EditForm.of(self.spec))
 
     def base_neighbourhoods(self, view: TrainingView, perturbations: Sequence[str]) -> Neighbourhoods:
         """The graphs' own neighbourhoods."""

@@ -41,7 +41,7 @@ class LangPert(ModelSets):
                     names=names_of([gene]),
                     knowledge=go_terms(gene),
                     wider=wider or sample_genes(candidates(view, gene), UNKNOWN_OFFERED),
-                    most=lengths(spec).genes,
+                    most=lengths(spec.reasoning).genes,
                     reasoning=spec.reasoning,
                     room=spec.room,
                 ),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Literal
 
 import jinja2
@@ -130,7 +131,7 @@ def estimate_tokens(text: str) -> int:
     digits, marks and every other byte one each: above what the vocabularies of SmolLM2 and Qwen3 need for
     prose and for lists of gene symbols.
     """
-    return sum(_piece_tokens(piece) for piece in re.findall(r"[a-z]+|[A-Z]+|[^a-zA-Z\s]|\s+", text))
+    return sum(map(_word_tokens, text.split())) + sum(len(gap) - 1 for gap in re.findall(r"\s{2,}", text))
 
 
 def count_tokens(messages: Sequence[Mapping[str, str]]) -> int:
@@ -155,9 +156,12 @@ def answer_schema(
     }
 
 
+@lru_cache(maxsize=2**16)
+def _word_tokens(word: str) -> int:
+    return sum(_piece_tokens(piece) for piece in re.findall(r"[a-z]+|[A-Z]+|[^a-zA-Z]", word))
+
+
 def _piece_tokens(piece: str) -> int:
-    if piece.isspace():
-        return max(0, len(piece) - 1)
     if piece.isascii():
         return -(-len(piece) // 4) if piece.islower() else -(-2 * len(piece) // 3)
     return len(piece.encode("utf-8", "replace"))
@@ -187,10 +191,10 @@ def _fitted(
     context: int | None = None,
 ) -> Prompt:
     """The prompt with all candidates, or with as many of the wider neighbourhood as there is room for."""
-    every = sorted(set(candidates))
-    if gene in every:
+    allowed = set(candidates)
+    if gene in allowed:
         raise InputError(f"{gene} is among the candidates of its own question; leave the target out.")
-    if not every and fields == ("genes",):
+    if not allowed and fields == ("genes",):
         raise InputError(f"There is no candidate for {gene}; the training set is empty.")
 
     def render(offered: list[str], form: Literal["full", "compact"]) -> Prompt:
@@ -209,19 +213,23 @@ def _fitted(
         schema = answer_schema(fields, values["limits"], None if values["reasoning"] else SYMBOL)
         return Prompt(messages, fields, schema, form, tuple(offered), count_tokens(messages))
 
-    prompt = render(every, "full")
-    if room is None or prompt.tokens <= room:
-        return prompt
-    allowed = set(every)
     near = list(dict.fromkeys(g for g in wider if g in allowed))
-    low, high, best = int(fields == ("genes",)), len(near), None
-    while low <= high:
-        middle = (low + high) // 2
-        prompt = render(sorted(near[:middle]), "compact")
-        low, high, best = (middle + 1, high, prompt) if prompt.tokens <= room else (low, middle - 1, best)
-    if best is None and context is not None:
+    required = int(fields == ("genes",))
+    if (
+        room is None or 2 * len(allowed) <= room + 1 or len(near) < required
+    ):  # a gene and a comma are two tokens or more
+        prompt = render(sorted(allowed), "full")
+        if room is None or prompt.tokens <= room:
+            return prompt
+    best = None
+    if near:
+        prompt = render(near[:1], "compact")
+        further = accumulate((_word_tokens(f"{g},") for g in near[1:]), initial=prompt.tokens)
+        count = sum(tokens <= room for tokens in further)
+        best = render(sorted(near[:count]), "compact") if count else None
+    if best is None and not required:
         prompt = render([], "compact")
-        best = prompt if prompt.tokens <= context else None
+        best = prompt if prompt.tokens <= max(room, context or 0) else None
     if best is None:
         raise InputError(
             f"The question about {gene} needs {prompt.tokens} tokens and has room for {room}; "
@@ -245,6 +253,4 @@ def _keys(fields: tuple[str, ...]) -> str:
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
     loader = jinja2.PackageLoader("kgpert_lib.llm", "prompts")
-    return jinja2.Environment(
-        loader=loader, undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False
-    )
+    return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=False, auto_reload=False)

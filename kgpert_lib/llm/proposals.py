@@ -38,7 +38,7 @@ class Proposal:
         is the whole set.
     dropped : proposals that do not count, and why.
     answered : False where the record holds no answer. readable : whether a wanted list was found in it.
-    complete : whether every wanted list was found and none was cut off.
+    complete : whether every wanted list was found and none was cut off or endless.
     offered : genes that the prompt named as candidates. text : the answer as it stands; escape it on a page.
     """
 
@@ -63,16 +63,18 @@ class Proposal:
 def read_answer(
     question: Question, answer: Answer | None, training: Collection[str], spelling: dict[str, str]
 ) -> Proposal:
-    """Read an answer and keep what counts: invalid additions and removals are ignored, the rest is used.
+    """What a recorded answer proposes (`read_text`); a blank proposal where there is none."""
+    return _blank(question) if answer is None else read_text(question, answer.text, training, spelling)
+
+
+def read_text(question: Question, text: str, training: Collection[str], spelling: dict[str, str]) -> Proposal:
+    """Read an answer's text and keep what counts: invalid additions and removals are ignored, the rest is used.
 
     `training` are the perturbations that may be averaged; `spelling` is what `parse` resolves with.
     """
-    blank = Proposal(question.gene, question.line, question.neighbours, offered=question.prompt.candidates)
-    if answer is None:
-        return blank
     own = {name: question.gene for name in (question.gene, gene_names().approved(question.gene)) if name}
     known = ChainMap({name: gene for name, gene in own.items() if name not in training}, spelling)
-    parsed = parse(answer.text, question.prompt.fields, known, target=question.gene, prompt=question.prompt.text)
+    parsed = parse(text, question.prompt.fields, known, target=question.gene, prompt=question.prompt.text)
     added: list[str] = []
     removed: list[str] = []
     dropped = list(parsed.dropped)
@@ -91,15 +93,19 @@ def read_answer(
             else:
                 added.append(gene)
     return replace(
-        blank,
+        _blank(question),
         added=tuple(added),
         removed=tuple(removed),
         dropped=tuple(dropped),
         answered=True,
         readable=bool(parsed.lists),
-        complete=parsed.complete,
-        text=answer.text,
+        complete=parsed.complete and not parsed.overlong,
+        text=text,
     )
+
+
+def _blank(question: Question) -> Proposal:
+    return Proposal(question.gene, question.line, question.neighbours, offered=question.prompt.candidates)
 
 
 class ProposalSource(Protocol):

@@ -18,7 +18,6 @@ from kgpert_lib.files import digest
 from kgpert_lib.graphs.go import annotate
 from kgpert_lib.graphs.symbols import full_name, gene_names
 from kgpert_lib.llm.answers import resolver
-from kgpert_lib.llm.models import ModelSpec
 from kgpert_lib.llm.prompts import Prompt
 from kgpert_lib.llm.record import Request
 from kgpert_lib.predictors.neighbours import NeighbourhoodSource
@@ -54,9 +53,9 @@ class Question:
         return Request(f"{self.task}/{self.line}/{self.gene}", self.prompt.messages, schema=self.prompt.schema)
 
 
-def lengths(spec: ModelSpec) -> Lengths:
+def lengths(reasoning: bool) -> Lengths:
     """Long lists for a model that may think first, short ones for another."""
-    return LONG if spec.reasoning else SHORT
+    return LONG if reasoning else SHORT
 
 
 def names_of(genes: Iterable[str]) -> dict[str, str]:
@@ -79,7 +78,7 @@ def closest(wider: NeighbourhoodSource, view: TrainingView, perturbations: Seque
 
 def candidates(view: TrainingView, gene: str) -> list[str]:
     """The training perturbations of the target line other than the gene itself."""
-    return [str(p) for p in view.target.perturbations if p != gene]
+    return [p for p in view.target.index if p != gene]
 
 
 def spellings(view: TrainingView) -> dict[str, str]:

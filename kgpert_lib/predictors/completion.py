@@ -79,11 +79,19 @@ def complete(line: TrainingLine, pull: FloatArray | sp.csr_matrix, rank: int = 1
     """
     if line.dense:
         return line
+    factors = factorise(_residual(line, line.mean), pull, rank, ridge)
+    return _filled(line, line.mean, factors)
+
+
+def _residual(line: TrainingLine, mean: FloatArray) -> sp.csr_matrix:
+    """(t, m) measured deltas minus a mean (m,), explicit zeros included."""
     row, column = np.nonzero(line.measured)
-    gap = line.delta - line.mean
-    residual = sp.csr_matrix((gap[row, column], (row, column)), shape=gap.shape)
-    factors = factorise(residual, pull, rank, ridge)
-    guess = line.mean + factors.rows @ factors.columns.T
+    gap = line.delta - mean
+    return sp.csr_matrix((gap[row, column], (row, column)), shape=gap.shape)
+
+
+def _filled(line: TrainingLine, mean: FloatArray, factors: Factors) -> TrainingLine:
+    guess = mean + factors.rows @ factors.columns.T
     return replace(line, delta=np.where(line.measured, line.delta, guess).astype(np.float32))
 
 
@@ -101,7 +109,11 @@ def folds(n: int, k: int = 5, seed: int = 0) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Some training perturbations and the completed training line in whose fit they had no part (and no row)."""
+    """Some training perturbations, and the completed line in whose fit they had no part.
+
+    Their own rows in it are completed with the fitted columns, each from its own measured deltas and its neighbours
+    outside the fold: no row of a held-out perturbation enters another.
+    """
 
     perturbations: NameArray
     line: TrainingLine
@@ -115,18 +127,26 @@ def out_of_fold(
     k: int = 5,
     seed: int = 0,
 ) -> Iterator[HeldOut]:
-    """For each fold of training perturbations, the completion of the others.
+    """For each fold of training perturbations, the completion that the others alone were fitted for.
 
     `weights` (t, t) graph weights between the training perturbations, not normalised. Changing the row of a
-    perturbation changes nothing in the fold that holds it.
+    perturbation changes no other row in the fold that holds it.
     """
     fold = folds(len(line.perturbations), k, seed)
     every = sp.csr_matrix(weights)
     for f in range(min(k, len(fold))):
-        others = np.flatnonzero(fold != f)
-        names = line.perturbations[fold == f]
-        part = normalised(every[others][:, others])
-        yield HeldOut(names, complete(line.without(names), part, rank, ridge))
+        inside, others = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
+        names = line.perturbations[inside]
+        rest = line.without(names)
+        fitted = factorise(_residual(rest, rest.mean), normalised(every[others][:, others]), rank, ridge)
+        own = _residual(line.without(line.perturbations[others]), rest.mean)
+        mask = own.copy()
+        mask.data = np.ones_like(mask.data)
+        rows = np.empty((len(fold), fitted.rows.shape[1]), np.float32)
+        rows[others] = fitted.rows
+        toward = normalised(every[inside][:, others]) @ fitted.rows
+        rows[inside] = _solve(own, mask, fitted.columns, ridge, toward)
+        yield HeldOut(names, _filled(line, rest.mean, Factors(rows, fitted.columns)))
 
 
 def _solve(

@@ -52,25 +52,27 @@ class Neighbourhoods:
         """(n,) number of neighbours."""
         return np.diff(self.weights.indptr).astype(np.int64)
 
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Row of each queried perturbation."""
+        return {str(gene): row for row, gene in enumerate(self.perturbations)}
+
     def of(self, perturbation: str) -> list[Neighbour]:
         """The neighbours of one queried perturbation, largest share first, ties by symbol."""
-        row = int(np.flatnonzero(self.perturbations == perturbation)[0])
-        weights = self.weights[[row]]
-        total = float(weights.sum())
-        edges = {name: dict(zip(m[[row]].indices, m[[row]].data, strict=True)) for name, m in self.by_graph.items()}
+        row = self.index[perturbation]
+        weights = _cells(self.weights, row)
+        share = np.array(list(weights.values())) / sum(weights.values())
+        edges = {name: _cells(matrix, row) for name, matrix in self.by_graph.items()}
         members = [
-            Neighbour(
-                str(self.training[j]),
-                float(w) / total,
-                {name: float(cells[j]) for name, cells in edges.items() if j in cells},
-            )
-            for j, w in zip(weights.indices, weights.data, strict=True)
+            (key, Neighbour(str(self.training[j]), s, {name: cells[j] for name, cells in edges.items() if j in cells}))
+            for j, s, key in zip(weights, share.tolist(), descending(share).tolist(), strict=True)
         ]
-        return sorted(members, key=lambda n: (descending(n.share), -len(n.graphs), n.gene))
+        members.sort(key=lambda m: (m[0], -len(m[1].graphs), m[1].gene))
+        return [neighbour for _, neighbour in members]
 
     def members(self, row: int) -> list[str]:
         """The neighbours of one row, in the order of the training perturbations."""
-        return [str(gene) for gene in self.training[self.weights[[row]].indices]]
+        return [str(self.training[j]) for j in _cells(self.weights, row)]
 
     def edited(
         self, additions: Sequence[Collection[str]], removals: Sequence[Collection[str]] | None = None
@@ -93,6 +95,12 @@ class Neighbourhoods:
         weights = edited.tocsr()
         weights.eliminate_zeros()
         return replace(self, weights=weights)
+
+
+def _cells(matrix: sp.csr_matrix, row: int) -> dict[int, float]:
+    """The stored entries of one row by column."""
+    part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+    return dict(zip(matrix.indices[part].tolist(), matrix.data[part].tolist(), strict=True))
 
 
 def from_sets(

@@ -10,6 +10,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.completion import complete, factorise, folds, normalised, out_of_fold
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
+from kgpert_lib.screens.atlas import TrainingLine
 from tests import worlds
 from tests.perturbqa.world import affinity, screen, with_deltas
 
@@ -85,8 +86,19 @@ def test_a_row_has_no_part_in_the_fold_that_holds_it(p, seed):
         next(h for h in out_of_fold(which, ties, rank=4, k=3) if name in h.perturbations)
         for which in (line, replace(line, delta=delta))
     )
-    assert name not in before.line.index
-    np.testing.assert_array_equal(before.line.delta, after.line.delta)
+    others = np.arange(len(delta)) != p
+    np.testing.assert_array_equal(before.line.delta[others], after.line.delta[others])
+    assert not np.isnan(before.line.delta).any()
+
+
+def test_a_held_out_row_is_predicted_from_its_own_measured_half_and_its_neighbours():
+    truth, seen = low_rank()
+    names = np.array([f"G{i}" for i in range(len(truth))])
+    line = TrainingLine("k562", names, np.array([f"R{j}" for j in range(50)]), np.where(seen, truth, np.nan))
+    for held in out_of_fold(line, sp.csr_matrix((60, 60), dtype=np.float32), rank=2, ridge=0.1):
+        inside = np.isin(names, held.perturbations)
+        error = (held.line.delta - truth)[inside][~seen[inside]]
+        assert np.sqrt((error**2).mean()) < 0.25 * truth.std()
 
 
 def test_folds_cover_everything_once_and_evenly():
