@@ -354,7 +354,7 @@ def _agents(config: Config, kind: job.Kind) -> Iterator[Finding]:
     """One answer on a CPU needs neither tools nor a container, but the defaults ask for both."""
     places: list[tuple[str, Mapping[str, Any]]] = [("", config)] if kind == "eval" else []
     if kind == "rl":
-        places += [(f"orchestrator.{w}.source.", s) for w in ("train", "eval") for s in job.sources(config, w)]  # type: ignore[arg-type]
+        places += [(f"orchestrator.{w}.source.", s) for w in ("train", "eval") for s in job.sources(config, w)]
     if kind == "evals":
         places += [("eval.source.", source) for source in job.sources(config, "eval")]
     for head, source in places:
@@ -383,27 +383,26 @@ def _lengths(config: Config, questions: Mapping[str, Questions]) -> Iterator[Fin
     row = int(get(config, "seq_len", job.SEQ_LEN))
     context = get(config, "inference.vllm.max_model_len")
     for where in ("train", "eval"):
-        for source in job.sources(config, where):  # type: ignore[arg-type]
+        for source in job.sources(config, where):
             name = str(get(source, "name", get(source, "env.taskset.id", "")))
             answer = _completion_limit(config, source, where)
             if (measured := questions.get(name)) is None or answer is None:
                 continue
             whole = measured.longest + answer
-            sums = f"the longest prompt of {name} has {measured.longest:,} tokens, with an answer {whole:,}"
+            sums = f"the longest prompt has {measured.longest:,} tokens, with an answer {whole:,}"
             if where == "train" and whole > row:
-                yield Finding("error", "seq_len", f"{sums}, above {row:,}: it would be cut; raise it.")
+                yield Finding("error", "seq_len", f"of {name} {sums}, above {row:,}: it would be cut; raise it.")
             if context is not None and whole > context:
                 yield Finding(
                     "error",
                     "inference.vllm.max_model_len",
                     f"{sums}, above {context:,}: vLLM would refuse it; raise it.",
                 )
-            yield Finding("fact", "", f"{name}: {measured.count:,} questions, {sums}.")
+            yield Finding("fact", "", f"{name}: {measured.count:,} questions; {sums}.")
             if where == "train":
+                steps = int(get(config, "max_steps", job.PAPER_STEPS))
                 times = job.epochs(config, measured.count)
-                yield Finding(
-                    "fact", "", f"{name}: {get(config, 'max_steps')} steps ask each question {times:.1f} times."
-                )
+                yield Finding("fact", "", f"{name}: {steps:,} steps ask each question {times:.1f} times.")
 
 
 def _completion_limit(config: Config, source: Mapping[str, Any], where: str) -> int | None:

@@ -206,7 +206,7 @@ def resolved(config: Mapping[str, Any]) -> pd.DataFrame:
     add("weights reach the server by", "weight_broadcast.type", "nccl")
     add("steps between checkpoints", "ckpt.interval", "none")
     for where in ("train", "eval"):
-        for source in sources(config, where):  # type: ignore[arg-type]
+        for source in sources(config, where):
             taskset = get(source, "env.taskset", {})
             lines = ", ".join(taskset.get("lines", ())) or "all lines"
             text = f"{taskset.get('split', 'train')} of {lines} ({taskset.get('atlas', 'perturbqa')})"

@@ -285,11 +285,10 @@ def _prime_rl(checkout: Checkout | None, config: Config) -> Iterator[Check]:
         return
     yield Check("Prime-RL", True, str(checkout.folder))
     version = checkout.python_version()
-    if version != PYTHON:
-        reason = f"{checkout.python} is missing or broken; run uv sync there" if version is None else f"it is {version}"
-        yield Check("its Python", False, f"{reason}; Prime-RL needs {PYTHON}")
+    if version is None:
+        yield Check("its Python", False, f"{checkout.python} is missing or broken; run uv sync there")
         return
-    yield Check("its Python", True, version)
+    yield Check("its Python", version == PYTHON, version if version == PYTHON else f"{version}, not {PYTHON}")
     reason = checkout.import_error("kgpert", "kgpert_lib.rl.tasks")
     fix = f"uv pip install --python {checkout.python} -e LIBRARY -e LIBRARY/env/kgpert"
     yield Check("kgpert there", reason is None, "imported" if reason is None else f"{reason}; {fix}")
