@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,9 +162,7 @@ def _compared(tensors: set[str], base: Path, name: str, adapter: bool) -> tuple[
     if adapter:
         modules = {_adapted(tensor) for tensor in tensors}
         if other := sorted(module for module in modules if f"{module}.weight" not in known):
-            raise InputError(
-                f"The adapter changes {other[0]}, which {name} does not have; name its own base with --base."
-            )
+            raise InputError(f"The adapter changes {other[0]}, which {name} lacks; name its own base with --base.")
         return ()
     tied = {TIED} if _json(base / "config.json").get("tie_word_embeddings") else set()
     missing, more = sorted(known - tensors - tied), sorted(tensors - known - tied)
@@ -187,13 +186,13 @@ def _command(output: Path, base: str, run: Path, adapter: Path | None) -> str:
     length = vllm.get("max_model_len") if isinstance(vllm, dict) else None
     limit = ["--max-model-len", str(length)] if isinstance(length, int) else []
     if adapter is None:
-        return " ".join(["vllm serve", str(output), "--served-model-name", NAME, *limit])
+        return shlex.join(["vllm", "serve", str(output), "--served-model-name", NAME, *limit])
     rank = _json(adapter / ADAPTER_CONFIG).get("r", LORA_RANKS[0]) if (adapter / ADAPTER_CONFIG).is_file() else None
     if not isinstance(rank, int):
         raise InputError(f"{adapter} has no {ADAPTER_CONFIG} with the rank of the adapter; name another step.")
     room = next((r for r in LORA_RANKS if r >= rank), rank)
     lora = ["--enable-lora", "--max-lora-rank", str(room), "--lora-modules", f"{NAME}={output}"]
-    return " ".join(["vllm serve", base, *lora, *limit])
+    return shlex.join(["vllm", "serve", base, *lora, *limit])
 
 
 def _header(path: Path) -> list[str]:

@@ -95,7 +95,7 @@ def test_an_adapter_is_served_beside_the_base_with_room_for_its_rank(run, base, 
         f"vllm serve {base} --enable-lora --max-lora-rank 32 --lora-modules kgpert={served.folder} --max-model-len 3072"
     )
     other = runs.base_model(tmp_path / "other", ["model.embed_tokens.weight", "model.norm.weight"])
-    with pytest.raises(InputError, match="which .* lacks"):
+    with pytest.raises(InputError, match=r"which .* lacks"):
         assemble(run, 300, tmp_path / "again", str(other))
 
 
