@@ -174,6 +174,16 @@ def test_sigterm_is_passed_on_and_the_same_command_goes_on_from_the_last_whole_c
     assert layers == [str(here / "job.toml"), str(job.job_folder() / "one_gpu.toml")]
 
 
+def test_ctrl_c_ends_the_job_before_the_command(start):
+    process = start()
+    read_until(process, "at work")
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate()
+    assert "tidied up" in out
+    assert errors == "kgpert: stopped.\n"
+    assert process.returncode == 130
+
+
 def test_a_finished_run_is_not_started_again(start, here):
     runs.checkpoint(here / "outputs" / "kgpert", 300)
     process = start()
