@@ -166,7 +166,7 @@ def disk(config: Mapping[str, Any]) -> list[tuple[str, float]]:
         kept = (steps // interval + 1 if interval else 1) + 2
         parts.append((f"broadcast weights {kept} x {weights / GB:.2g} GB", kept * weights))
     if get(config, "ckpt") is not None:
-        saves = steps // interval if interval else 1
+        saves = -(-steps // interval) if interval else 1  # the end besides
         held = min(int(get(config, "ckpt.keep_last", saves) or saves), saves) + 1
         each = (PARAMETERS * 4 if rank is not None else 0) + trained * 12
         parts.append((f"checkpoints {held} x {each / GB:.2g} GB", held * each))

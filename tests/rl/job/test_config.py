@@ -114,6 +114,8 @@ def test_disk_is_what_the_intervals_keep():
     weights, checkpoints = (size for _, size in job.disk(job_config("h100x4")))
     assert weights == pytest.approx(18 * 4.02e9 * 2)
     assert checkpoints == pytest.approx(3 * 4.02e9 * 12)
+    smoke = job.overlaid(job_config("h100x4"), {"max_steps": 5})
+    assert [size for _, size in job.disk(smoke)] == pytest.approx([3 * 4.02e9 * 2, 2 * 4.02e9 * 12])
     adapters, _ = (size for _, size in job.disk(job_config("one_gpu")))
     assert adapters < weights / 20
 
