@@ -107,6 +107,8 @@ def launch(
         raise InputError(launching.outcome(code, run))
     if job.get(config, "slurm") is None:
         terminal.out.print(f"Done: kgpert rl serve {run.folder} --step {run.last_step} -o DIR", soft_wrap=True)
+    else:
+        terminal.out.print(f"Submitted: kgpert rl watch {run.folder}", soft_wrap=True)
 
 
 def watch(
@@ -157,6 +159,7 @@ def _live(progress: Any, title: str, last: int, every: float) -> NoReturn:
     from rich.text import Text
 
     pause = threading.Event()
+    last = min(last, max(terminal.out.height // 2 - 4, 3))  # a narrow terminal shows the columns in two parts
     with Live(console=terminal.out, auto_refresh=False) as live:
         while True:
             frame = progress.update().table(last)

@@ -1,5 +1,6 @@
 """`kgpert rl`: files checked, a job launched with stand-ins for uv, nvidia-smi and Prime-RL, watched, and served."""
 
+import io
 import json
 import os
 import signal
@@ -8,8 +9,12 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
+from kgpert_lib.cli import terminal
 from kgpert_lib.rl.job import config as job
+from kgpert_lib.rl.job import watch
+from kgpert_lib.rl.job.watch import Progress
 from tests.cli import ROOT
 from tests.rl.job import runs
 
@@ -307,6 +312,29 @@ def test_watch_prints_once_where_nobody_watches(kgpert, tmp_path):
     assert len(rows) == 30
 
 
+def test_watch_on_a_terminal_shows_new_steps_until_ctrl_c(kgpert, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    screen = Console(file=io.StringIO(), force_terminal=True, width=200, height=40)
+    monkeypatch.setattr(terminal, "out", screen)
+    looks = iter([0.25, 0.75])
+
+    class Growing(Progress):
+        def update(self):
+            if self.rows or "no step yet" in screen.file.getvalue():
+                reward = next(looks, None)
+                if reward is None:
+                    os.kill(os.getpid(), signal.SIGINT)
+                runs.write(run, runs.step_rows(len(self.rows) + 1, reward, 0.1, 100))
+            return super().update()
+
+    monkeypatch.setattr(watch, "Progress", Growing)
+    code, _, err = kgpert("rl", "watch", run, "--every", "0.1")
+    assert (code, err) == (130, "kgpert: stopped.\n")
+    shown = screen.file.getvalue()
+    assert shown.index("no step yet") < shown.index("0.250") < shown.index("0.750")
+
+
 def test_watch_says_what_is_not_there(kgpert, tmp_path):
     assert "is no folder" in kgpert("rl", "watch", tmp_path / "none")[2]
     code, _, err = kgpert("rl", "watch", tmp_path, "--once")
@@ -324,6 +352,4 @@ def test_serve_makes_a_folder_and_prints_how_to_serve_it(kgpert, tmp_path):
 
 
 def test_text_of_other_programs_cannot_drive_the_terminal():
-    from kgpert_lib.cli import terminal
-
     assert terminal.plain("\x1b[1;31mred\x1b[0m \x1b]0;title\x07 \u202eback\r") == "red �]0;title� �back�"

@@ -201,7 +201,7 @@ def resolved(config: Mapping[str, Any]) -> pd.DataFrame:
     add("learning rate", "trainer.optim.lr", 1e-6)
     add("weight decay", "trainer.optim.weight_decay", 0.01)
     add("gradient norm, most", "trainer.optim.max_norm", 1.0)
-    add("steps between answering and learning, most", "orchestrator.max_off_policy_steps", 8)
+    add("steps off policy, most", "orchestrator.max_off_policy_steps", 8)
     add("rank of LoRA", "trainer.model.lora.rank", "all weights are trained" if lora is None else 16)
     add("weights reach the server by", "weight_broadcast.type", "nccl")
     add("steps between checkpoints", "ckpt.interval", "none")
@@ -213,8 +213,8 @@ def resolved(config: Mapping[str, Any]) -> pd.DataFrame:
             rows.append(("questions for training" if where == "train" else "questions for evaluation", text, "file"))
     if sources(config, "eval"):
         add("steps between evaluations", "orchestrator.eval.interval", 100)
-    rows.append(("GPUs for answering", inference, "file" if "deployment" in config else "default"))
-    rows.append(("GPUs for learning", training, "file" if "deployment" in config else "default"))
+    rows.append(("GPUs for inference", inference, "file" if "deployment" in config else "default"))
+    rows.append(("GPUs for training", training, "file" if "deployment" in config else "default"))
     return pd.DataFrame(
         [(name, str(value), source) for name, value, source in rows], columns=["setting", "value", "from"]
     )

@@ -124,13 +124,22 @@ def _base_folder(name: str) -> Path:
         folder = Path(name)
     else:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError
 
         wanted = [*BASE_FILES, INDEX]
         try:
-            try:
-                folder = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
-                if not (folder / "config.json").is_file():
+            folder = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
+            cached = (folder / "config.json").is_file()
+        except Exception:  # not in the cache; its reasons have no class in common
+            cached = False
+        try:
+            folder = folder if cached else Path(snapshot_download(name, allow_patterns=wanted))
+        except Exception as error:  # a wrong name, no network, no access
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            raise InputError(
+                f"The base model {name} is no folder here and cannot be had from the hub ({reason}); name its folder "
+                "with --base."
+            ) from error
+    if not (folder / "config.json").is_file():
                     raise FileNotFoundError(name)
             except HFValidationError:
                 raise

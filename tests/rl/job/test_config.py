@@ -61,8 +61,8 @@ def test_the_base_is_the_papers_run_with_everything_else_at_its_default():
         "learning rate": ("1e-06", "default"),
         "algorithm": ("grpo", "default"),
         "weights reach the server by": ("filesystem", "file"),
-        "GPUs for answering": ("2", "file"),
-        "GPUs for learning": ("2", "file"),
+        "GPUs for inference": ("2", "file"),
+        "GPUs for training": ("2", "file"),
     }
     for setting, (value, source) in expected.items():
         assert tuple(rows.loc[setting]) == (value, source)
