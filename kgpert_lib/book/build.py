@@ -125,7 +125,8 @@ def build(
 
 
 def library_state(root: Path) -> str:
-    """Digest of all that every chapter's outputs depend on: library, lock, Python, committed data, own answers.
+    """Digest of all that every chapter's outputs depend on: library, lock, Python, committed data, own answers, the
+    files of the training job.
 
     Downloads are not among it: each is verified against its checksum before it is used, so one that is there is
     always the same.
@@ -133,6 +134,7 @@ def library_state(root: Path) -> str:
     files = [
         *(p for p in _files(root / "kgpert_lib") if not {"book", "cli", "_data"} & set(p.relative_to(root).parts)),
         *(p for p in _files(root / "data") if p.suffix != ".md"),
+        *_files(root / "env" / "prime_rl"),
         *_files(paths.cache_dir() / "answers"),
         *root.glob("requirements.lock"),
     ]

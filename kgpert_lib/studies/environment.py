@@ -28,7 +28,7 @@ from kgpert_lib.rl.traces import ScoredAnswers, read_traces
 
 COMMAND = "vf-eval"
 ROLLOUTS = 2
-CONTEXT, PARALLEL = 1024, 4
+CONTEXT, PARALLEL, THREADS = 1024, 4, 1
 SAMPLING = {"temperature": 0.7, "max_tokens": 96}
 KEY = "KGPERT_LOCAL_KEY"  # the server asks for none; the client wants the name of a variable
 
@@ -127,7 +127,7 @@ def main(names: Sequence[str] = ()) -> None:
     unknown = set(names) - set(RUNS)
     if unknown:
         raise InputError(f"There is no run {min(unknown)!r}; there are {', '.join(RUNS)}.")
-    with serve(context=CONTEXT, parallel=PARALLEL) as model:
+    with serve(context=CONTEXT, parallel=PARALLEL, threads=THREADS) as model:
         for name in names or RUNS:
             evaluate(RUNS[name], model).save(_path(name))
             print(f"{name}: written to {_path(name)}", flush=True)
