@@ -116,10 +116,7 @@ def test_a_place_that_is_taken_is_left_as_it_is(run, tmp_path):
     assert [path.name for path in (tmp_path / "served").iterdir()] == ["mine"]
 
 
-def test_a_hub_name_is_looked_up_in_the_cache_first_and_what_the_hub_says_is_passed_on(
-    run, base, tmp_path, monkeypatch
-):
-    hub = pytest.importorskip("huggingface_hub")
+def test_a_hub_name_is_looked_up_in_the_cache_first(run, base, tmp_path, monkeypatch):
     asked = []
 
     def snapshot(name, allow_patterns, local_files_only=False):
