@@ -64,7 +64,7 @@ def launch(
 
     Every check is a line. SIGTERM is passed on, and Prime-RL ends what it started.
     """
-    with terminal.working("Looking"):
+    with terminal.working("Loading"):
         from kgpert_lib.files import locked
         from kgpert_lib.rl.job import config as job
         from kgpert_lib.rl.job import launch as launching
@@ -75,15 +75,15 @@ def launch(
     run = launching.Run.of(config, run_dir)
     checkout = find_checkout(prime_rl)
     checks = []
-    for passed in launching.preflight(config, run, checkout):
-        checks.append(passed)
-        terminal.out.print(terminal.plain(str(passed)), soft_wrap=True)
-    step = launching.start_step(config, run)
-    begin = "begins" if step is None else f"goes on from step {step}"
-    words = launching.command(layers, run, step)
+    for result in launching.preflight(config, run, checkout):
+        checks.append(result)
+        terminal.out.print(terminal.plain(str(result)), soft_wrap=True)
     if dry_run:
+        step = launching.start_step(config, run)
         terminal.print_table(job.resolved(config), "Settings")
-        terminal.out.print(f"\nThe run in {run.folder} {begin}; it would be started by\n{_line(words)}", soft_wrap=True)
+        words = launching.command(layers, run, step)
+        start = f"\nThe run in {run.folder} {launching.beginning(step)}; it would be started by\n{_line(words)}"
+        terminal.out.print(start, soft_wrap=True)
         return
     if not launching.ready(checks):
         if any(check.name == "GPUs" and not check.passed for check in checks):
@@ -91,24 +91,27 @@ def launch(
         raise InputError(f"{sum(not check.passed for check in checks)} things are missing; nothing was started.")
     assert checkout is not None
     with locked(run.folder, wait=False):
+        step = launching.start_step(config, run)
+        words = launching.command(layers, run, step)
         if step is None and run.used:
             terminal.out.print(
                 f"No whole checkpoint in {run.folder}; it is now {launching.set_aside(run)}", soft_wrap=True
             )
-        terminal.out.print(f"The run in {run.folder} {begin}.\n{_line(words)}", soft_wrap=True)
+        terminal.out.print(f"The run in {run.folder} {launching.beginning(step)}.\n{_line(words)}", soft_wrap=True)
         cards = launching.list_cards()
         env = launching.environment(config, [] if isinstance(cards, str) else cards)
-        code = launching.follow(words, checkout.folder, env, _say)
-    if code > 128:
-        again = "begins again" if run.last_step is None else f"goes on from step {run.last_step}"
-        terminal.err.print(f"kgpert: stopped; the same command {again}.")
-        raise typer.Exit(code)
-    if code:
-        raise InputError(launching.outcome(code, run))
-    if job.get(config, "slurm") is None:
-        terminal.out.print(f"Done: kgpert rl serve {run.folder} --step {run.last_step} -o DIR", soft_wrap=True)
-    else:
-        terminal.out.print(f"Submitted: kgpert rl watch {run.folder}", soft_wrap=True)
+        end = launching.follow(words, checkout.folder, env, _say)
+    again = f"the same command {launching.beginning(run.last_step)}"
+    if end.signal is not None:
+        terminal.err.print(f"kgpert: stopped; {again}.")
+        raise typer.Exit(128 + end.signal)
+    if end.code:
+        logs = run.folder / "logs" / "latest"
+        raise InputError(f"Prime-RL ended with code {end.code}; its logs are in {logs}, and {again}.")
+    if job.get(config, "slurm") is not None:
+        terminal.out.print(f"Submitted. Next: kgpert rl watch {run.folder}", soft_wrap=True)
+    elif (step := launching.last_weights(run)) is not None:
+        terminal.out.print(f"Done. Next: kgpert rl serve {run.folder} --step {step} -o DIR", soft_wrap=True)
 
 
 def watch(
@@ -122,7 +125,7 @@ def watch(
 
     Parts are weighted, so that they sum to the reward. Where the output is no terminal it is printed once.
     """
-    with terminal.working("Looking"):
+    with terminal.working("Loading"):
         from kgpert_lib.rl.job.watch import Progress
 
         progress = Progress.of(run).update()

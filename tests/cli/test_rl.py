@@ -66,6 +66,7 @@ def end(signum, frame):
 signal.signal(signal.SIGTERM, end)
 if value("--resume.step"):
     runs.checkpoint(run, 300)
+    runs.broadcast(run, 300)
     print("finished", flush=True)
 else:
     runs.checkpoint(run, 100)
@@ -168,7 +169,7 @@ def test_sigterm_is_passed_on_and_the_same_command_goes_on_from_the_last_whole_c
     out, errors = (second := start()).communicate()
     assert second.returncode == 0, errors
     assert "finished" in out
-    assert "rl serve" in out
+    assert out.splitlines()[-1] == f"Done. Next: kgpert rl serve {here / 'outputs' / 'kgpert'} --step 300 -o DIR"
     began, resumed = starts(here)
     assert "--resume.step" not in began["words"]
     assert resumed["words"] == [*began["words"], "--resume.step", "100"]

@@ -250,7 +250,7 @@ def expected(
     Returns
     -------
     DataFrame with one row an assumption: ``assumption``, ``hours`` on the clock, ``gpu_hours``, ``dollars``. The
-    paper's figures are scaled by the steps, and those in hours of a GPU by the cards.
+    paper's figures are for its four cards whatever the layout, in proportion to the steps.
     """
     import pandas as pd
 

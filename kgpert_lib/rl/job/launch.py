@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from kgpert_lib import paths
 from kgpert_lib.errors import InputError
@@ -128,12 +127,19 @@ def preflight(config: Config, run: Run, checkout: Checkout | None) -> Iterator[C
     yield _atlas(config, findings)
 
 
-def follow(words: Sequence[str], folder: Path, env: dict[str, str], say: Callable[[str], None]) -> int:
-    """Run a command in a folder and hand every line that it prints to `say`; returns its exit code.
+@dataclass(frozen=True)
+class End:
+    """How a job ended: its exit code (negative: the signal that ended it), and the signal that was passed on to it."""
+
+    code: int
+    signal: int | None = None
+
+
+def follow(words: Sequence[str], folder: Path, env: dict[str, str], say: Callable[[str], None]) -> End:
+    """Run a command in a folder and hand every line that it prints to `say`.
 
     SIGTERM and SIGHUP are passed on, and its end is awaited, as Prime-RL ends its own processes; a second one ends
-    all of them at once. Ctrl-C ends it in the same way and is raised again. The code is 128 + the signal's number
-    where a signal was passed on.
+    all of them at once. Ctrl-C ends it in the same way and is raised again.
     """
     process = _Process(say)
     watched = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN]
@@ -164,7 +170,7 @@ class _Process:
         if self._process is not None:
             self._end(self._process, at_once=len(self._received) > 1)
 
-    def run(self, words: Sequence[str], folder: Path, env: dict[str, str]) -> int:
+    def run(self, words: Sequence[str], folder: Path, env: dict[str, str]) -> End:
         # A session of its own: Ctrl-C reaches the job through here only, once.
         process = subprocess.Popen(
             words,
@@ -189,7 +195,7 @@ class _Process:
             process.wait()
             raise
         reader.join(_LAST_WORDS)  # a process that the job left behind may hold the pipe open
-        return 128 + self._received[0] if self._received else code
+        return End(code, self._received[0] if self._received else None)
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -345,8 +351,11 @@ def start_step(config: Config, run: Run) -> int | None:
     return last
 
 
-def outcome(code: int, run: Run) -> str:
-    """What the end of a job means, in one sentence."""
-    logs: Any = run.folder / "logs" / "latest"
-    again = "begins again" if run.last_step is None else f"goes on from step {run.last_step}"
-    return f"Prime-RL ended with code {code}; its logs are in {logs}, and the same command {again}."
+def beginning(step: int | None) -> str:
+    """What a run does that starts after a step, for a sentence about it."""
+    return "begins at its first step" if step is None else f"goes on from step {step}"
+
+
+def last_weights(run: Run) -> int | None:
+    """The last step whose weights were kept for serving."""
+    return max(steps(run.folder / "broadcasts"), default=None)

@@ -109,12 +109,11 @@ def _weights(run: Path, step: int) -> Path:
 
 def _base_of(run: Path) -> str:
     """The model that the run was started from, of the configuration that Prime-RL resolved."""
-    for file, keys in (("trainer.json", ("model", "name")), ("rl.json", ("model", "name"))):
-        value: Any = _json(run / "configs" / file) if (run / "configs" / file).is_file() else None
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, str):
-            return value
+    for file in ("trainer.json", "rl.json"):
+        path = run / "configs" / file
+        model = _json(path).get("model") if path.is_file() else None
+        if isinstance(model, dict) and isinstance(model.get("name"), str):
+            return model["name"]
     raise InputError(f"{run / 'configs'} does not say which model the run was started from; name it with --base.")
 
 
@@ -128,7 +127,7 @@ def _base_folder(name: str) -> Path:
         wanted = [*BASE_FILES, INDEX]
         try:
             folder = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
-            cached = (folder / "config.json").is_file()
+            cached = not _missing(folder)
         except Exception:  # not in the cache; its reasons have no class in common
             cached = False
         try:
@@ -139,21 +138,14 @@ def _base_folder(name: str) -> Path:
                 f"The base model {name} is no folder here and cannot be had from the hub ({reason}); name its folder "
                 "with --base."
             ) from error
-    if not (folder / "config.json").is_file():
-                    raise FileNotFoundError(name)
-            except HFValidationError:
-                raise
-            except Exception:  # not in the cache
-                folder = Path(snapshot_download(name, allow_patterns=wanted))
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(
-                f"The base model {name} is no folder here and cannot be had from the hub ({reason}); name its folder "
-                "with --base."
-            ) from error
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} holds no config.json; name the folder of the base model with --base.")
+    if missing := _missing(folder):
+        raise InputError(f"{folder} holds no {missing[0]}; name the folder of the base model with --base.")
     return folder
+
+
+def _missing(folder: Path) -> list[str]:
+    """Files without which nothing can be served."""
+    return [name for name in ("config.json", "tokenizer_config.json") if not (folder / name).is_file()]
 
 
 def _base_files(folder: Path) -> list[Path]:

@@ -134,11 +134,10 @@ def follow(text, say, folder):
 
 def test_the_output_comes_line_by_line_with_the_code_of_the_end(tmp_path):
     heard = []
-    code = follow(
-        "print('one'); print('two', file=sys.stderr); print('three', end=''); sys.exit(3)", heard.append, tmp_path
-    )
+    text = "print('one'); print('two', file=sys.stderr); print('three', end=''); sys.exit(3)"
+    end = follow(text, heard.append, tmp_path)
     assert heard == ["one", "two", "three"]
-    assert code == 3
+    assert end == launch.End(3)
 
 
 STUBBORN = """
@@ -159,7 +158,7 @@ def test_a_second_signal_ends_a_job_that_does_not_end(tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)  # at work: passed on; heard: at once
 
     before = signal.getsignal(signal.SIGTERM)
-    assert follow(STUBBORN, say, tmp_path) == 128 + signal.SIGTERM
+    assert follow(STUBBORN, say, tmp_path) == launch.End(-signal.SIGKILL, signal.SIGTERM)
     assert heard == ["at work", "heard"]
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -168,8 +167,8 @@ def test_a_reader_that_went_away_does_not_end_the_job(tmp_path):
     def say(line):
         raise BrokenPipeError
 
-    code = follow("for k in range(3): print(k)\nopen('done', 'w').close()", say, tmp_path)
-    assert code == 0
+    end = follow("for k in range(3): print(k)\nopen('done', 'w').close()", say, tmp_path)
+    assert end == launch.End(0)
     assert (tmp_path / "done").exists()
 
 
@@ -177,7 +176,7 @@ def test_a_process_that_the_job_leaves_behind_does_not_hold_the_command(tmp_path
     monkeypatch.setattr(launch, "_LAST_WORDS", 0.2)
     text = "pid = os.fork()\nif not pid: signal.pause()\nprint(pid)"
     heard = []
-    assert follow(text, heard.append, tmp_path) == 0
+    assert follow(text, heard.append, tmp_path) == launch.End(0)
     os.kill(int(heard[0]), signal.SIGKILL)
 
 

@@ -1,5 +1,8 @@
 """A folder to serve: the weights of a step with the base model's other files, or one sentence on what is wrong."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from kgpert_lib.errors import InputError
@@ -111,6 +114,22 @@ def test_a_place_that_is_taken_is_left_as_it_is(run, tmp_path):
     with pytest.raises(InputError, match="is there already"):
         assemble(run, 100, tmp_path / "served")
     assert [path.name for path in (tmp_path / "served").iterdir()] == ["mine"]
+
+
+def test_a_hub_name_is_looked_up_in_the_cache_first(run, base, tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot(name, allow_patterns, local_files_only=False):
+        asked.append((name, local_files_only))
+        if not (local_files_only and name == "org/cached"):
+            raise OSError("no such\nrepository")
+        return str(base)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot))
+    assert assemble(run, 100, tmp_path / "served", "org/cached").notes == ()
+    assert asked == [("org/cached", True)]
+    with pytest.raises(InputError, match=r"org/none .* cannot be had from the hub \(no such\)"):
+        assemble(run, 100, tmp_path / "other", "org/none")
 
 
 def test_a_base_that_cannot_be_had_and_a_run_that_names_none(run, tmp_path):
