@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -156,9 +157,15 @@ def _final_part(text: str, prompt: str) -> str:
         for character, plain in _LOOKALIKES.items():
             text = text.replace(character, plain)
     if prompt:
-        known = {line.strip() for line in prompt.splitlines() if len(line.strip()) > 11}
+        known = _lines_of(prompt)
         text = "\n".join(line for line in text.splitlines() if line.strip() not in known)
     return text
+
+
+@lru_cache(maxsize=64)
+def _lines_of(prompt: str) -> frozenset[str]:
+    """The lines of a question that an answer may not repeat; answers to one question come together."""
+    return frozenset(line.strip() for line in prompt.splitlines() if len(line.strip()) > 11)
 
 
 def _json_lists(text: str, fields: Sequence[str], lookup: Lookup) -> Iterator[_RawList]:

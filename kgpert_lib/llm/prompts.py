@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -46,7 +46,7 @@ class Prompt:
     candidates: tuple[str, ...]
     tokens: int
 
-    @property
+    @cached_property
     def text(self) -> str:
         """All messages in one string, for reading and for finding echoes of them in an answer."""
         return "\n\n".join(message["content"] for message in self.messages)

@@ -15,19 +15,22 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Vector = NDArray[np.float64]
 
-ALPHA = 5.0  # Pearson part per unit of gap, up to 1
-BETA = 0.25  # share of the Pearson part that only the sign of the gap decides
+ALPHA = 8.0  # Pearson part per unit of gap, up to 1
+BETA = 0.1  # share of the Pearson part that only the sign of the gap decides
 TIE = 1e-9  # a gap at or below this is rounding
 
 
 class Weights(BaseModel):
-    """Shares of the three parts in the reward; they are divided by their sum, so 1, 1, 1 is the paper's mean."""
+    """Shares of the three parts in the reward; they are divided by their sum, so 1, 1, 1 is the paper's mean.
+
+    By default the Pearson part has one half. With more, a readable answer could earn less than an unreadable one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     validity: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    pearson: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    pearson: float = Field(default=2.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:

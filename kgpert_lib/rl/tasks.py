@@ -246,6 +246,18 @@ class EditTasks:
         """
         return _tasks(settings)
 
+    @classmethod
+    def on(cls, screen: Screen, settings: Settings) -> EditTasks:
+        """The tasks of a screen that is at hand; `Settings.atlas` and `graphs` are not read."""
+        lines = _line_tasks(screen, settings)
+        order = sorted((name, str(gene)) for name, tasks in lines.items() for gene in tasks.genes)
+        if not order:
+            raise InputError(
+                f"There is no {settings.split} perturbation to ask about; give validation a share above 0."
+            )
+        shuffled = np.random.default_rng(settings.seed).permutation(len(order))
+        return cls(settings, lines, tuple(order[i] for i in shuffled))
+
     @property
     def questions(self) -> Iterator[Question]:
         """The questions in the order of the stream."""
@@ -315,36 +327,37 @@ def _screen(atlas: str, lines: tuple[str, ...] | None, graphs: str) -> Screen:
 
 @lru_cache(maxsize=8)
 def _tasks(settings: Settings) -> EditTasks:
-    asked = tuple(line.lower() for line in settings.lines)
-    evaluated = tuple(line.lower() for line in settings.evaluated_lines)
+    asked, evaluated = _lower(settings.lines), _lower(settings.evaluated_lines)
     every = tuple(dict.fromkeys(asked + evaluated)) if asked and evaluated else None
-    screen = _screen(settings.atlas, every, settings.graphs)
-    data = question_data(screen, 0, settings.limit, seed=settings.seed)
-    unknown = [line for line in (*asked, *evaluated) if line not in screen.lines]
-    if unknown:
-        raise InputError(f"The atlas {screen.name} has no line {unknown[0]!r}; it has {', '.join(screen.lines)}.")
+    return EditTasks.on(_screen(settings.atlas, every, settings.graphs), settings)
+
+
+def _lower(lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(line.lower() for line in lines)
+
+
+def _line_tasks(screen: Screen, settings: Settings) -> dict[str, LineTasks]:
+    """The tasks of each line that is asked about; the docstring of `Settings` says what is hidden from whom."""
     cells = {name: line.complete() if line.expression else line for name, line in screen.lines.items()}
     atlas = replace(screen.atlas, lines=cells)
-    test = {gene for line in evaluated or atlas.lines for gene in atlas[line].names("test")}
+    asked = _lower(settings.lines) or tuple(atlas.lines)
+    evaluated = _lower(settings.evaluated_lines) or tuple(atlas.lines)
+    test = {gene for line in evaluated for gene in atlas[line].names("test")}
     train = {gene for line in atlas.lines.values() for gene in line.names("train")} - test
     held_out = set(sample_genes(train, round(settings.validation * len(train)), settings.seed))
-    reasoning = settings.prompt != "brief"
-    form = EditForm(reasoning, None if settings.prompt == "full" else settings.room)
+    form = EditForm(settings.prompt != "brief", None if settings.prompt == "full" else settings.room)
+    data = question_data(screen, 0, settings.limit, seed=settings.seed)
     lines: dict[str, LineTasks] = {}
-    for name in asked or screen.lines:
+    for name in asked:
+        line = atlas[name]
         if settings.split == "test":
-            view, genes = atlas.view(name, "strict"), atlas[name].names("test")
+            view, genes = atlas.view(name, "strict"), line.names("test")
         else:
-            view = TrainingView(
-                name, "strict", {other: atlas[other].training(test | held_out) for other in asked or atlas.lines}
-            )
-            every_gene = atlas[name].training(test).index
-            genes = [gene for gene in every_gene if (gene in held_out) == (settings.split == "validation")]
-        genes = _scorable(atlas[name], genes, settings)
-        truth = atlas[name].delta[atlas[name].rows(genes)]
+            rows = {other: atlas[other].training(test | held_out) for other in asked}
+            view = TrainingView(name, "strict", rows)
+            own = line.training(test).index
+            genes = [gene for gene in own if (gene in held_out) == (settings.split == "validation")]
+        genes = _scorable(line, genes, settings)
+        truth = line.delta[line.rows(genes)]
         lines[name] = LineTasks(view, np.array(genes, dtype=str), truth, data.union, data.wider, form, settings)
-    order = sorted((name, str(gene)) for name, tasks in lines.items() for gene in tasks.genes)
-    if not order:
-        raise InputError(f"There is no {settings.split} perturbation to ask about; give validation a share above 0.")
-    shuffled = np.random.default_rng(settings.seed).permutation(len(order))
-    return EditTasks(settings, lines, tuple(order[i] for i in shuffled))
+    return lines
