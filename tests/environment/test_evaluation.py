@@ -6,15 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kgpert_lib.llm.prompts import SYMBOL, answer_schema
 from kgpert_lib.rl.tasks import EditTasks, Settings
-from tests.environment.traces import read_traces
+from kgpert_lib.rl.traces import read_traces
 
 TASKS, ROLLOUTS = 5, 2
 OPTIONS = {
@@ -72,45 +72,36 @@ def evaluated(tool, model, atlas, tmp_path_factory) -> Path:
     return run
 
 
-def earned(trace: dict[str, Any]) -> dict[str, float]:
-    return {name: reward["score"] * reward["weight"] for name, reward in trace["rewards"].items()}
-
-
-def reply(trace: dict[str, Any]) -> str | None:
-    return trace["nodes"][-1]["message"]["content"]
-
-
 def test_every_reward_in_the_traces_is_that_of_the_judge(evaluated, atlas):
-    traces = list(read_traces(evaluated))
-    assert len(traces) == TASKS * ROLLOUTS
-    assert len({trace["task"]["key"] for trace in traces}) == TASKS
-    assert not any(trace["errors"] for trace in traces)
-    edits = EditTasks.of(Settings.model_validate({"atlas": str(atlas), **OPTIONS}))
-    for trace in traces:
+    [run] = read_traces(evaluated)
+    assert run.settings == Settings.model_validate({"atlas": str(atlas), **OPTIONS})
+    assert len(run.answers) == TASKS * ROLLOUTS
+    assert len({(answer.line, answer.gene) for answer in run.answers}) == TASKS
+    assert [answer.rewards for answer in run.answers] == [verdict.weighted for verdict in run.verdicts()]
+    assert any(answer.total for answer in run.answers)
+
+
+def test_the_model_reads_the_question_of_the_stream_and_answers_once(evaluated):
+    for episode in (evaluated / "traces.jsonl").read_text(encoding="utf-8").splitlines():
+        [trace] = json.loads(episode)["traces"]
         row = trace["task"]["data"]
-        assert Settings.model_validate(row["settings"]) == edits.settings
-        verdict = edits.judge(row["line"], row["gene"], reply(trace))
-        assert earned(trace) == verdict.weighted
+        edits = EditTasks.of(Settings.model_validate(row["settings"]))
+        question = edits.question(row["line"], row["gene"])
+        *asked, reply = [node["message"] for node in trace["nodes"]]
+        assert [(message["role"], message["content"]) for message in asked] == [
+            (message["role"], message["content"]) for message in question.prompt.messages
+        ]
+        assert reply["role"] == "assistant"
+        verdict = edits.judge(row["line"], row["gene"], reply["content"])
         assert trace["metrics"].items() >= verdict.metrics.items()
-    assert any(any(earned(trace).values()) for trace in traces)
-
-
-def test_the_model_reads_the_question_of_the_stream_and_answers_once(evaluated, atlas):
-    for trace in read_traces(evaluated):
-        row = trace["task"]["data"]
-        question = EditTasks.of(Settings.model_validate(row["settings"])).question(row["line"], row["gene"])
-        messages = [(node["message"]["role"], node["message"]["content"]) for node in trace["nodes"]]
-        asked = [(message["role"], message["content"]) for message in question.prompt.messages]
-        assert messages[:-1] == asked
-        assert messages[-1][0] == "assistant"
+        assert trace["errors"] == []
 
 
 def test_a_replay_gives_the_same_rewards(evaluated, tool, tmp_path):
     ran = tool("vf-replay", evaluated, "--output-dir", tmp_path / "replay", folder=tmp_path)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    first, second = ({t["id"]: earned(t) for t in read_traces(run)} for run in (evaluated, tmp_path / "replay"))
-    assert first == second
-    assert len(first) == TASKS * ROLLOUTS
+    [first], [second] = read_traces(evaluated), read_traces(tmp_path / "replay")
+    assert Counter(map(repr, first.answers)) == Counter(map(repr, second.answers))
 
 
 @pytest.mark.parametrize("check", ["gold", "noop"])

@@ -1,12 +1,8 @@
-"""Traces as if a model had answered, and those of a run."""
+"""Traces as if a model had answered."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import verifiers.v1 as vf
 
@@ -32,9 +28,3 @@ def scored(task: vf.Task, *replies: str | None) -> vf.Trace:
 def parts(answered: vf.Trace) -> dict[str, float]:
     """Rewards by name."""
     return {name: reward.score * reward.weight for name, reward in answered.rewards.items()}
-
-
-def read_traces(run: Path) -> Iterator[dict[str, Any]]:
-    """The traces of a run's folder, each as the JSON that was written."""
-    for line in (run / "traces.jsonl").read_text(encoding="utf-8").splitlines():
-        yield from json.loads(line)["traces"]
