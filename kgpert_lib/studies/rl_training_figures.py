@@ -138,7 +138,8 @@ def _pearson(axis: Axes, example: Example) -> None:
         text = typographic(f"{value:.3f}")
         if name != "graphs, unedited":
             text += f" (gap {signed(value - before)})"
-        axis.annotate(text, (max(value, 0), row), (4, 0), textcoords="offset points", va="center", fontsize=9, bbox=WHITE)
+        place = max(value, 0), row
+        axis.annotate(text, place, (4, 0), textcoords="offset points", va="center", fontsize=9, bbox=WHITE)
     axis.axvline(before, color=GREY, linestyle="--", linewidth=1)
     axis.tick_params(labelsize=9)
     axis.set_yticks(range(len(values)), list(reversed(values)), fontsize=9)

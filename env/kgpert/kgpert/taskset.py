@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import verifiers.v1 as vf
+from pydantic import Field
+
 from kgpert_lib.errors import InputError
 from kgpert_lib.rl.tasks import EditTasks, Settings, Verdict
 
@@ -56,8 +58,8 @@ class EditTask(vf.Task[EditData]):
 class EditConfig(vf.TasksetConfig, Settings):
     """The fields of `Settings`, as options of the taskset; lists, because the command line knows no tuples."""
 
-    lines: list[str] = []
-    evaluated_lines: list[str] = []
+    lines: list[str] = Field(default_factory=list)
+    evaluated_lines: list[str] = Field(default_factory=list)
 
 
 class EditTaskset(vf.Taskset[EditTask, EditConfig]):
