@@ -15,7 +15,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.graphs.symbols import full_name
 from kgpert_lib.llm.controls import RandomSets
 from kgpert_lib.llm.proposals import Proposal, RecordedSets
-from kgpert_lib.llm.questions import Question
+from kgpert_lib.llm.questions import Question, sample_genes
 from kgpert_lib.metrics import stats
 from kgpert_lib.rl.job import config as job
 from kgpert_lib.rl.job.check import measure
@@ -114,8 +114,7 @@ def prompt(question: Question) -> str:
 def kinds_of_answers(settings: Settings) -> pd.DataFrame:
     """What answers of each kind earn, judged on the first question with neighbours and an edit that helps.
 
-    Columns: atlas, kind of answer (``answer``), its text shortened, the parts, gap and reward; the question is in
-    ``about``.
+    Columns: atlas, kind of answer (``answer``), its text shortened, the parts, gap and reward.
     """
     tasks = EditTasks.of(settings)
     place, gold = next(_with_help(tasks), (None, ""))
@@ -127,11 +126,12 @@ def kinds_of_answers(settings: Settings) -> pd.DataFrame:
         {"answer": kind, "text": _shortened(text), **_parts(verdict)}
         for (kind, text), verdict in zip(answers.items(), verdicts, strict=True)
     ]
-    return pd.DataFrame(rows).assign(about=f"{place[1]} in {place[0]}", atlas=atlas_of(settings))
+    return pd.DataFrame(rows).assign(atlas=atlas_of(settings))
 
 
 def compared(answers: ScoredAnswers, seed: int = 0) -> pd.DataFrame:
-    """The model's answers and, to the same questions, no edit, random edits of the same size and the gold edit.
+    """The model's answers and, to the same questions, no edit, random edits of the same size, one random candidate
+    added, and the gold edit.
 
     One row an answer: atlas, ``who``, line, gene and `Verdict.metrics` with the ``reward``, all judged now.
     """
@@ -141,6 +141,7 @@ def compared(answers: ScoredAnswers, seed: int = 0) -> pd.DataFrame:
         _model(answers.answers): [(a.line, a.gene, a.text) for a in answers.answers],
         "no edit": [(*place, NO_EDIT) for place in questions],
         "random edits of the same size": random_edits(answers, seed),
+        "one random candidate added": [(*place, _one_candidate(tasks.question(*place), seed)) for place in questions],
         "gold edit (sees the measured delta)": [(*place, tasks.gold(*place)) for place in questions],
     }
     rows = [
@@ -269,7 +270,8 @@ def _kinds(question: Question, gold: str) -> Iterator[tuple[str, str]]:
 
 
 def _parts(verdict: Verdict) -> dict[str, float]:
-    return {part: getattr(verdict, part) for part in PARTS} | {"gap": verdict.gap, "reward": verdict.total}
+    own = {"format": verdict.format, "validity": verdict.validity, "Pearson part": verdict.pearson}
+    return own | {"gap": verdict.gap, "reward": verdict.total}
 
 
 def _shortened(text: str, most: int = 60) -> str:
@@ -287,6 +289,11 @@ def _repeats(answers: Sequence[ScoredAnswer]) -> list[list[ScoredAnswer]]:
         repeats[count[place]].append(answer)
         count[place] += 1
     return repeats
+
+
+def _one_candidate(question: Question, seed: int) -> str:
+    """An answer that adds the candidate with the smallest digest of seed and name; no edit where none is offered."""
+    return json.dumps({"add": sample_genes(question.prompt.candidates, 1, seed), "remove": []})
 
 
 def _model(answers: Sequence[ScoredAnswer]) -> str:

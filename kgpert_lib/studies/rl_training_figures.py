@@ -50,7 +50,7 @@ def signal(shapes: pd.DataFrame, shares: pd.DataFrame, atlas: str, alpha: float,
     axes[0].pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=1.6 * grid.to_numpy().max())
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
         axes[0].text(column + 0.5, row + 0.5, f"{value:.3f}", ha="center", va="center", fontsize=9)
-    corner = float(grid.columns.get_indexer([beta])[0]), float(grid.index.get_indexer([alpha])[0])
+    corner = float(list(grid.columns).index(beta)), float(list(grid.index).index(alpha))
     axes[0].add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=ORANGE, linewidth=2.5))
     axes[0].set_xticks(np.arange(grid.shape[1]) + 0.5, [f"{value:g}" for value in grid.columns])
     axes[0].set_yticks(np.arange(grid.shape[0]) + 0.5, [f"{value:g}" for value in grid.index])
