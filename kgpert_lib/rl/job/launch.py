@@ -65,7 +65,13 @@ class Run:
 
     @classmethod
     def of(cls, config: Config, folder: Path | None = None) -> Run:
-        """`folder`, else what the files say (``output_dir``, ``run``), else ``outputs/kgpert`` here."""
+        """`folder`, else what the files say (``output_dir``, ``run``), else ``outputs/kgpert`` here.
+
+        InputError where the files name another folder than `folder` in ``run.dir``.
+        """
+        elsewhere = get(config, "run.dir")
+        if folder is not None and elsewhere not in (None, folder.name):
+            raise InputError(f"The files name the folder {elsewhere} (run.dir); leave that out, or --run-dir.")
         if folder is None:
             name = get(config, "run.dir") or get(config, "run.name") or job.TASKSET
             folder = Path(get(config, "output_dir", "outputs")) / name
@@ -299,9 +305,16 @@ def _prime_rl(checkout: Checkout | None, config: Config) -> Iterator[Check]:
     fix = f"uv pip install --python {checkout.python} -e LIBRARY -e LIBRARY/env/kgpert"
     yield Check("kgpert there", reason is None, "imported" if reason is None else f"{reason}; {fix}")
     if reason is None:
+        yield _own_check(checkout, config)
+
+
+def _own_check(checkout: Checkout, config: Config) -> Check:
+    try:
         refusals = checkout.refusals(config)
-        text = f"{refusals[0].key}: {refusals[0].text}" if refusals else "Prime-RL takes the files"
-        yield Check("its own check", not refusals, text)
+    except InputError as error:
+        return Check("its own check", False, str(error))
+    text = f"{refusals[0].key}: {refusals[0].text}" if refusals else "Prime-RL takes the files"
+    return Check("its own check", not refusals, text)
 
 
 def _atlas(config: Config, findings: Sequence[Finding]) -> Check:
