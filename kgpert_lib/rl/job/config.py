@@ -243,7 +243,7 @@ def expected(
     Parameters
     ----------
     price : US dollars for an hour of one H100; an assumption, ask your provider.
-    prompt_tokens, answer_tokens : mean lengths. generation : tokens that one card writes in a second, with full batches.
+    prompt_tokens, answer_tokens : mean lengths. generation : tokens that one card writes in a second.
     flops : floating-point operations that one card does in a second (bfloat16, 40 % of an H100's peak).
     overhead : seconds a step for writing and loading weights, for the optimizer on the host, and for waiting.
 
