@@ -232,8 +232,8 @@ def expected(
     price: float = 2.5,
     prompt_tokens: float = 1400,
     answer_tokens: float = 500,
-    answering: float = 5_000,
-    learning: float = 4.0e14,
+    generation: float = 5_000,
+    flops: float = 4.0e14,
     overhead: float = 15.0,
 ) -> pd.DataFrame:
     """Hours and cost of a run: the paper's figure by both of its readings, and an estimate of ours from throughput.
@@ -243,8 +243,8 @@ def expected(
     Parameters
     ----------
     price : US dollars for an hour of one H100; an assumption, ask your provider.
-    prompt_tokens, answer_tokens : mean lengths. answering : tokens that one card writes in a second, with full batches.
-    learning : floating-point operations that one card does in a second (bfloat16, 40 % of an H100's peak).
+    prompt_tokens, answer_tokens : mean lengths. generation : tokens that one card writes in a second.
+    flops : floating-point operations that one card does in a second (bfloat16, 40 % of an H100's peak).
     overhead : seconds a step for writing and loading weights, for the optimizer on the host, and for waiting.
 
     Returns
@@ -259,10 +259,10 @@ def expected(
     cards = 1 if one_card else inference + training
     steps = int(get(config, "max_steps", PAPER_STEPS))
     answers = int(get(config, "orchestrator.batch_size", BATCH_SIZE))
-    writes = answers * answer_tokens / (answering * max(inference, 1))
+    writing = answers * answer_tokens / (generation * max(inference, 1))
     # Operations a weight and token: 2 forward, 4 backward, and 2 for the second forward of checkpointed activations.
-    learns = 8 * PARAMETERS * answers * (prompt_tokens + answer_tokens) / (learning * max(training, 1))
-    a_step = (writes + learns if one_card else max(writes, learns)) + overhead
+    update = 8 * PARAMETERS * answers * (prompt_tokens + answer_tokens) / (flops * max(training, 1))
+    a_step = (writing + update if one_card else max(writing, update)) + overhead
     scale = steps / PAPER_STEPS
     rows = [
         ("paper, 192 hours on the clock of 4 H100s", PAPER_HOURS * scale, PAPER_HOURS * scale * PAPER_GPUS),

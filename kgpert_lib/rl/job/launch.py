@@ -29,8 +29,7 @@ _LAST_WORDS = 5.0  # seconds for the rest of the output after the job has ended
 
 WITHOUT_GPU = (
     "Without a GPU the same questions and the same reward can be put to the bundled model: `kgpert serve`, then the "
-    "evaluation that env/kgpert/README.md shows. A rehearsal of the training itself on two cores is to follow in the "
-    "second half of chapter 4."
+    "evaluation that env/kgpert/README.md shows. There is no rehearsal of the training itself on a CPU yet."
 )
 
 
@@ -65,7 +64,13 @@ class Run:
 
     @classmethod
     def of(cls, config: Config, folder: Path | None = None) -> Run:
-        """`folder`, else what the files say (``output_dir``, ``run``), else ``outputs/kgpert`` here."""
+        """`folder`, else what the files say (``output_dir``, ``run``), else ``outputs/kgpert`` here.
+
+        InputError where the files name another folder than `folder` in ``run.dir``.
+        """
+        elsewhere = get(config, "run.dir")
+        if folder is not None and elsewhere not in (None, folder.name):
+            raise InputError(f"The files name the folder {elsewhere} (run.dir); leave that out, or --run-dir.")
         if folder is None:
             name = get(config, "run.dir") or get(config, "run.name") or job.TASKSET
             folder = Path(get(config, "output_dir", "outputs")) / name
@@ -98,8 +103,8 @@ def steps(folder: Path) -> dict[int, Path]:
 def command(files: Sequence[Path], run: Run, step: int | None = None) -> list[str]:
     """The command, to be run in Prime-RL's checkout.
 
-    ``--no-sync``: `uv run` would bring the environment into line with Prime-RL's lock first, and the lock knows
-    neither this library nor its environment package.
+    ``--no-sync``: `uv run` would bring the environment into line with Prime-RL's lock first, and the start of a job is
+    no time to change what is installed.
     """
     layers = [word for file in files for word in ("@", str(Path(file).absolute()))]
     where = ["--output-dir", str(run.folder.parent), "--run.name", run.folder.name]
@@ -296,12 +301,19 @@ def _prime_rl(checkout: Checkout | None, config: Config) -> Iterator[Check]:
         return
     yield Check("its Python", version == PYTHON, version if version == PYTHON else f"{version}, not {PYTHON}")
     reason = checkout.import_error("kgpert", "kgpert_lib.rl.tasks")
-    fix = f"uv pip install --python {checkout.python} -e LIBRARY -e LIBRARY/env/kgpert"
+    fix = "install both as the page Training on H100s says"
     yield Check("kgpert there", reason is None, "imported" if reason is None else f"{reason}; {fix}")
     if reason is None:
+        yield _own_check(checkout, config)
+
+
+def _own_check(checkout: Checkout, config: Config) -> Check:
+    try:
         refusals = checkout.refusals(config)
-        text = f"{refusals[0].key}: {refusals[0].text}" if refusals else "Prime-RL takes the files"
-        yield Check("its own check", not refusals, text)
+    except InputError as error:
+        return Check("its own check", False, str(error))
+    text = f"{refusals[0].key}: {refusals[0].text}" if refusals else "Prime-RL takes the files"
+    return Check("its own check", not refusals, text)
 
 
 def _atlas(config: Config, findings: Sequence[Finding]) -> Check:

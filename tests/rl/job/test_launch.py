@@ -54,6 +54,8 @@ def test_the_folder_of_a_run_is_given_or_in_the_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert launch.Run.of({}).folder == tmp_path / "outputs" / "kgpert"
     assert launch.Run.of({"output_dir": "/big", "run": {"name": "a"}}).folder.as_posix() == "/big/a"
+    with pytest.raises(InputError, match=r"leave that out, or --run-dir"):
+        launch.Run.of({"run": {"dir": "a"}}, tmp_path / "b")
     elsewhere = launch.Run.of({"ckpt": {"output_dir": "/other"}}, tmp_path / "b")
     assert elsewhere.checkpoints.as_posix() == "/other/checkpoints"
 
