@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 from kgpert_lib.rl.tasks import KINDS, Settings, Verdict
 
-README = Path(__file__).parents[2] / "env" / "kgpert" / "README.md"
+ENVIRONMENT = Path(__file__).parents[2] / "env" / "kgpert"
+README = ENVIRONMENT / "README.md"
 
 
 def table(title: str) -> list[list[str]]:
@@ -28,3 +30,13 @@ def test_every_metric_is_listed():
     listed = [name for cell, _ in table("Metrics") for name in re.findall(r"`(\w+)`", cell)]
     verdict = Verdict(0, 0, 0, {}, 0, 0, 0, (), (), dict.fromkeys(KINDS, 0))
     assert sorted(listed) == sorted(verdict.metrics)
+
+
+def test_the_evaluation_on_the_page_and_the_example_have_options_that_exist():
+    example = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    for text in [*example, (ENVIRONMENT / "evaluation.toml").read_text(encoding="utf-8")]:
+        config = tomllib.loads(text)
+        options = config["env"]["taskset"]
+        assert options.pop("id") == "kgpert"
+        assert Settings.model_validate(options).prompt == "brief"
+        assert config["push"] is False
