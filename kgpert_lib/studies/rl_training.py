@@ -83,26 +83,27 @@ def atlas_of(settings: Settings) -> str:
 
 
 def example(answers: ScoredAnswers) -> Example:
-    """The first question of the stream with an answer that is read whole, adds a gene and removes one.
+    """The first question of the stream with an answer that is read whole and that adds a gene and removes one.
 
-    The rule reads no gap, so that no result can bend it. InputError where no answer does that.
+    Where no answer does both, the first of which any edit counts. The rule reads no gap, so that no result can bend it.
+    InputError where no answer that is read whole has an edit that counts.
     """
     tasks = EditTasks.of(answers.settings)
-    for given in answers.answers:
-        line = tasks.lines[given.line]
-        proposal = line.read(given.gene, given.text or "")
-        if proposal.complete and proposal.added and proposal.removed:
-            gold = tasks.gold(given.line, given.gene)
-            near = line.union.neighbourhoods(line.view, [given.gene]).of(given.gene)
-            return Example(
-                atlas=atlas_of(answers.settings),
-                question=tasks.question(given.line, given.gene),
-                graphs={neighbour.gene: tuple(neighbour.graphs) for neighbour in near},
-                model=given.model or "the model",
-                answer=_edit(tasks, given.line, given.gene, given.text or ""),
-                gold=_edit(tasks, given.line, given.gene, gold),
-            )
-    raise InputError("No recorded answer is read whole, adds a gene and removes one; record more answers.")
+    read = [(a, tasks.lines[a.line].read(a.gene, a.text or "")) for a in answers.answers]
+    edits = [(answer, p) for answer, p in read if p.complete and (p.added or p.removed)]
+    if not edits:
+        raise InputError("No recorded answer is read whole and has an edit that counts; record more answers.")
+    given = next((answer for answer, p in edits if p.added and p.removed), edits[0][0])
+    line, place = tasks.lines[given.line], (given.line, given.gene)
+    near = line.union.neighbourhoods(line.view, [given.gene]).of(given.gene)
+    return Example(
+        atlas=atlas_of(answers.settings),
+        question=tasks.question(*place),
+        graphs={neighbour.gene: tuple(neighbour.graphs) for neighbour in near},
+        model=given.model or "the model",
+        answer=_edit(tasks, *place, given.text or ""),
+        gold=_edit(tasks, *place, tasks.gold(*place)),
+    )
 
 
 def prompt(question: Question) -> str:
