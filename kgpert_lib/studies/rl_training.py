@@ -27,7 +27,8 @@ from kgpert_lib.studies.langpert import KINDS
 
 NO_EDIT = json.dumps({"add": [], "remove": []})
 PARTS = ("format", "validity", "pearson")
-EARNED = ("format", "validity", "gap", "reward")
+EARNED = ("validity", "gap", "reward")
+EQUAL = 1e-9  # a difference between two rewards below this is rounding
 SHORTEST = 2  # neighbours of a gene on which kinds of answers are compared
 
 Asked = tuple[str, str, str | None]
@@ -79,7 +80,7 @@ class Example:
 
 def atlas_of(settings: Settings) -> str:
     """The atlas of some settings as it is named in print."""
-    return label(settings.atlas, SIMULATED if settings.atlas == SIMULATED else "real")
+    return label(settings.atlas, _kind(settings))
 
 
 def example(answers: ScoredAnswers) -> Example:
@@ -115,7 +116,7 @@ def prompt(question: Question) -> str:
 def kinds_of_answers(settings: Settings) -> pd.DataFrame:
     """What answers of each kind earn, judged on the first question with neighbours and an edit that helps.
 
-    Columns: atlas, kind of answer (``answer``), its text shortened, the parts, gap and reward.
+    Columns: atlas, kind, what the answer does (``answer``), its text shortened, the parts, gap and reward.
     """
     tasks = EditTasks.of(settings)
     place, gold = next(_with_help(tasks), (None, ""))
@@ -127,14 +128,14 @@ def kinds_of_answers(settings: Settings) -> pd.DataFrame:
         {"answer": kind, "text": _shortened(text), **_parts(verdict)}
         for (kind, text), verdict in zip(answers.items(), verdicts, strict=True)
     ]
-    return pd.DataFrame(rows).assign(atlas=atlas_of(settings))
+    return pd.DataFrame(rows).assign(atlas=settings.atlas, kind=_kind(settings))
 
 
 def compared(answers: ScoredAnswers, seed: int = 0) -> pd.DataFrame:
     """The model's answers and, to the same questions, no edit, random edits of the same size, one random candidate
     added, and the gold edit.
 
-    One row an answer: atlas, ``who``, line, gene and `Verdict.metrics` with the ``reward``, all judged now.
+    One row an answer: atlas, kind, ``who``, line, gene and `Verdict.metrics` with the ``reward``, all judged now.
     """
     tasks = EditTasks.of(answers.settings)
     questions = list(dict.fromkeys((a.line, a.gene) for a in answers.answers))
@@ -143,14 +144,14 @@ def compared(answers: ScoredAnswers, seed: int = 0) -> pd.DataFrame:
         "no edit": [(*place, NO_EDIT) for place in questions],
         "random edits of the same size": random_edits(answers, seed),
         "one random candidate added": [(*place, _one_candidate(tasks.question(*place), seed)) for place in questions],
-        "gold edit (sees the measured delta)": [(*place, tasks.gold(*place)) for place in questions],
+        "gold edit": [(*place, tasks.gold(*place)) for place in questions],
     }
     rows = [
         {"who": who, "line": line, "gene": gene, "reward": verdict.total} | verdict.metrics
         for who, given in asked.items()
         for (line, gene, _), verdict in zip(given, tasks.judge_all(given), strict=True)
     ]
-    return pd.DataFrame(rows).assign(atlas=atlas_of(answers.settings))
+    return pd.DataFrame(rows).assign(atlas=answers.settings.atlas, kind=_kind(answers.settings))
 
 
 def random_edits(answers: ScoredAnswers, seed: int = 0) -> list[Asked]:
@@ -173,12 +174,12 @@ def random_edits(answers: ScoredAnswers, seed: int = 0) -> list[Asked]:
 def earned(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Means of `compared` with 95 % bootstrap intervals over questions, whose answers are averaged first.
 
-    Columns: atlas, who, ``questions``, ``answers``, format, validity, gap and reward with intervals.
+    Columns: atlas, kind, who, ``questions``, format, and validity, gap and reward with intervals.
     """
     rows = []
-    for (atlas, who), part in table.groupby(["atlas", "who"], sort=False):
-        means = part.groupby(["line", "gene"])[list(EARNED)].mean()
-        row = {"atlas": atlas, "who": who, "questions": len(means), "answers": len(part)}
+    for (atlas, kind, who), part in table.groupby(["atlas", "kind", "who"], sort=False):
+        means = part.groupby(["line", "gene"])[["format", *EARNED]].mean()
+        row = {"atlas": atlas, "kind": kind, "who": who, "questions": len(means), "format": means["format"].mean()}
         for name in EARNED:
             interval = stats.bootstrap_mean(means[name], seed=seed)
             row |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
@@ -187,8 +188,9 @@ def earned(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def outcomes(answers: Sequence[ScoredAnswers], forms: Sequence[str]) -> pd.DataFrame:
-    """How recorded answers turned out, one row a run: atlas, form of the answer, ``answers``, those ``read whole``,
-    ``with an edit that counts``, their mean ``tokens``, and questions whose two answers earn ``different rewards``.
+    """How recorded answers turned out, a row a run: atlas, kind, form of the answer, ``answers``, those ``read whole``,
+    ``with an edit that counts``, their mean ``tokens``, questions whose two answers earn ``different rewards``, and
+    answers that earn what the run recorded when they are judged again (``judged equal``).
     """
     rows = []
     for run, form in zip(answers, forms, strict=True):
@@ -197,7 +199,8 @@ def outcomes(answers: Sequence[ScoredAnswers], forms: Sequence[str]) -> pd.DataF
         spread = table.groupby(["line", "gene"])["reward"].agg(lambda rewards: np.ptp(rewards) > 0)
         rows.append(
             {
-                "atlas": atlas_of(run.settings),
+                "atlas": run.settings.atlas,
+                "kind": _kind(run.settings),
                 "form": form,
                 "answers": len(table),
                 "read whole": int(table["format"].sum()),
@@ -205,20 +208,23 @@ def outcomes(answers: Sequence[ScoredAnswers], forms: Sequence[str]) -> pd.DataF
                 "tokens": float(np.mean([a.tokens for a in run.answers if a.tokens is not None])),
                 "questions": len(spread),
                 "different rewards": int(spread.sum()),
+                "judged equal": int((np.abs(run.differences()) < EQUAL).sum()),
             }
         )
     return pd.DataFrame(rows)
 
 
 def fates(answers: ScoredAnswers) -> pd.DataFrame:
-    """What became of the proposals of answers that were read whole: atlas, fate, n, share."""
+    """What became of the proposals of answers that were read whole: atlas, kind, fate, n, share."""
     table = answers.table().query("format == 1")
     counts = Counter({"counts": int(table["added"].sum() + table["removed"].sum())})
     for kind, words in KINDS.items():
         counts[words] += int(table[f"dropped_{kind.replace(' ', '_')}"].sum())
     every = max(1, counts.total())
     rows = [(fate, n, n / every) for fate, n in counts.items()]
-    return pd.DataFrame(rows, columns=["fate", "n", "share"]).assign(atlas=atlas_of(answers.settings))
+    return pd.DataFrame(rows, columns=["fate", "n", "share"]).assign(
+        atlas=answers.settings.atlas, kind=_kind(answers.settings)
+    )
 
 
 def asked(settings: job.Config) -> pd.DataFrame:
@@ -230,6 +236,11 @@ def asked(settings: job.Config) -> pd.DataFrame:
             times = job.epochs(settings, questions.count) if where == "train" else np.nan
             rows.append((title, questions.count, questions.longest, times))
     return pd.DataFrame(rows, columns=["questions for", "questions", "longest prompt", "times each is asked"])
+
+
+def _kind(settings: Settings) -> str:
+    """Whether the effects of an atlas by name were measured or drawn."""
+    return SIMULATED if settings.atlas == SIMULATED else "real"
 
 
 def _edit(tasks: EditTasks, line: str, gene: str, text: str) -> Edit:

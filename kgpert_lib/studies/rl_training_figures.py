@@ -19,17 +19,17 @@ from kgpert_lib.studies.style import BLUE, GREEN, GREY, ORANGE, WHITE, noted, nu
 MARKS = {"kept": ("o", GREY), "removed": ("X", ORANGE), "added": ("P", GREEN)}
 PART_COLOURS = {"format": "#9ecae1", "validity": BLUE, "pearson": GREEN}
 LONGEST = 330  # characters of an answer that are shown
-WIDTH = 46  # characters of a line of text in the right half
-COLUMNS = {"graphs": 0.22, "answer": 0.53, "gold": 0.78}  # of the left half, where each begins
+WIDTH = 41  # characters of a line of text in the right half
+COLUMNS = {"graphs": 0.23, "answer": 0.53, "gold": 0.78}  # of the left half, where each begins
 FEWEST = 8  # rows for which there is room
-ENDS = 1.6  # of the axis of correlations, with room for numbers
+ENDS = 1.75  # of the axis of correlations, with room for numbers
 
 
 def one_gene(example: Example) -> Figure:
     """One gene's way: neighbourhood, answer, edited neighbourhood, Pearson delta before and after, and the reward."""
     genes = example.genes()
-    figure = plt.figure(figsize=(11.4, max(0.3 * len(genes) + 1.4, 6.2)))
-    grid = figure.add_gridspec(3, 2, width_ratios=(1.25, 1), height_ratios=(1.55, 0.8, 0.95))
+    figure = plt.figure(figsize=(9.8, max(0.3 * len(genes) + 1.4, 6.2)))
+    grid = figure.add_gridspec(3, 2, width_ratios=(1.3, 1), height_ratios=(1.55, 0.8, 0.95))
     _fates(figure.add_subplot(grid[:, 0]), example, genes)
     _text(figure.add_subplot(grid[0, 1]), example)
     _pearson(figure.add_subplot(grid[1, 1]), example)
@@ -50,7 +50,7 @@ def signal(shapes: pd.DataFrame, shares: pd.DataFrame, atlas: str, alpha: float,
     axes[0].pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=1.6 * grid.to_numpy().max())
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
         axes[0].text(column + 0.5, row + 0.5, f"{value:.3f}", ha="center", va="center", fontsize=9)
-    corner = float(list(grid.columns).index(beta)), float(list(grid.index).index(alpha))
+    corner = int(np.searchsorted(grid.columns, beta)), int(np.searchsorted(grid.index, alpha))
     axes[0].add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=ORANGE, linewidth=2.5))
     axes[0].set_xticks(np.arange(grid.shape[1]) + 0.5, [f"{value:g}" for value in grid.columns])
     axes[0].set_yticks(np.arange(grid.shape[0]) + 0.5, [f"{value:g}" for value in grid.index])
@@ -97,7 +97,7 @@ def _fates(axis: Axes, example: Example, genes: pd.DataFrame) -> None:
     y = -len(genes) - 0.5
     axis.plot([0, 1], [y + 0.5, y + 0.5], color="black", linewidth=0.8)
     sizes = {"answer": example.answer, "gold": example.gold}
-    axis.text(0, y, f"genes that are averaged: {len(example.question.neighbours)} before", va="center", fontsize=9.5)
+    axis.text(0, y, f"averaged: {len(example.question.neighbours)} genes", va="center", fontsize=9.5)
     for name, edit in sizes.items():
         axis.text(COLUMNS[name] + 0.045, y, str(edit.verdict.size), va="center", fontsize=9.5)
 
@@ -109,7 +109,7 @@ def _text(axis: Axes, example: Example) -> None:
     for title, body in (
         (f"answer of {example.model}", _words(example.answer.text)),
         ("ignored", _ignored(example.answer)),
-        ("gold edit, from a search that uses the measured delta", _words(example.gold.text)),
+        ("gold edit (the search sees the measured delta)", _words(example.gold.text)),
     ):
         lines = textwrap.wrap(body, WIDTH) or ["nothing"]
         axis.text(0, y, title, va="top", fontsize=9.5, fontweight="bold", transform=axis.transAxes, parse_math=False)
