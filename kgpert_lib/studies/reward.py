@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.metrics.stats import percentile_interval
+from kgpert_lib.metrics.stats import bootstrap_mean, percentile_interval
 from kgpert_lib.rl.reward import Weights, rewards
 from kgpert_lib.rl.tasks import EditTasks, Settings
 
@@ -65,10 +65,9 @@ def random_groups(settings: Settings, questions: int, seed: int = 0) -> Groups:
     An answer adds up to `MOST_ADDED` candidates and removes up to `MOST_REMOVED` neighbours; a share `INVALID` of its
     proposals names no gene, and a share `UNREADABLE` of the answers holds no list.
     """
-    first, second = (EditTasks.of(settings.model_copy(update={"readouts": half})) for half in ("first", "second"))
-    both = set(second.stream)
-    asked = [place for place in first.stream if place in both]
-    asked = [place for place in asked if len(first.question(*place).prompt.candidates) >= OFFERED][:questions]
+    first, second = _halves(settings)
+    asked = [place for place in _in_both(first, second) if len(first.question(*place).prompt.candidates) >= OFFERED]
+    asked = asked[:questions]
     rng = np.random.default_rng(seed)
     texts = [
         (line, gene, text)
@@ -115,6 +114,22 @@ def shares(groups: Groups, alpha: float, beta: float, seed: int = 0) -> pd.DataF
     return _table(groups, grid, seed).assign(share=PEARSON_SHARES, least=[1 - 2 * s for s in PEARSON_SHARES])
 
 
+def searched(settings: Settings, questions: int, seed: int = 0) -> pd.DataFrame:
+    """Gaps of edits by a greedy search, on the half of the readout genes that the search saw and on the other.
+
+    The search takes the best of all training perturbations, at most three moves, for the first `questions` of the
+    stream. One row for each half: ``readouts``, mean ``gap`` with its interval, ``n`` questions.
+    """
+    first, second = _halves(settings)
+    asked = _in_both(first, second)[:questions]
+    texts = [(line, gene, first.gold(line, gene)) for line, gene in asked]
+    rows = []
+    for name, tasks in (("seen by the search", first), ("not seen by the search", second)):
+        gap = bootstrap_mean([verdict.gap for verdict in tasks.judge_all(texts)], seed=seed)
+        rows.append((name, gap.mean, gap.low, gap.high, len(texts)))
+    return pd.DataFrame(rows, columns=["readouts", "gap", "gap_low", "gap_high", "n"])
+
+
 def weights_of(share: float) -> Weights:
     """Weights whose Pearson part has this share, from 0 to 1, and whose other two parts share the rest."""
     return Weights(format=(1 - share) / 2, validity=(1 - share) / 2, pearson=share)
@@ -134,6 +149,18 @@ def choice(atlases: Sequence[Groups]) -> tuple[float, float, float]:
         reached.append(table / table.max())
     alpha, beta = pd.concat(reached, axis=1).mean(axis=1).idxmax()
     return share, float(alpha), float(beta)
+
+
+def _halves(settings: Settings) -> tuple[EditTasks, EditTasks]:
+    """The same questions scored on either half of the readout genes."""
+    first, second = (EditTasks.of(settings.model_copy(update={"readouts": half})) for half in ("first", "second"))
+    return first, second
+
+
+def _in_both(first: EditTasks, second: EditTasks) -> list[tuple[str, str]]:
+    """Line and gene of the questions that both halves can score, in the order of the stream."""
+    both = set(second.stream)
+    return [place for place in first.stream if place in both]
 
 
 def _answers(candidates: Sequence[str], neighbours: Sequence[str], rng: np.random.Generator) -> Iterator[str]:

@@ -3,7 +3,16 @@ import pytest
 
 from kgpert_lib.rl.reward import ALPHA, BETA, Weights
 from kgpert_lib.rl.tasks import Settings
-from kgpert_lib.studies.reward import Groups, choice, random_groups, shapes, shares, signal_to_noise, weights_of
+from kgpert_lib.studies.reward import (
+    Groups,
+    choice,
+    random_groups,
+    searched,
+    shapes,
+    shares,
+    signal_to_noise,
+    weights_of,
+)
 
 PEARSON = weights_of(1.0)
 
@@ -51,3 +60,8 @@ def test_the_defaults_are_near_the_best_on_the_simulation():
     assert weights_of(share).shares() == pytest.approx(Weights().shares())
     best = shapes(simulated, Weights()).query("beta > 0")["signal"].max()
     assert signal_to_noise(simulated, Weights(), ALPHA, BETA) > 0.9 * best
+
+
+def test_a_search_gains_less_on_readout_genes_that_it_did_not_see():
+    seen, unseen = searched(Settings(atlas="simulated"), 60)["gap"]
+    assert seen > unseen > 0
