@@ -1,4 +1,4 @@
-"""Fixtures for every test: a cache of its own, and the mirror of real downloads where there is one."""
+"""Fixtures for every test: a cache of its own, and what only some machines have: real downloads, Prime-RL."""
 
 import os
 import signal
@@ -16,38 +16,46 @@ _SIBLING = Path(__file__).parents[2] / "shared" / "mirror"
 MIRROR = Path(os.environ.get("KGPERT_MIRROR") or _SIBLING).resolve()
 
 
+PRIME_RL = os.environ.get("KGPERT_PRIME_RL")
+
+# What a marker needs -> whether it is there, and what the summary says of the tests that were left out.
+NEEDS = {
+    "needs_mirror": (MIRROR.is_dir(), "on real downloads: set KGPERT_MIRROR to a folder that holds them"),
+    "needs_prime_rl": (bool(PRIME_RL), "of Prime-RL's own classes: set KGPERT_PRIME_RL to a checkout of Prime-RL"),
+}
+
+
 def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # a shell that runs the tests in the background has them ignore it, and the processes they start inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "needs_mirror: needs real downloads in KGPERT_MIRROR (left out without them)")
+    for marker, (_, what) in NEEDS.items():
+        config.addinivalue_line("markers", f"{marker}: left out without what it needs ({what})")
 
 
 def pytest_collection_modifyitems(config, items):
-    if MIRROR.is_dir():
-        return
-    left_out = [item for item in items if item.get_closest_marker("needs_mirror")]
-    if left_out:
+    absent = [marker for marker, (there, _) in NEEDS.items() if not there]
+    by_marker = {marker: [item for item in items if item.get_closest_marker(marker)] for marker in absent}
+    if left_out := [item for item in items if any(item in some for some in by_marker.values())]:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-        config.stash[_LEFT_OUT] = len(left_out)
+        config.stash[_LEFT_OUT] = {marker: len(some) for marker, some in by_marker.items()}
         if hasattr(config, "workeroutput"):  # a worker of pytest-xdist tells the process that prints the summary
-            config.workeroutput["without_mirror"] = len(left_out)
+            config.workeroutput["left_out"] = config.stash[_LEFT_OUT]
 
 
-_LEFT_OUT = pytest.StashKey[int]()
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("without_mirror", 0)
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if count := config.stash.get(_LEFT_OUT, 0):
-        terminalreporter.write_line(
-            f"left out {count} tests on real downloads: set KGPERT_MIRROR to a folder that holds them"
-        )
+    for marker, count in config.stash.get(_LEFT_OUT, {}).items():
+        if count:
+            terminalreporter.write_line(f"left out {count} tests {NEEDS[marker][1]}")
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +65,7 @@ def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("KGPERT_CACHE", str(folder))
     monkeypatch.delenv("KGPERT_MIRROR", raising=False)
     monkeypatch.delenv("KGPERT_REGISTRY", raising=False)
+    monkeypatch.delenv("KGPERT_PRIME_RL", raising=False)
     return folder
 
 
@@ -65,6 +74,12 @@ def mirror(monkeypatch, cache):
     """The folder of real downloads; tests that use it carry the marker `needs_mirror`."""
     monkeypatch.setenv("KGPERT_MIRROR", str(MIRROR))
     return MIRROR
+
+
+@pytest.fixture
+def prime_rl():
+    """The checkout of Prime-RL; tests that use it carry the marker `needs_prime_rl`."""
+    return Path(PRIME_RL)
 
 
 @pytest.fixture

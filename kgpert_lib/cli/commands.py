@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kgpert_lib import __version__
-from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, simulate, terminal
+from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, rl, simulate, terminal
 
 # Typer brings its own copy of click, whose error of usage has no public name.
 USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -80,5 +80,20 @@ for _name, _text in (("neighbours", None), ("neighbors", "The same as neighbours
     _graph_app.command(_name, help=_text, epilog=_epilog(_lines))(graph.neighbours)
 _graph_app.command("list", epilog=_epilog(["kgpert graph list", "kgpert graph list --csv"]))(graph.listed)
 app.add_typer(_graph_app, name="graph")
+
+RL_COMMANDS: dict[Callable[..., None], list[str]] = {
+    rl.check: ["kgpert rl check env/prime_rl/rl.toml env/prime_rl/h100x4.toml"],
+    rl.launch: [
+        "kgpert rl launch --overlay h100x4 --dry-run",
+        "kgpert rl launch --overlay h100x4 --prime-rl ~/prime-rl",
+        "kgpert rl launch --overlay three_lines --overlay h100x4 --run-dir outputs/three-lines",
+    ],
+    rl.watch: ["kgpert rl watch outputs/kgpert"],
+    rl.serve: ["kgpert rl serve outputs/kgpert --step 1500 -o served"],
+}
+_rl_app = _typer("Train a language model on edits of neighbourhoods, in Prime-RL.")
+for _command, _lines in RL_COMMANDS.items():
+    _rl_app.command(epilog=_epilog(_lines))(_command)
+app.add_typer(_rl_app, name="rl")
 for _command, _lines in COMMANDS.items():
     app.command(epilog=_epilog(_lines, NOTES.get(_command, "")))(_command)

@@ -1,6 +1,7 @@
 """The ``kgpert`` command from its start to its exit code.
 
-Codes: 0 done; 1 the reader of the output went away; 2 input that cannot be used, in one sentence; 130 Ctrl-C.
+Codes: 0 done; 1 the reader of the output went away; 2 input that cannot be used, in one sentence; 130 Ctrl-C;
+129 and 143 a training job that was stopped by SIGHUP or SIGTERM.
 Nothing slow is imported before the interrupt is watched.
 """
 

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 out = Console(markup=False, emoji=False, highlight=False)
 err = Console(markup=False, emoji=False, highlight=False, stderr=True, soft_wrap=True)
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)  # all but the newline
+
 GAP = 2  # blanks between two columns of a table
 NARROWEST_TEXT = 16  # a column of text is folded down to this width before the table is split
 NARROWEST_NAME = 6  # the first column, on a terminal too narrow for anything else
@@ -152,18 +157,36 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def print_table(frame: pd.DataFrame, title: str) -> None:
+    """`rendered` on standard output, after an empty line."""
+    out.print()
+    out.print(rendered(frame, title))
+
+
+def rendered(frame: pd.DataFrame, title: str) -> Any:
     """A table under its title, within the width of the terminal.
 
-    Text folds first. Where that is not enough, the table is printed in parts, one below the other, each of which
+    Text folds first. Where that is not enough, the table comes in parts, one below the other, each of which
     starts with the first column again: no column is lost and no number is cut.
     """
-    out.print(f"\n{title}", style="bold")
+    from rich.console import Group
+    from rich.text import Text
+
     cells = {str(name): _cells(frame.iloc[:, k].tolist()) for k, name in enumerate(frame.columns)}
     texts = {name for k, (name, column) in enumerate(cells.items()) if k == 0 or _is_text(column)}
-    for part, widths in enumerate(_parts(cells, texts, out.width)):
-        if part:
-            out.print()
-        out.print(_table({name: cells[name] for name in widths}, texts, widths))
+    parts: list[Any] = [Text(title, style="bold")]
+    for k, widths in enumerate(_parts(cells, texts, out.width)):
+        if k:
+            parts.append(Text())
+        parts.append(_table({name: cells[name] for name in widths}, texts, widths))
+    return Group(*parts)
+
+
+def plain(text: str) -> str:
+    """Text of another program or of a file, for the terminal: without colours, control characters as a box.
+
+    Such characters would move the cursor, rename the window or hide what is printed.
+    """
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _COLOUR.sub("", text).expandtabs())
 
 
 def _parts(cells: dict[str, list[str]], texts: set[str], width: int) -> Iterator[dict[str, int]]:
