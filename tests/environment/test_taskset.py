@@ -89,7 +89,7 @@ def test_the_gold_answer_of_every_task_is_valid(taskset):
     ("options", "sentence"),
     [
         ({"atlas": "perturbq"}, "Unknown atlas 'perturbq'"),
-        ({"lines": ["hela"]}, "no line 'hela'"),
+        ({"lines": ["hela"]}, "line 'hela'"),
         ({"graphs": "strong+go"}, "strong"),
         ({"split": "validation"}, "no validation perturbation"),
     ],

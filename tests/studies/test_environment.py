@@ -66,7 +66,7 @@ def test_a_missing_or_failing_command_and_a_missing_answer_are_one_sentence(monk
         environment.evaluate(run, SERVER)
     monkeypatch.setenv("PATH", os.defpath)
     command(tmp_path, "echo the port is taken >&2; exit 3")
-    with pytest.raises(InputError, match="vf-eval ended with 3: .*the port is taken"):
+    with pytest.raises(InputError, match=r"vf-eval ended with 3: .*the port is taken"):
         environment.evaluate(run, SERVER)
 
 
@@ -96,5 +96,5 @@ def test_an_unknown_run_and_a_missing_record_are_one_sentence(monkeypatch, tmp_p
     with pytest.raises(InputError, match="There is no run 'other'; there are simulated, perturbqa"):
         environment.main(["other"])
     monkeypatch.setattr(paths, "DATA", tmp_path)
-    with pytest.raises(InputError, match="make it with `python -m kgpert_lib.studies.environment simulated`"):
+    with pytest.raises(InputError, match="simulated.jsonl is missing; make it with"):
         recorded("simulated")
