@@ -96,5 +96,5 @@ def test_an_unknown_run_and_a_missing_record_are_one_sentence(monkeypatch, tmp_p
     with pytest.raises(InputError, match="There is no run 'other'; there are simulated, perturbqa"):
         environment.main(["other"])
     monkeypatch.setattr(paths, "DATA", tmp_path)
-    with pytest.raises(InputError, match="simulated.jsonl is missing; make it with"):
+    with pytest.raises(InputError, match="is missing; make it with"):
         recorded("simulated")
