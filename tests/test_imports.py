@@ -7,7 +7,7 @@ import pytest
 
 import kgpert_lib
 
-HEAVY = ("requests", "sklearn", "statsmodels", "torch", "scanpy", "matplotlib", "openai")
+HEAVY = ("requests", "sklearn", "statsmodels", "torch", "scanpy", "anndata", "h5py", "matplotlib", "openai")
 LIGHT = [
     "kgpert_lib.llm.answers",
     "kgpert_lib.llm.named",
@@ -18,6 +18,8 @@ LIGHT = [
     "kgpert_lib.predictors.completion",
     "kgpert_lib.predictors.named",
     "kgpert_lib.graphs",
+    "kgpert_lib.rl.tasks",
+    "kgpert_lib.rl.traces",
     "kgpert_lib.screens.atlas",
     "kgpert_lib.evaluation.explain",
 ]

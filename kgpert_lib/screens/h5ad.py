@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
-
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -24,6 +22,7 @@ def write_h5ad(data: AnnData, path: Path, compression: Mapping[str, Any] = COMPR
     HDF5 ends the process with a segmentation fault when it closes a file on a full disk. The file is therefore
     put together in memory, where closing cannot fail, and its bytes are written at once.
     """
+    import h5py  # here, so that an atlas can be read where neither package is installed
     from anndata.io import write_elem
 
     with h5py.File(path.name, "w", driver="core", backing_store=False, block_size=GROWTH) as file:
