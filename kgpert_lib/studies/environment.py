@@ -23,7 +23,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.llm.local import Server, serve
 from kgpert_lib.llm.prompts import SYMBOL, answer_schema
 from kgpert_lib.llm.questions import SHORT
-from kgpert_lib.rl.tasks import Settings
+from kgpert_lib.rl.tasks import EditTasks, Settings
 from kgpert_lib.rl.traces import ScoredAnswers, read_traces
 
 COMMAND = "vf-eval"
@@ -102,20 +102,17 @@ def evaluate(run: Run, model: Server) -> ScoredAnswers:
             text=True,
         )
         if ended.returncode:
-            raise InputError(f"{COMMAND} ended with {ended.returncode}: {ended.stderr.strip().splitlines()[-1:]}")
+            raise InputError(f"{COMMAND} ended with {ended.returncode}: {_last_line(ended.stderr)}")
         [results] = (Path(folder) / "runs").iterdir()
         [answers] = read_traces(results)
     if len(answers.answers) != run.tasks * ROLLOUTS:
         raise InputError(f"{COMMAND} scored {len(answers.answers)} of {run.tasks * ROLLOUTS} answers; run it again.")
-    return replace(answers, answers=tuple(sorted(answers.answers, key=_place_in(answers))))
-
-
-def _place_in(answers: ScoredAnswers) -> Any:
-    """The place of an answer's question in the stream, as a key to sort by."""
-    from kgpert_lib.rl.tasks import EditTasks
-
     place = {asked: i for i, asked in enumerate(EditTasks.of(answers.settings).stream)}
-    return lambda answer: place[answer.line, answer.gene]
+    return replace(answers, answers=tuple(sorted(answers.answers, key=lambda a: place[a.line, a.gene])))
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it wrote no error"])[-1]
 
 
 def _path(name: str) -> Path:
