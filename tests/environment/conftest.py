@@ -1,6 +1,7 @@
 """The environment under Verifiers: `make test-rl` names this folder, and nothing else collects it.
 
-What its tests share: a tiny simulated atlas, tasks about it, and the bundled model.
+What its tests share: a tiny simulated atlas, tasks about it, and the bundled model. `kgpert` and `uv` are imported
+where they are used: pytest reads this file also where it collects nothing here, and they need not be installed then.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kgpert.taskset import EditConfig, EditTaskset
-from uv import find_uv_bin
 
 from kgpert_lib.llm.local import Server, serve
 from kgpert_lib.screens.simulated import simulation
@@ -41,6 +40,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def find_python312() -> str | None:
     """A Python 3.12 of this machine, also one that pyenv keeps off the path; none is downloaded."""
+    from uv import find_uv_bin
+
     command = [find_uv_bin(), "python", "find", "--no-project", "--no-python-downloads", "--system", "3.12"]
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode == 0:
@@ -52,6 +53,8 @@ def find_python312() -> str | None:
 @pytest.fixture(scope="session")
 def python312(tmp_path_factory) -> Path:
     """A Python 3.12 with Verifiers and the releases of NumPy, pandas and SciPy that Prime-RL locks."""
+    from uv import find_uv_bin
+
     folder = tmp_path_factory.mktemp("python") / "venv"
     python = folder / "bin" / "python"
     versions = [f"--constraint={ROOT / name}" for name in ("requirements-llm.lock", "requirements-rl.lock")]
@@ -71,6 +74,8 @@ def atlas(tmp_path_factory) -> Path:
 @pytest.fixture
 def taskset(atlas) -> Callable:
     """Builds the taskset of some options, on the tiny atlas unless they name another."""
+    from kgpert.taskset import EditConfig, EditTaskset
+
     return lambda **options: EditTaskset(EditConfig(**{"id": "kgpert", "atlas": str(atlas), **options}))
 
 
