@@ -166,8 +166,8 @@ def _live(progress: Any, title: str, last: int, every: float) -> NoReturn:
     with Live(console=terminal.out, auto_refresh=False) as live:
         while True:
             frame = progress.update().table(last)
-            shown = terminal.rendered(frame, title) if len(frame) else Text(f"{title}\nno step yet")
-            live.update(shown, refresh=True)
+            table = terminal.rendered(frame, title) if len(frame) else Text(f"{title}\nno step yet")
+            live.update(table, refresh=True)
             pause.wait(every)
 
 

@@ -145,13 +145,13 @@ class LineTasks:
     @cached_property
     def scores(self) -> EditScores:
         """Scores of edits on the readout genes of `Settings.readouts`."""
-        line, chosen = self.view.target, self.settings
+        line, settings = self.view.target, self.settings
         near = self.union.neighbourhoods(self.view, list(map(str, self.genes))).weights.astype(bool).astype(np.float64)
         completion = None
-        if chosen.fill == "lowrank" and not line.dense:
+        if settings.fill == "lowrank" and not line.dense:
             completion = self.union.neighbourhoods(self.view, list(line.index)).weights
-        readouts = readout_half(line.genes, chosen.readouts, chosen.seed)
-        return EditScores(near, set_scores(line, self.genes, self.truth, readouts, completion, chosen.seed))
+        readouts = readout_half(line.genes, settings.readouts, settings.seed)
+        return EditScores(near, set_scores(line, self.genes, self.truth, readouts, completion, settings.seed))
 
     @cached_property
     def _spelling(self) -> dict[str, str]:
@@ -177,9 +177,9 @@ class LineTasks:
         valid = [len(p.added) + len(p.removed) for p in proposals]
         proposed = [n + _distinct(p.dropped) for n, p in zip(valid, proposals, strict=True)]
         readable = [p.complete for p in proposals]
-        chosen = self.settings
-        parts, _ = rewards(readable, valid, proposed, gap, chosen.weights, chosen.alpha, chosen.beta)
-        shares = chosen.weights.shares()
+        settings = self.settings
+        parts, _ = rewards(readable, valid, proposed, gap, settings.weights, settings.alpha, settings.beta)
+        shares = settings.weights.shares()
         sizes, unedited = np.diff(sets.indptr), self.scores.unedited[targets]
         verdicts = []
         for i, proposal in enumerate(proposals):

@@ -171,8 +171,8 @@ def _answers(candidates: Sequence[str], neighbours: Sequence[str], rng: np.rando
         lists = {}
         for field, genes, most in (("add", candidates, MOST_ADDED), ("remove", neighbours, MOST_REMOVED)):
             size = int(rng.integers(0, min(most, len(genes)) + 1))
-            chosen = [str(gene) for gene in rng.choice(np.array(genes, dtype=str), size, replace=False)] if size else []
-            lists[field] = [gene if rng.random() > INVALID else f"NOGENE{i}" for i, gene in enumerate(chosen)]
+            drawn = [str(gene) for gene in rng.choice(np.array(genes, dtype=str), size, replace=False)] if size else []
+            lists[field] = [gene if rng.random() > INVALID else f"NOGENE{i}" for i, gene in enumerate(drawn)]
         yield json.dumps(lists)
 
 

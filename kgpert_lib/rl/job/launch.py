@@ -230,8 +230,8 @@ def list_cards() -> list[Card] | str:
     except OSError:
         return "nvidia-smi is not installed"
     if run.returncode != 0:
-        said = (run.stderr or run.stdout).strip().splitlines()
-        return f"nvidia-smi says: {said[0] if said else 'nothing'}"
+        errors = (run.stderr or run.stdout).strip().splitlines()
+        return f"nvidia-smi says: {errors[0] if errors else 'nothing'}"
     rows = [[cell.strip() for cell in line.split(",")] for line in run.stdout.splitlines() if line.strip()]
     cards = [Card(r[0], r[1], int(r[2]), int(r[3])) for r in rows if len(r) == 4 and r[2].isdigit() and r[3].isdigit()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
