@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.files import atomic
+from kgpert_lib.files import write_text
 from kgpert_lib.rl.tasks import EditTasks, Settings, Verdict
 
 TRACES = "traces.jsonl"
@@ -72,8 +72,7 @@ class ScoredAnswers:
         """Write them as JSON lines: first the settings, then one answer a line."""
         head = {"settings": self.settings.model_dump(mode="json")}
         lines = [json.dumps(head), *(json.dumps(asdict(answer)) for answer in self.answers)]
-        with atomic(path) as scratch:
-            scratch.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(path, "\n".join(lines) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> ScoredAnswers:

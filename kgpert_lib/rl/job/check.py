@@ -140,10 +140,9 @@ def measure(source: Mapping[str, Any]) -> Questions:
 
     InputError for settings that the taskset refuses, and where the atlas cannot be had.
     """
-    from kgpert_lib.llm.prompts import count_tokens
     from kgpert_lib.rl.tasks import EditTasks
 
-    lengths = [count_tokens(q.prompt.messages) for q in EditTasks.of(job.task_settings(source)).questions]
+    lengths = [q.prompt.tokens for q in EditTasks.of(job.task_settings(source)).questions]
     return Questions(len(lengths), max(lengths))
 
 
