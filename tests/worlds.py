@@ -1,5 +1,7 @@
 """Small random atlases and graphs for tests: real shapes, made-up numbers."""
 
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
 import scipy.sparse as sp
@@ -28,6 +30,15 @@ def line(seed: int = 0, n: int = 30, m: int = 25, gaps: float = 0.0, name: str =
 def atlas(seed: int = 0, gaps: float = 0.0) -> Atlas:
     lines = [line(seed, gaps=gaps), line(seed + 1, gaps=gaps, name="rpe1")]
     return Atlas("toy", "simulated", {item.name: item for item in lines})
+
+
+def poisoned(atlas: Atlas) -> Atlas:
+    """The atlas with a million in place of every test delta."""
+    lines = {
+        name: replace(cells, delta=np.where((cells.split == "test")[:, None], 1e6, cells.delta))
+        for name, cells in atlas.lines.items()
+    }
+    return replace(atlas, lines=lines)
 
 
 def graph(seed: int = 0, n: int = 40, edges: int = 200, weighted: bool = True, name: str = "toy") -> KnowledgeGraph:

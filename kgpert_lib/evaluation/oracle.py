@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta, undefined
 from kgpert_lib.metrics.gram import correlation
+from kgpert_lib.predictors.average import shrunken
 from kgpert_lib.screens.atlas import TrainingLine
 
 Vector = NDArray[np.float64]
@@ -95,15 +96,11 @@ def greedy_oracle(
     row, gene = np.nonzero(mask)
     value = v[row, gene]
 
-    def predict(total: Vector, count: NDArray[Any], fallback: Vector) -> Vector:
-        weight = count + prior
-        return np.where(weight > 0, (total + prior * fallback) / np.where(weight > 0, weight, 1.0), fallback)
-
     def flipped(inside: NDArray[np.bool_]) -> Vector:
         total, count = v[inside].sum(axis=0), mask[inside].sum(axis=0)
-        pred = predict(total, count, shared)
+        pred = shrunken(total, count, prior, shared)
         sign = np.where(inside[row], -1.0, 1.0)
-        change = predict(total[gene] + sign * value, count[gene] + sign, shared[gene]) - pred[gene]
+        change = shrunken(total[gene] + sign * value, count[gene] + sign, prior, shared[gene]) - pred[gene]
 
         def by_row(weights: Vector) -> Vector:
             return np.bincount(row, weights, minlength=len(v)).astype(np.float64, copy=False)
@@ -114,7 +111,7 @@ def greedy_oracle(
         return correlation(centred @ goal + by_row(change * goal[gene]), square, size, CONSTANT**2)
 
     inside = _members(start, len(v))
-    first = predict(v[inside].sum(axis=0), mask[inside].sum(axis=0), shared)
+    first = shrunken(v[inside].sum(axis=0), mask[inside].sum(axis=0), prior, shared)
     at_start = float(pearson_delta(first[None], y[None])[0])
     return _greedy_search(inside, at_start, flipped, moves, max_steps)
 

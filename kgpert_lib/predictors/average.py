@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.screens.atlas import TrainingLine
@@ -16,6 +16,16 @@ COMPLETE = 0.9  # share of measured deltas from which on a neighbour's delta is 
 def default_prior(line: TrainingLine) -> float:
     """0 on deltas of which at least `COMPLETE` were measured, which is the paper's equation (1), else 1."""
     return 0.0 if line.dense or line.measured.mean() >= COMPLETE else 1.0
+
+
+def shrunken(total: ArrayLike, count: ArrayLike, prior: float, mean: ArrayLike) -> NDArray[np.float64]:
+    """``(total + prior * mean) / (count + prior)`` per gene, and `mean` where that divides by 0.
+
+    `total` (..., m) sums of measured deltas, `count` (..., m) how many they are, `mean` (m,) mean training delta.
+    """
+    weight = np.asarray(count, dtype=np.float64) + prior
+    centre = np.broadcast_to(np.asarray(mean, dtype=np.float64), weight.shape)
+    return np.divide(np.asarray(total) + prior * centre, weight, out=centre.copy(), where=weight > 0)
 
 
 def average(
@@ -50,7 +60,7 @@ def average(
         delta = sp.diags_array(share).astype(np.float32).tocsr() @ weights @ line.delta
         if strength:
             delta += (strength * share)[:, None] * centre
-    else:
+    else:  # as `shrunken`, in place: these matrices are as large as all predictions
         delta = weights @ line.filled
         count = weights @ line.measured.astype(np.float32)
         delta += np.float32(strength) * centre

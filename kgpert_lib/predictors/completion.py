@@ -59,8 +59,7 @@ def factorise(
     if rank < 1:
         raise InputError(f"Completion needs two perturbations and two readout genes; got {residual.shape}.")
     values = sp.csr_matrix(residual, dtype=np.float32)
-    mask = values.copy()
-    mask.data = np.ones_like(mask.data)
+    mask = _pattern(values)
     values_t, mask_t = values.T.tocsr(), mask.T.tocsr()
     start = np.random.default_rng(0).standard_normal(min(values.shape)).astype(np.float32)
     _, size, directions = svds(values, k=rank, v0=start, tol=1e-2)
@@ -140,13 +139,18 @@ def out_of_fold(
         rest = line.without(names)
         fitted = factorise(_residual(rest, rest.mean), normalised(every[others][:, others]), rank, ridge)
         own = _residual(line.without(line.perturbations[others]), rest.mean)
-        mask = own.copy()
-        mask.data = np.ones_like(mask.data)
         rows = np.empty((len(fold), fitted.rows.shape[1]), np.float32)
         rows[others] = fitted.rows
         toward = normalised(every[inside][:, others]) @ fitted.rows
-        rows[inside] = _solve(own, mask, fitted.columns, ridge, toward)
+        rows[inside] = _solve(own, _pattern(own), fitted.columns, ridge, toward)
         yield HeldOut(names, _filled(line, rest.mean, Factors(rows, fitted.columns)))
+
+
+def _pattern(values: sp.csr_matrix) -> sp.csr_matrix:
+    """Ones at the stored entries."""
+    mask = values.copy()
+    mask.data = np.ones_like(mask.data)
+    return mask
 
 
 def _solve(

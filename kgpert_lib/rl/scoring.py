@@ -19,23 +19,22 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from kgpert_lib.errors import InputError
+from kgpert_lib.evaluation.oracle import CONSTANT
 from kgpert_lib.metrics.deltas import undefined
 from kgpert_lib.metrics.gram import Gram, correlation
 from kgpert_lib.metrics.targets import own_readouts, without_own_readouts
-from kgpert_lib.predictors.average import default_prior
+from kgpert_lib.predictors.average import default_prior, shrunken
 from kgpert_lib.predictors.completion import out_of_fold
 from kgpert_lib.screens.atlas import TrainingLine
 from kgpert_lib.types import FloatArray, NameArray
 
 Vector = NDArray[np.float64]
 
-CONSTANT = 2e-6  # spread of a prediction relative to its size at or below which it is constant (as in metrics)
-
 
 class SetScores(Protocol):
-    """Scores of sets of training perturbations for targets that are given when it is built."""
+    """Scores of sets of training perturbations for targets that are given when it is built; `Gram` has them."""
 
-    def pearson(self, sets: sp.csr_matrix, targets: NDArray[np.intp]) -> Vector:
+    def set_pearson(self, sets: sp.csr_matrix, targets: NDArray[np.intp]) -> Vector:
         """(k,) Pearson delta of the mean over each row of `sets` (k, t) with its target; the empty set is the mean of
         all training deltas but the target's own.
         """
@@ -68,7 +67,7 @@ def set_scores(
         rows, columns = own_readouts(targets, line.genes[every])
         readout = np.full(len(targets), -1)
         readout[rows] = columns
-        return DenseScores(replace(Gram.of(line.delta[:, every], truth[:, every], readout), own=own))
+        return replace(Gram.of(line.delta[:, every], truth[:, every], readout), own=own)
     scored = np.where(every, scored, np.nan)
     folds = {0: _Rows(line.filled, line.measured)}
     fold = np.zeros(len(targets), dtype=np.intp)
@@ -77,17 +76,6 @@ def set_scores(
             folds[f] = _Rows(held.line.filled, held.line.measured)
             fold[np.isin(targets, held.perturbations)] = f
     return MeasuredScores(scored, own, prior, folds, fold)
-
-
-@dataclass(frozen=True, eq=False)
-class DenseScores:
-    """Scores of sets through the Gram matrix of dense deltas."""
-
-    gram: Gram
-
-    def pearson(self, sets: sp.csr_matrix, targets: NDArray[np.intp]) -> Vector:
-        """(k,) as in `SetScores`."""
-        return self.gram.set_pearson(sets, targets)
 
 
 class _Rows(NamedTuple):
@@ -124,7 +112,7 @@ class MeasuredScores:
     fold: NDArray[np.intp]
     _targets: dict[int, _Target] = field(default_factory=dict, init=False, repr=False)
 
-    def pearson(self, sets: sp.csr_matrix, targets: NDArray[np.intp]) -> Vector:
+    def set_pearson(self, sets: sp.csr_matrix, targets: NDArray[np.intp]) -> Vector:
         """(k,) as in `SetScores`; sets of one target are averaged together."""
         goal = np.asarray(targets, dtype=np.intp)
         owner = np.repeat(goal, np.diff(sets.indptr))
@@ -140,16 +128,14 @@ class MeasuredScores:
         return out
 
     def _of_target(self, target: int, members: list[NDArray[np.int32]]) -> Vector:
-        """Scores of some sets for one target: ``(sum + prior * mean) / (number measured + prior)`` per gene."""
+        """Scores of some sets for one target."""
         genes, unit, mean = self._target(target)
         every, place = np.unique(np.concatenate(members), return_inverse=True)
         member = np.zeros((len(members), len(every)))
         member[np.repeat(np.arange(len(members)), [len(m) for m in members]), place] = 1.0
         rows = self.rows[int(self.fold[target])]
         block = np.ix_(every, genes)
-        total = member @ rows.values[block] + self.prior * mean
-        count = member @ rows.measured[block] + self.prior
-        pred = np.divide(total, count, out=np.broadcast_to(mean, total.shape).copy(), where=count > 0)
+        pred = shrunken(member @ rows.values[block], member @ rows.measured[block], self.prior, mean)
         centred = pred - pred.mean(axis=1, keepdims=True)
         square = np.einsum("ij,ij->i", centred, centred)
         return correlation(centred @ unit, square, np.einsum("ij,ij->i", pred, pred), CONSTANT**2)
@@ -187,7 +173,7 @@ class EditScores:
     @cached_property
     def unedited(self) -> Vector:
         """(p,) Pearson delta of the unedited neighbourhoods."""
-        return self.scores.pearson(self.base, np.arange(self.base.shape[0]))
+        return self.scores.set_pearson(self.base, np.arange(self.base.shape[0]))
 
     def edited(self, targets: ArrayLike, added: sp.csr_matrix, removed: sp.csr_matrix) -> sp.csr_matrix:
         """(k, t) CSR of ones, ``(N | A) - R`` for k targets (paper, section 5.1).
@@ -202,4 +188,4 @@ class EditScores:
     def gaps(self, targets: ArrayLike, sets: sp.csr_matrix) -> Vector:
         """(k,) Pearson delta of each set minus that of its target's unedited neighbourhood; 0 for an equal set."""
         goal = np.asarray(targets, dtype=np.intp)
-        return self.scores.pearson(sets, goal) - self.unedited[goal]
+        return self.scores.set_pearson(sets, goal) - self.unedited[goal]

@@ -211,7 +211,7 @@ class LineTasks:
         inside, best = near, float(self.scores.unedited[row])
         for _ in range(GOLD_MOVES):
             moved = np.eye(len(place), dtype=bool)[others] ^ inside
-            reached = self.scores.scores.pearson(sp.csr_matrix(moved.astype(np.float64)), np.full(len(others), row))
+            reached = self.scores.scores.set_pearson(sp.csr_matrix(moved.astype(np.float64)), np.full(len(others), row))
             if not reached.max(initial=best) > best + TIE:
                 break
             inside, best = moved[reached.argmax()], float(reached.max())

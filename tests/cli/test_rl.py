@@ -117,18 +117,7 @@ def machine(tmp_path, monkeypatch):
 @pytest.fixture
 def start(here, job_file, prime, machine):
     """Starts the launch as a process in the folder of the job; its output comes line by line."""
-    command = [
-        sys.executable,
-        "-m",
-        "kgpert_lib",
-        "rl",
-        "launch",
-        job_file,
-        "--overlay",
-        "one_gpu",
-        "--prime-rl",
-        prime,
-    ]
+    command = [sys.executable, "-m", "kgpert_lib", "rl", "launch", job_file, *ONE_GPU, "--prime-rl", prime]
     started = []
 
     def run(*more):
@@ -253,18 +242,8 @@ def test_a_card_that_is_too_small_or_taken_is_said(kgpert, job_file, machine, ro
 
 
 def test_a_dry_run_shows_command_and_settings_and_starts_nothing(kgpert, here, job_file, prime, machine):
-    code, out, _ = kgpert(
-        "rl",
-        "launch",
-        job_file,
-        "--overlay",
-        "one_gpu",
-        "--prime-rl",
-        prime,
-        "--dry-run",
-        "--run-dir",
-        "elsewhere/mine",
-    )
+    more = ("--prime-rl", prime, "--dry-run", "--run-dir", "elsewhere/mine")
+    code, out, _ = kgpert("rl", "launch", job_file, *ONE_GPU, *more)
     assert code == 0
     assert "missing" not in out
     assert f"--output-dir {here / 'elsewhere'} --run.name mine" in out

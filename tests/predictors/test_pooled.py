@@ -71,13 +71,7 @@ def test_a_prediction_is_one_mean_over_all_sources_and_the_training_mean(split, 
 @SPLITS
 def test_test_rows_have_no_part_in_weights_and_predictions(lines, split):
     atlas = worlds.atlas(2, 0.4)
-    poisoned = replace(
-        atlas,
-        lines={
-            name: replace(cells, delta=np.where((cells.split == "test")[:, None], 1e6, cells.delta))
-            for name, cells in atlas.lines.items()
-        },
-    )
+    poisoned = worlds.poisoned(atlas)
     clean, spoilt = (PooledPredictor(FIXED, lines).fitted(a.view("k562", split)) for a in (atlas, poisoned))
     assert clean.weights == spoilt.weights
     first, second = (p.predict(a.view("k562", split), ASKED).delta for p, a in ((clean, atlas), (spoilt, poisoned)))

@@ -9,9 +9,10 @@ from scipy.stats import pearsonr
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.metrics.deltas import pearson_delta
+from kgpert_lib.metrics.gram import Gram
 from kgpert_lib.predictors.neighbourhoods import neighbourhoods
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor, leave_one_out
-from kgpert_lib.rl.scoring import DenseScores, EditScores, MeasuredScores, set_scores
+from kgpert_lib.rl.scoring import EditScores, MeasuredScores, set_scores
 from tests import worlds
 from tests.perturbqa.world import affinity, screen
 
@@ -30,16 +31,16 @@ def scores(line, **options):
     return set_scores(line, line.perturbations, line.delta, **options)
 
 
-@pytest.mark.parametrize(("line", "kind"), [(DENSE, DenseScores), (CALLS, MeasuredScores)])
+@pytest.mark.parametrize(("line", "kind"), [(DENSE, Gram), (CALLS, MeasuredScores)])
 def test_a_neighbourhood_scores_what_leaving_one_out_predicts(line, kind):
     """Own readouts count in neither; dense deltas have a prior of 0, calls one of 1."""
-    graph = worlds.graph(2, n=40) if kind is DenseScores else affinity().graphs[0]
+    graph = worlds.graph(2, n=40) if kind is Gram else affinity().graphs[0]
     near = neighbourhoods([graph], line.perturbations, line.perturbations)
     reached = scores(line)
     assert isinstance(reached, kind)
     expected = pearson_delta(leave_one_out(near, line).delta, line.scored)
     targets = np.arange(len(line.perturbations))
-    np.testing.assert_allclose(reached.pearson(near.weights.astype(float), targets), expected, atol=2e-6)
+    np.testing.assert_allclose(reached.set_pearson(near.weights.astype(float), targets), expected, atol=2e-6)
 
 
 def test_sets_of_a_test_perturbation_score_what_the_predictor_does():
@@ -51,7 +52,7 @@ def test_sets_of_a_test_perturbation_score_what_the_predictor_does():
     reached = set_scores(view.target, np.array(names), truth)
     expected = pearson_delta(NeighbourPredictor(near).predict(view, names).delta, line.scored[line.rows(names)])
     sets = near.neighbourhoods(view, names).weights.astype(float)
-    np.testing.assert_allclose(reached.pearson(sets, np.arange(len(names))), expected, atol=2e-6)
+    np.testing.assert_allclose(reached.set_pearson(sets, np.arange(len(names))), expected, atol=2e-6)
 
 
 @settings(max_examples=30, deadline=None)
@@ -67,7 +68,7 @@ def test_the_targets_own_row_changes_its_score_as_target_only(seed, p):
     changed = replace(CALLS, delta=delta)
     for completion in (None, affinity().graphs[0].adjacency[:120][:, :120]):
         before, after = (
-            set_scores(line, CALLS.perturbations, CALLS.delta, completion=completion).pearson(sets, goals)
+            set_scores(line, CALLS.perturbations, CALLS.delta, completion=completion).set_pearson(sets, goals)
             for line in (CALLS, changed)
         )
         np.testing.assert_array_equal(before, after)
@@ -78,7 +79,7 @@ def test_the_own_row_of_a_dense_target_changes_its_score_as_target_only():
     delta = DENSE.delta.copy()
     delta[2] *= -7
     before, after = (
-        set_scores(line, DENSE.perturbations, DENSE.delta).pearson(sets, goals)
+        set_scores(line, DENSE.perturbations, DENSE.delta).set_pearson(sets, goals)
         for line in (DENSE, replace(DENSE, delta=delta))
     )
     np.testing.assert_allclose(before, after, atol=1e-9)
@@ -90,7 +91,7 @@ def test_a_completed_line_is_averaged_without_gaps():
     sets = csr([[1, 2, 3]], len(CALLS.perturbations))
     rows = filled.rows[int(filled.fold[0])]
     assert rows.measured.all()
-    assert filled.pearson(sets, np.array([0])) != pytest.approx(plain.pearson(sets, np.array([0])), abs=1e-6)
+    assert filled.set_pearson(sets, np.array([0])) != pytest.approx(plain.set_pearson(sets, np.array([0])), abs=1e-6)
 
 
 @pytest.mark.parametrize("line", [DENSE, CALLS])
@@ -98,11 +99,10 @@ def test_halves_of_the_readout_genes_are_scored_apart(line):
     half = np.arange(len(line.genes)) < len(line.genes) // 2
     sets, goals = csr([[1, 2, 3]], len(line.perturbations)), np.array([0])
     changed = np.where(half, line.delta, -line.delta)
-    first = [set_scores(line, line.perturbations, truth, half).pearson(sets, goals) for truth in (line.delta, changed)]
+    truths = line.delta, changed
+    first = [set_scores(line, line.perturbations, truth, half).set_pearson(sets, goals) for truth in truths]
     np.testing.assert_array_equal(*first)
-    second = [
-        set_scores(line, line.perturbations, truth, ~half).pearson(sets, goals) for truth in (line.delta, changed)
-    ]
+    second = [set_scores(line, line.perturbations, truth, ~half).set_pearson(sets, goals) for truth in truths]
     assert abs(second[0] - second[1]) > 1e-3
 
 
@@ -116,14 +116,14 @@ def test_a_known_answer_with_gaps():
     )
     pred = [(1 + 1) / 2, (-1 + -0.5) / 3, (1 + 1) / 2]
     expected = pearsonr(pred, [1, -1, 0])[0]
-    reached = scores(line).pearson(csr([[1, 2]], 3), np.array([0]))
+    reached = scores(line).set_pearson(csr([[1, 2]], 3), np.array([0]))
     np.testing.assert_allclose(reached, [expected])
 
 
 def test_a_set_with_its_own_target_is_refused():
     for line in (DENSE, CALLS):
         with pytest.raises(InputError, match="holds its own target"):
-            scores(line).pearson(csr([[0, 1]], len(line.perturbations)), np.array([0]))
+            scores(line).set_pearson(csr([[0, 1]], len(line.perturbations)), np.array([0]))
 
 
 def test_edits_ignore_what_is_there_and_what_is_not():

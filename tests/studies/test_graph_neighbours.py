@@ -58,13 +58,9 @@ def test_a_sweep_predicts_every_training_gene_without_its_own_row_in_every_setti
 
 
 def test_a_sweep_never_looks_at_test_genes_and_refuses_a_choice_outside_it():
-    poisoned = {
-        name: replace(line, delta=np.where((line.split == "test")[:, None], 1e6, line.delta))
-        for name, line in ATLAS.lines.items()
-    }
     settings = ([GRAPH], [2, 20], ["before"], [1.0])
     pd.testing.assert_frame_equal(
-        graph_neighbours.sweep(ATLAS, *settings), graph_neighbours.sweep(replace(ATLAS, lines=poisoned), *settings)
+        graph_neighbours.sweep(ATLAS, *settings), graph_neighbours.sweep(worlds.poisoned(ATLAS), *settings)
     )
     with pytest.raises(InputError, match=r"setting \(20, 'before', 1.0\) is not among those of the sweep"):
         graph_neighbours.sweep(ATLAS, [GRAPH], [2], ["before"], [1.0])
