@@ -23,6 +23,7 @@ from kgpert_lib.llm.edits import EditForm, edit_questions
 from kgpert_lib.llm.proposals import Proposal, read_text
 from kgpert_lib.llm.question_data import question_data
 from kgpert_lib.llm.questions import Question, sample_genes, spellings
+from kgpert_lib.predictors.neighbourhoods import Neighbourhoods
 from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.rl.reward import ALPHA, BETA, TIE, Weights, rewards
 from kgpert_lib.rl.scoring import EditScores, set_scores
@@ -137,16 +138,20 @@ class LineTasks:
         return {str(gene): row for row, gene in enumerate(self.genes)}
 
     @cached_property
+    def neighbourhoods(self) -> Neighbourhoods:
+        """The unedited neighbourhood of each perturbation."""
+        return self.union.neighbourhoods(self.view, list(map(str, self.genes)))
+
+    @cached_property
     def questions(self) -> list[Question]:
         """The question about each perturbation."""
-        near = self.union.neighbourhoods(self.view, list(map(str, self.genes)))
-        return edit_questions(self.view, near, self.wider, self.form)
+        return edit_questions(self.view, self.neighbourhoods, self.wider, self.form)
 
     @cached_property
     def scores(self) -> EditScores:
         """Scores of edits on the readout genes of `Settings.readouts`."""
         line, settings = self.view.target, self.settings
-        near = self.union.neighbourhoods(self.view, list(map(str, self.genes))).weights.astype(bool).astype(np.float64)
+        near = self.neighbourhoods.weights.astype(bool).astype(np.float64)
         completion = None
         if settings.fill == "lowrank" and not line.dense:
             completion = self.union.neighbourhoods(self.view, list(line.index)).weights
@@ -351,12 +356,11 @@ def _line_tasks(screen: Screen, settings: Settings) -> dict[str, LineTasks]:
     for name in asked:
         line = atlas[name]
         if settings.split == "test":
-            view, genes = atlas.view(name, "strict"), line.names("test")
+            hidden, genes = set(), line.names("test")
         else:
-            rows = {other: atlas[other].training(test | held_out) for other in asked}
-            view = TrainingView(name, "strict", rows)
-            own = line.training(test).index
+            hidden, own = test | held_out, [gene for gene in line.names("train") if gene not in test]
             genes = [gene for gene in own if (gene in held_out) == (settings.split == "validation")]
+        view = TrainingView(name, "strict", {name: line.training(hidden)})  # edits draw on the line's own rows only
         genes = _scorable(line, genes, settings)
         truth = line.delta[line.rows(genes)]
         lines[name] = LineTasks(view, np.array(genes, dtype=str), truth, data.union, data.wider, form, settings)

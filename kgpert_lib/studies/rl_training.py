@@ -96,11 +96,10 @@ def example(answers: ScoredAnswers) -> Example:
         raise InputError("No recorded answer is read whole and has an edit that counts; record more answers.")
     given = next((answer for answer, p in edits if p.added and p.removed), edits[0][0])
     line, place = tasks.lines[given.line], (given.line, given.gene)
-    near = line.union.neighbourhoods(line.view, [given.gene]).of(given.gene)
     return Example(
         atlas=atlas_of(answers.settings),
         question=tasks.question(*place),
-        graphs={neighbour.gene: tuple(neighbour.graphs) for neighbour in near},
+        graphs={near.gene: tuple(near.graphs) for near in line.neighbourhoods.of(given.gene)},
         model=given.model or "the model",
         answer=_edit(tasks, *place, given.text or ""),
         gold=_edit(tasks, *place, tasks.gold(*place)),
