@@ -98,6 +98,17 @@ def write_text(path: str | Path, text: str) -> Path:
     return Path(path)
 
 
+def append_text(path: str | Path, text: str) -> None:
+    """Add text as UTF-8 to the end of a file, which is made where it is missing, and wait until it is on the disk.
+
+    A process that is killed meanwhile may leave the first part of `text`. Raises OutputError as `writing`.
+    """
+    with writing(path), Path(path).open("ab") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def digest(*parts: str | bytes | Path) -> str:
     """SHA-256 in hexadecimal of a string (as UTF-8), of bytes, or of the content of a file.
 
