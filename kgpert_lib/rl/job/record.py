@@ -41,8 +41,8 @@ def record(run: Path, output: Path, answers: Mapping[str, Path]) -> runs.Run:
     ----------
     run : folder of the run, with the resolved files in ``configs`` and ``metrics.jsonl``.
     output : a new or empty folder.
-    answers : for each stage the folder of an evaluation (of Verifiers' ``vf-eval`` or Prime-RL's ``evals``), or one
-        with a ``traces.jsonl``, such as ``rollouts/step_1500/eval/all`` of the run.
+    answers : for each stage the folder of one evaluation, as Verifiers' ``vf-eval`` or Prime-RL's ``evals`` leave it,
+        or one with a ``traces.jsonl``, such as ``rollouts/step_1500/eval/all`` of the run.
 
     Returns
     -------
@@ -124,8 +124,9 @@ def stage_answers(folder: Path) -> ScoredAnswers:
 
 
 def _traces(folder: Path) -> Path:
-    """The traces of a folder, in it or where Prime-RL's ``evals`` puts them."""
-    files = sorted(folder.glob(f"rollouts/step_*/eval/all/{TRACES}"))
+    """The traces of a folder: in it, where Prime-RL's ``evals`` puts them, or in the one run of `vf-eval`."""
+    below = (f"rollouts/step_*/eval/all/{TRACES}", f"*/{TRACES}")
+    files = sorted(file for pattern in below for file in folder.glob(pattern))
     if (folder / TRACES).is_file() or not files:
         return folder
     if len(files) > 1:
