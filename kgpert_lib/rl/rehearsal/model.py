@@ -1,0 +1,197 @@
+"""The small gene-edit model: a Llama of 2-3 million parameters that names genes by pointing at its question (ours).
+
+A gene that stands in the question can be named once, whether or not it was ever trained on; no other gene can be. The
+probability of a word of the answer's frame is a linear function of the last hidden state, that of a gene the product
+of that state's query with the key of the gene's place in the question; one softmax covers both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from torch import nn
+from torch.nn import functional
+from transformers import GenerationMixin, LlamaConfig, LlamaModel, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from kgpert_lib.rl.rehearsal.prompts import ASK, CLOSE, OPEN, UNKNOWN, Words, quoted
+
+PAD, END = "<pad>", "<end>"
+NEVER = -1e9  # logit of a word that cannot be next
+HIDDEN, LAYERS, HEADS, INNER = 192, 4, 4, 512
+
+
+def tokenizer_of(words: Words) -> PreTrainedTokenizerFast:
+    """Words set apart by blanks; special ones first, genes last."""
+    names = [PAD, END, UNKNOWN, *words.vocabulary]
+    model = Tokenizer(WordLevel({word: i for i, word in enumerate(names)}, unk_token=UNKNOWN))
+    model.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=model,
+        pad_token=PAD,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+class GeneEditConfig(LlamaConfig):
+    """A Llama's configuration with the places of the answer's words in the vocabulary.
+
+    `ask` ends a question; `frame` and `terms` are the ranges of the words of an answer's frame and of GO; genes begin at
+    `first_gene`.
+    """
+
+    model_type = "kgpert_gene_edit"
+    ask: int = 0
+    frame: tuple[int, int] = (0, 0)
+    terms: tuple[int, int] = (0, 0)
+    first_gene: int = 0
+
+    @classmethod
+    def of(cls, words: Words, tokenizer: PreTrainedTokenizerFast) -> GeneEditConfig:
+        """The configuration for a vocabulary."""
+        place = tokenizer.convert_tokens_to_ids
+        return cls(
+            vocab_size=len(tokenizer),
+            hidden_size=HIDDEN,
+            intermediate_size=INNER,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            num_key_value_heads=HEADS,
+            max_position_embeddings=256,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+            ask=place(ASK),
+            frame=(place(OPEN), place(CLOSE) + 1),
+            terms=(place(words.terms[0]), place(words.terms[-1]) + 1) if words.terms else (0, 0),
+            first_gene=place(quoted(words.genes[0])),
+        )
+
+
+@dataclass
+class EditOutput(CausalLMOutputWithPast):
+    """What a step of the model gives; `pointers` are the keys of the question's genes and their ids.
+
+    `log_probs` and `entropy` (n, t) of the labels are there where TRL asks for them.
+    """
+
+    pointers: tuple[torch.Tensor, torch.Tensor] | None = None
+    log_probs: torch.Tensor | None = None
+    entropy: torch.Tensor | None = None
+
+
+class GeneEditModel(PreTrainedModel, GenerationMixin):
+    """Questions in, edits out."""
+
+    config_class = GeneEditConfig
+    base_model_prefix = "body"
+    _no_split_modules = ("LlamaDecoderLayer",)
+
+    def __init__(self, config: GeneEditConfig) -> None:
+        super().__init__(config)
+        self.body = LlamaModel(config)
+        self.frame = nn.Linear(config.hidden_size, config.frame[1] - config.frame[0] + 1)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.query = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.word_dropout = 0.0  # share of GO terms and genes that are not read while it is trained
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        position_ids: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        labels: torch.Tensor | None = None,
+        logits_to_keep: int = 0,
+        pointers: tuple[torch.Tensor, torch.Tensor] | None = None,
+        fused_lm_head: bool = False,
+        **kwargs: Any,
+    ) -> EditOutput:
+        """Logits (n, t, v) of the next word; with `labels` (n, t), -100 where none is wanted, their mean loss.
+
+        `pointers` come from the step that read the question. `fused_lm_head` is TRL's way to ask for the log
+        probability and the entropy of every label in place of the logits.
+        """
+        output = self.body(
+            inputs_embeds=self._embedded(input_ids),
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache if labels is None else False,
+        )
+        hidden = output.last_hidden_state
+        if pointers is None:
+            pointers = self.key(hidden), self._places(input_ids)
+        else:  # a word of the answer: what it names cannot be named again
+            keys, places = pointers
+            pointers = keys, places.masked_fill(places == input_ids[:, -1:], self.config.pad_token_id)
+        if labels is None:
+            keys, places = pointers
+            logits = self._logits(hidden[:, -logits_to_keep:], keys, places[:, None, :])
+            return EditOutput(logits=logits, past_key_values=output.past_key_values, pointers=pointers)
+        wanted = labels[:, 1:]
+        first = int((wanted != -100).any(dim=0).float().argmax())  # questions are padded on the left, so answers align
+        keys, places = pointers
+        named = (input_ids[:, first + 1 : -1, None] == places[:, None, :]).cumsum(dim=1) > 0
+        left = torch.cat([places[:, None, :], places[:, None, :].masked_fill(named, self.config.pad_token_id)], dim=1)
+        log_p = self._logits(hidden[:, first:-1], keys, left).log_softmax(dim=-1)
+        chosen = log_p.gather(-1, wanted[:, first:].clamp(min=0)[..., None])[..., 0]
+        mask = wanted[:, first:] != -100
+        loss = -(chosen * mask).sum() / mask.sum().clamp(min=1)
+        if not fused_lm_head:
+            return EditOutput(loss=loss)
+        entropy = -(log_p.exp() * log_p).sum(dim=-1)
+        widths = (first, 0)
+        return EditOutput(
+            loss=loss,
+            log_probs=functional.pad(chosen * mask, widths),
+            entropy=functional.pad(entropy * mask, widths),
+        )
+
+    def _places(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """(n, t) ids of the genes of the question, the id of padding elsewhere."""
+        asked = (input_ids == self.config.ask).cumsum(dim=1) == 0
+        shown = asked & (input_ids >= self.config.first_gene)
+        return input_ids.masked_fill(~shown, self.config.pad_token_id)
+
+    def _embedded(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """(n, t, d) embeddings; while it is trained, those of some GO terms and genes are 0 (`word_dropout`)."""
+        embedded = self.body.embed_tokens(input_ids)
+        if not (self.training and self.word_dropout):
+            return embedded
+        names = (input_ids >= self.config.first_gene) | (
+            (input_ids >= self.config.terms[0]) & (input_ids < self.config.terms[1])
+        )
+        unread = names & (torch.rand(input_ids.shape) < self.word_dropout)
+        return embedded.masked_fill(unread[..., None], 0.0)
+
+    def _logits(self, hidden: torch.Tensor, keys: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """(n, t, v): words of the frame and the end by the last state, genes by pointing, all others never.
+
+        `places` (n, t or 1, k) are the ids of the genes that can be named, of padding where none stands.
+        """
+        begin, end = self.config.frame
+        score = self.query(hidden) @ keys.transpose(1, 2) / hidden.shape[-1] ** 0.5
+        score = score.masked_fill(places == self.config.pad_token_id, NEVER)
+        logits = hidden.new_full((*hidden.shape[:2], self.config.vocab_size), NEVER)
+        frame = self.frame(hidden)
+        logits[..., begin:end] = frame[..., :-1]
+        logits[..., self.config.eos_token_id] = frame[..., -1]
+        return logits.scatter(-1, places.expand_as(score), score)
+
+    def _update_model_kwargs_for_generation(
+        self, outputs: EditOutput, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """The question is read once; later words point at it."""
+        passed = super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
+        return passed | {"pointers": outputs.pointers}

@@ -1,0 +1,121 @@
+"""One rehearsal from its configuration to its record: warm start, GRPO, answers to the test questions, weights.
+
+Checkpoints stand in ``work`` inside the run's folder until the run has ended. A run that was stopped, killed or cut
+off by a power failure goes on with the same call and ends with the same record.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import set_seed
+
+from kgpert_lib.errors import InputError
+from kgpert_lib.files import atomic, locked
+from kgpert_lib.rl.rehearsal import grpo, warm_start
+from kgpert_lib.rl.rehearsal.answers import answers
+from kgpert_lib.rl.rehearsal.policies import GenePolicy, LanguagePolicy, Policy
+from kgpert_lib.rl.rehearsal.warm_start import WarmStart
+from kgpert_lib.rl.runs import WEIGHTS, Run, RunConfig, RunWriter
+from kgpert_lib.rl.tasks import EditTasks, Settings, perturbations
+from kgpert_lib.rl.traces import ScoredAnswers
+
+WORK, WARM = "work", "warm.safetensors"
+PACKAGES = ("torch", "transformers", "trl", "peft")
+THREADS = 1  # of one run: two runs side by side are faster than one on two threads
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that train."""
+    return {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES}
+
+
+def rehearse(config: RunConfig, folder: Path, save_every: int = 10, threads: int = THREADS) -> Run:
+    """Train, answer and record, or go on where an earlier call was stopped.
+
+    InputError where the folder holds another run or something else, and as `files.locked`.
+    """
+    with locked(folder.with_name(f"{folder.name}.lock"), wait=False):
+        torch.set_num_threads(threads)
+        begun, writer = time.perf_counter(), RunWriter(folder, config)
+        if writer.config.seconds is not None:
+            return writer.run
+        before = float(writer.run.steps()["seconds"].sum())
+        work = folder / WORK
+        policy = new_policy(config)
+        tasks = EditTasks.of(config.settings)
+        _warm(policy, config, work)
+        for stage, step in config.answered.items():
+            if step == 0 and stage not in writer.run.stages:
+                writer.write_answers(stage, test_answers(policy, config))
+
+        def answer(step: int) -> None:
+            for stage, at in config.answered.items():
+                if step == at:
+                    writer.write_answers(stage, test_answers(policy, config))
+
+        set_seed(config.seed)
+        grpo.train(policy, config, tasks, work, writer, answer, save_every)
+        with atomic(folder / WEIGHTS) as scratch:
+            save_file(policy.weights(), scratch)
+        writer.finish(before + time.perf_counter() - begun)
+        shutil.rmtree(work)
+    return writer.run
+
+
+def new_policy(config: RunConfig) -> Policy:
+    """The policy of a run with the weights that it begins with; InputError for one that was trained in Prime-RL."""
+    tasks = EditTasks.of(config.settings)
+    if config.policy == "gene":
+        return GenePolicy.of(tasks, perturbations(config.settings), config.seed)
+    if config.policy == "smollm2":
+        from kgpert_lib.rl.rehearsal.pretrained import smollm2
+
+        return LanguagePolicy.of(smollm2(), config.seed)
+    raise InputError(f"The run {config.name} was trained in Prime-RL; serve its weights with 'kgpert rl serve'.")
+
+
+def recorded_policy(run: Run) -> Policy:
+    """The policy of a run with its recorded weights; InputError where the run keeps none, or they are of other words."""
+    if run.weights is None:
+        raise InputError(f"The run {run.name} keeps no weights; 'kgpert rl rehearse {run.name}' trains it again.")
+    policy = new_policy(run.config)
+    try:
+        policy.model.load_state_dict({k: v.float() for k, v in load_file(run.weights).items()}, strict=False)
+    except (RuntimeError, OSError) as error:
+        raise InputError(
+            f"{run.weights} does not fit the questions of {run.name} as they are written here; train it again."
+        ) from error
+    return policy
+
+
+def test_answers(policy: Policy, config: RunConfig) -> ScoredAnswers:
+    """Greedy answers to the test questions of the lines that a run is evaluated on."""
+    settings = test_settings(config)
+    name = config.model or f"{config.policy}, {config.name}"
+    return answers(policy, EditTasks.of(settings), config.max_tokens or 0, name, config.asked)
+
+
+def test_settings(config: RunConfig) -> Settings:
+    """The settings of a run's test questions."""
+    return config.settings.model_copy(update={"split": "test", "lines": config.evaluated})
+
+
+def _warm(policy: Policy, config: RunConfig, work: Path) -> None:
+    """The warm start of a configuration that has one, trained or read from where an earlier call left it."""
+    path = work / WARM
+    if path.is_file():
+        policy.model.load_state_dict(load_file(path), strict=False)
+    elif config.warm:
+        settings = WarmStart.model_validate(config.warm)
+        shown = warm_start.examples(policy, config.settings, settings.moves)
+        warm_start.train(policy, shown, settings, config.seed, work)
+        trained = {name: value for name, value in policy.model.named_parameters() if value.requires_grad}
+        with atomic(path) as scratch:
+            save_file(trained, scratch)
