@@ -1,7 +1,8 @@
 """Greedy answers of a policy to questions, the same on every machine.
 
-The weights are rounded to float16, as a run records them, and the model computes in float64, in batches of questions
-of one length: neither the number of threads nor the other questions of a batch decide between two words.
+The trained weights are rounded to float16, as a run records them, and the model computes with the policy's precision,
+in batches of questions of one length. In float64 neither the number of threads nor the other questions of a batch
+decide between two words; in float32 they may, where two words are as good as equally probable.
 """
 
 from __future__ import annotations
@@ -22,18 +23,25 @@ BATCH = 64
 
 def answers(policy: Policy, tasks: EditTasks, max_tokens: int, model: str, asked: int | None = None) -> ScoredAnswers:
     """One greedy answer to every question of `tasks`, or to `asked` questions of each line by `sample_genes`."""
-    policy_model = copy.deepcopy(policy.model).half().double().eval()
+    recorded = _as_recorded(policy)
     given = []
     for name, line in tasks.lines.items():
         questions = policy.prompts(line)
         genes = list(questions) if asked is None else sample_genes(questions, asked, tasks.settings.seed)
-        texts = dict(_texts(policy, policy_model, {gene: questions[gene].text for gene in genes}, max_tokens))
+        texts = dict(_texts(policy, recorded, {gene: questions[gene].text for gene in genes}, max_tokens))
         verdicts = line.judge([(gene, texts[gene][0]) for gene in genes])
         given += [
             ScoredAnswer(name, gene, texts[gene][0], dict(verdict.weighted), model, texts[gene][1])
             for gene, verdict in zip(genes, verdicts, strict=True)
         ]
     return ScoredAnswers(tasks.settings, tuple(given))
+
+
+def _as_recorded(policy: Policy) -> torch.nn.Module:
+    """A copy of the model with the weights that a run records."""
+    model = copy.deepcopy(policy.model)
+    model.load_state_dict({name: value.float() for name, value in policy.weights().items()}, strict=False)
+    return model.to(policy.precision).eval()
 
 
 def _texts(

@@ -11,6 +11,7 @@ groups whose answers all earn the same stay in the batch, and count in its numbe
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from kgpert_lib.rl.rehearsal.model import GeneEditModel
@@ -41,11 +42,14 @@ def trainer(policy: Policy, config: RunConfig, tasks: EditTasks, folder: Path, s
         verdicts[:] = tasks.judge_all(zip(line, gene, completions, strict=True))
         return [verdict.total for verdict in verdicts]
 
+    answers = config.questions * config.rollouts
+    at_once = math.gcd(answers, policy.at_once or answers)
     arguments = GRPOConfig(
         output_dir=str(folder),
         use_cpu=True,
         bf16=False,
-        per_device_train_batch_size=config.questions * config.rollouts,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=answers // at_once,
         num_generations=config.rollouts,
         max_completion_length=config.max_tokens,
         temperature=config.temperature,
@@ -75,6 +79,7 @@ def trainer(policy: Policy, config: RunConfig, tasks: EditTasks, folder: Path, s
     )
     if isinstance(policy.model, GeneEditModel):
         del policy.model.forward  # TRL's replacement knows linear heads only; the model's own gives it what it asks for
+    made.remove_callback(PrinterCallback)  # the record of a run says the same
     made.verdicts = verdicts
     return made
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,10 +20,16 @@ RANK = 16  # of the adapters of a pretrained model
 
 
 class Policy(Protocol):
-    """A model with its tokenizer, and the texts of its questions and answers."""
+    """A model with its tokenizer, and the texts of its questions and answers.
+
+    `precision` of the numbers that greedy answers are computed with; `at_once` : most answers of a step that the model
+    learns from in one pass (more take more memory), None: all.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    precision: ClassVar[torch.dtype]
+    at_once: ClassVar[int | None]
 
     def prompts(self, line: LineTasks) -> dict[str, Prompt]:
         """The question about every perturbation of a line, by gene."""
@@ -42,6 +48,8 @@ class GenePolicy:
     words: Words
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    precision: ClassVar[torch.dtype] = torch.float64
+    at_once: ClassVar[int | None] = None
 
     @classmethod
     def of(cls, tasks: EditTasks, genes: Iterable[str], seed: int = 0) -> GenePolicy:
@@ -70,6 +78,8 @@ class LanguagePolicy:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    precision: ClassVar[torch.dtype] = torch.float32  # float64 takes twice as long, minutes for 100 questions
+    at_once: ClassVar[int | None] = 4
 
     @classmethod
     def of(cls, folder: Path, seed: int = 0, rank: int = RANK) -> LanguagePolicy:

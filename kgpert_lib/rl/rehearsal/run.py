@@ -7,9 +7,8 @@ off by a power failure goes on with the same call and ends with the same record.
 from __future__ import annotations
 
 import shutil
-import sys
 import time
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -27,19 +26,21 @@ from kgpert_lib.rl.tasks import EditTasks, Settings, perturbations
 from kgpert_lib.rl.traces import ScoredAnswers
 
 WORK, WARM = "work", "warm.safetensors"
-PACKAGES = ("torch", "transformers", "trl", "peft")
+UNTOUCHED = "base"  # the stage before the warm start
 THREADS = 1  # of one run: two runs side by side are faster than one on two threads
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that train."""
-    return {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES}
-
-
-def rehearse(config: RunConfig, folder: Path, save_every: int = 10, threads: int = THREADS) -> Run:
+def rehearse(
+    config: RunConfig,
+    folder: Path,
+    save_every: int = 10,
+    threads: int = THREADS,
+    report: Callable[[str, int], None] = lambda doing, step: None,
+) -> Run:
     """Train, answer and record, or go on where an earlier call was stopped.
 
-    InputError where the folder holds another run or something else, and as `files.locked`.
+    `report` is called with what is being done and the steps that are done. InputError where the folder holds another
+    run or something else, and as `files.locked`.
     """
     with locked(folder.with_name(f"{folder.name}.lock"), wait=False):
         torch.set_num_threads(threads)
@@ -50,16 +51,18 @@ def rehearse(config: RunConfig, folder: Path, save_every: int = 10, threads: int
         work = folder / WORK
         policy = new_policy(config)
         tasks = EditTasks.of(config.settings)
-        _warm(policy, config, work)
-        for stage, step in config.answered.items():
-            if step == 0 and stage not in writer.run.stages:
-                writer.write_answers(stage, test_answers(policy, config))
 
-        def answer(step: int) -> None:
+        def answer(step: int, *, untouched: bool = False) -> None:
             for stage, at in config.answered.items():
-                if step == at:
+                if step == at and (stage == UNTOUCHED) == untouched and (step or stage not in writer.run.stages):
+                    report("answering the test questions", step)
                     writer.write_answers(stage, test_answers(policy, config))
+            report("training", step)
 
+        answer(0, untouched=True)
+        report("warm start", 0)
+        _warm(policy, config, work)
+        answer(0)
         set_seed(config.seed)
         grpo.train(policy, config, tasks, work, writer, answer, save_every)
         with atomic(folder / WEIGHTS) as scratch:
@@ -82,7 +85,7 @@ def new_policy(config: RunConfig) -> Policy:
 
 
 def recorded_policy(run: Run) -> Policy:
-    """The policy of a run with its recorded weights; InputError where the run keeps none, or they are of other words."""
+    """The policy of a run with its recorded weights; InputError where it keeps none, or they are of other words."""
     if run.weights is None:
         raise InputError(f"The run {run.name} keeps no weights; 'kgpert rl rehearse {run.name}' trains it again.")
     policy = new_policy(run.config)

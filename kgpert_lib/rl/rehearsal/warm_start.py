@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch.utils.data import Dataset
-from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainingArguments
 
 from kgpert_lib.rl.rehearsal.policies import Policy
 from kgpert_lib.rl.rehearsal.prompts import Prompt
@@ -83,7 +83,9 @@ def train(policy: Policy, shown: Sequence[Example], settings: WarmStart, seed: i
     )
     collate = _Collate(policy.tokenizer)
     policy.model.word_dropout = settings.word_dropout
-    Trainer(model=policy.model, args=arguments, train_dataset=_Examples(shown), data_collator=collate).train()
+    own = Trainer(model=policy.model, args=arguments, train_dataset=_Examples(shown), data_collator=collate)
+    own.remove_callback(PrinterCallback)
+    own.train()
     policy.model.word_dropout = 0.0
 
 
