@@ -72,7 +72,7 @@ def evaluate(
     with terminal.working("Answering the test questions"):
         from kgpert_lib.rl.rehearsal import plans
 
-        plans.versions()
+        plans.check_installed()
         from kgpert_lib.rl.rehearsal.evaluate import evaluated_again
         from kgpert_lib.rl.rehearsal.quiet import quiet
         from kgpert_lib.rl.runs import Run

@@ -131,7 +131,7 @@ def run_name(atlas: str, trained: Sequence[str], seed: int, policy: Trained = "g
     >>> run_name("simulated", ["k562", "rpe1"], 0), run_name("perturbqa", ["rpe1", "hepg2", "jurkat"], 2)
     ('simulated-s0', 'perturbqa-three-s2')
     """
-    parts = [] if policy == "gene" else [policy]
+    parts: list[str] = [] if policy == "gene" else [policy]
     parts.append(_stem(atlas))
     if set(trained) != set(usual_lines(atlas)):
         parts.append(NUMBERS[len(trained)] if len(trained) < len(NUMBERS) else str(len(trained)))
@@ -140,14 +140,19 @@ def run_name(atlas: str, trained: Sequence[str], seed: int, policy: Trained = "g
     return "-".join(parts)
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that train; InputError for one that is not installed."""
+def check_installed() -> None:
+    """InputError for a package that the rehearsal needs and that is not installed."""
     for name in NEEDED:
         if importlib.util.find_spec(name) is None:
             raise InputError(
                 f"The rehearsal needs {name}, which is not installed; run 'make rehearse' in a clone, or "
                 "pip install 'kgpert-lib[rehearsal]'."
             )
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that train; InputError as `check_installed`."""
+    check_installed()
     return {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES}
 
 
