@@ -45,8 +45,8 @@ def tokenizer_of(words: Words) -> PreTrainedTokenizerFast:
 class GeneEditConfig(LlamaConfig):
     """A Llama's configuration with the places of the answer's words in the vocabulary.
 
-    `far` begins the candidates and `ask` ends a question; `frame` and `terms` are the ranges of the words of an answer's frame and of GO; genes begin at
-    `first_gene`.
+    `far` begins the candidates and `ask` ends a question; `frame` and `terms` are the ranges of the words of an
+    answer's frame and of GO; genes begin at `first_gene`.
     """
 
     model_type = "kgpert_gene_edit"

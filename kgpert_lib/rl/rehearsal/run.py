@@ -82,7 +82,7 @@ def new_policy(config: RunConfig) -> Policy:
 
 
 def recorded_policy(run: Run) -> Policy:
-    """The policy of a run with its recorded weights; InputError where the run keeps none, or they are of other words."""
+    """The policy of a run with its recorded weights; InputError where it keeps none, or they are of other words."""
     if run.weights is None:
         raise InputError(f"The run {run.name} keeps no weights; 'kgpert rl rehearse {run.name}' trains it again.")
     policy = new_policy(run.config)

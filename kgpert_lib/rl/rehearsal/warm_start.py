@@ -26,7 +26,7 @@ class WarmStart(BaseModel):
     """Settings of the warm start.
 
     `moves` of the greedy search for an edit; `epochs` over the edits; `batch` of edits; `learning_rate` at its height;
-    `word_dropout` of the gene-edit model: share of GO terms and genes that it cannot read, so that it learns from edges.
+    `word_dropout` of the gene-edit model: share of GO terms and genes that it cannot read, so that it learns edges.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,9 +55,9 @@ def examples(policy: Policy, settings: Settings, moves: int) -> list[Example]:
     questions = {name: policy.prompts(line) for name, line in every.lines.items()}
     shown = []
     for line, gene in every.stream:
-        for half, other in (("first", "second"), ("second", "first")):
-            if all(gene in tasks.lines[line].index for tasks in halves.values()):
-                edit = _edit(policy, questions[line][gene], halves[half], halves[other], line, gene, moves)
+        if all(gene in tasks.lines[line].index for tasks in halves.values()):
+            for seen, unseen in (tuple(halves.values()), tuple(halves.values())[::-1]):
+                edit = _edit(policy, questions[line][gene], seen, unseen, line, gene, moves)
                 shown += [edit] if edit and edit.gap > 0 else []
     return shown
 
