@@ -81,7 +81,7 @@ class Words:
         wider = line.wider.neighbourhoods(line.view, genes)
         weight, near = wider.weights.toarray(), line.neighbourhoods.weights.toarray() > 0
         marks = [_level(_dense(wider, graph), *thirds) for graph, thirds in self.thirds.items()]
-        marks.append(np.digitize(_mates(line, near), MATES))
+        marks.append(np.digitize(_mates(line, near), MATES).astype(np.int8))
         flags = [_dense(line.neighbourhoods, graph) > 0 for graph in self.thirds]
         out = {}
         for row, gene in enumerate(genes):
