@@ -28,6 +28,8 @@ from kgpert_lib.rl.traces import ScoredAnswers
 
 WORK, WARM = "work", "warm.safetensors"
 PACKAGES = ("torch", "transformers", "trl", "peft")
+DRAWN, DRAWS, DRAWN_GENES = "-drawn", 16, 30  # stages of drawn answers, answers to a question, questions of a line
+MOST_TOKENS = 512
 THREADS = 1  # of one run: two runs side by side are faster than one on two threads
 
 
@@ -51,15 +53,15 @@ def rehearse(config: RunConfig, folder: Path, save_every: int = 10, threads: int
         policy = new_policy(config)
         tasks = EditTasks.of(config.settings)
         _warm(policy, config, work)
-        for stage, step in config.answered.items():
-            if step == 0 and stage not in writer.run.stages:
-                writer.write_answers(stage, test_answers(policy, config))
 
         def answer(step: int) -> None:
             for stage, at in config.answered.items():
                 if step == at:
-                    writer.write_answers(stage, test_answers(policy, config))
+                    writer.write_answers(stage, answers_to_tests(policy, config))
+                    writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, DRAWS))
 
+        if not writer.run.steps()["step"].size:
+            answer(0)
         set_seed(config.seed)
         grpo.train(policy, config, tasks, work, writer, answer, save_every)
         with atomic(folder / WEIGHTS) as scratch:
@@ -95,11 +97,14 @@ def recorded_policy(run: Run) -> Policy:
     return policy
 
 
-def test_answers(policy: Policy, config: RunConfig) -> ScoredAnswers:
-    """Greedy answers to the test questions of the lines that a run is evaluated on."""
-    settings = test_settings(config)
-    name = config.model or f"{config.policy}, {config.name}"
-    return answers(policy, EditTasks.of(settings), config.max_tokens or 0, name, config.asked)
+def answers_to_tests(policy: Policy, config: RunConfig, draws: int | None = None) -> ScoredAnswers:
+    """Greedy answers to the test questions of the lines that a run is evaluated on.
+
+    With `draws` so many drawn answers each, to `DRAWN_GENES` questions of each line.
+    """
+    tasks, name = EditTasks.of(test_settings(config)), config.model or f"{config.policy}, {config.name}"
+    asked = config.asked if draws is None else min(DRAWN_GENES, config.asked or DRAWN_GENES)
+    return answers(policy, tasks, config.max_tokens or MOST_TOKENS, name, asked, draws, config.seed)
 
 
 def test_settings(config: RunConfig) -> Settings:
@@ -115,7 +120,7 @@ def _warm(policy: Policy, config: RunConfig, work: Path) -> None:
     elif config.warm:
         settings = WarmStart.model_validate(config.warm)
         shown = warm_start.examples(policy, config.settings, settings.moves)
-        warm_start.train(policy, shown, settings, config.seed, work)
+        warm_start.train(policy, shown, settings, config.hidden, config.seed, work)
         trained = {name: value for name, value in policy.model.named_parameters() if value.requires_grad}
         with atomic(path) as scratch:
             save_file(trained, scratch)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from kgpert_lib.rl.rehearsal.policies import Policy
+from kgpert_lib.rl.rehearsal.policies import HiddenNames, Policy
 from kgpert_lib.rl.rehearsal.prompts import Prompt
 from kgpert_lib.rl.tasks import EditTasks, Half, Settings
 
@@ -25,8 +25,7 @@ IGNORED = -100  # label of what no loss is taken of
 class WarmStart(BaseModel):
     """Settings of the warm start.
 
-    `moves` of the greedy search for an edit; `epochs` over the edits; `batch` of edits; `learning_rate` at its height;
-    `word_dropout` of the gene-edit model: share of GO terms and genes that it cannot read, so that it learns edges.
+    `moves` of the greedy search for an edit; `epochs` over the edits; `batch` of edits; `learning_rate` at its height.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +34,6 @@ class WarmStart(BaseModel):
     epochs: int = Field(default=3, ge=1)
     batch: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
-    word_dropout: float = Field(default=0.5, ge=0, lt=1)
 
 
 class Example(NamedTuple):
@@ -62,8 +60,10 @@ def examples(policy: Policy, settings: Settings, moves: int) -> list[Example]:
     return shown
 
 
-def train(policy: Policy, shown: Sequence[Example], settings: WarmStart, seed: int, folder: Path) -> None:
-    """Teach a policy the answers of the examples; `folder` is for the trainer's own files."""
+def train(
+    policy: Policy, shown: Sequence[Example], settings: WarmStart, hidden: float, seed: int, folder: Path
+) -> None:
+    """Teach a policy the answers of the examples, a share of names `hidden`; `folder` is for the trainer's own files."""
     arguments = TrainingArguments(
         output_dir=str(folder),
         use_cpu=True,
@@ -82,9 +82,9 @@ def train(policy: Policy, shown: Sequence[Example], settings: WarmStart, seed: i
         remove_unused_columns=False,
     )
     collate = _Collate(policy.tokenizer)
-    policy.model.word_dropout = settings.word_dropout
-    Trainer(model=policy.model, args=arguments, train_dataset=_Examples(shown), data_collator=collate).train()
-    policy.model.word_dropout = 0.0
+    callbacks = [HiddenNames(policy, hidden, seed)]
+    data = _Examples(shown)
+    Trainer(policy.model, arguments, train_dataset=data, data_collator=collate, callbacks=callbacks).train()
 
 
 def _edit(
