@@ -119,7 +119,9 @@ class HiddenNames(TrainerCallback):
         self.policy, self.share, self.seed = policy, share, seed
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Hide."""
         self.policy.hide(self.share, self.seed * 1_000_003 + state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Show."""
         self.policy.hide(0, 0)

@@ -63,7 +63,7 @@ def examples(policy: Policy, settings: Settings, moves: int) -> list[Example]:
 def train(
     policy: Policy, shown: Sequence[Example], settings: WarmStart, hidden: float, seed: int, folder: Path
 ) -> None:
-    """Teach a policy the answers of the examples, a share of names `hidden`; `folder` is for the trainer's own files."""
+    """Teach a policy the answers of the examples, with a share of names `hidden`; the trainer needs a `folder`."""
     arguments = TrainingArguments(
         output_dir=str(folder),
         use_cpu=True,
