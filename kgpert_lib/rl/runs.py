@@ -51,7 +51,6 @@ class RunConfig(BaseModel):
     questions, rollouts : questions a step, and answers to each (the size of a group).
     learning_rate, temperature : of GRPO. max_tokens : most tokens of an answer; None: no limit.
     warm : settings of the supervised warm start; empty: there was none.
-    hidden : share of the names in its questions that the gene-edit model does not read in a training step.
     answered : after which step the test questions were answered, by stage; 0 is before the first step.
     asked : how many test genes of a line were asked about, by `sample_genes`; None: all.
     code : commit of this repository, with ``+`` where files differed from it, else the version of the package; of a
@@ -75,7 +74,6 @@ class RunConfig(BaseModel):
     temperature: float = Field(ge=0, allow_inf_nan=False)
     max_tokens: int | None = Field(default=None, ge=1)
     warm: dict[str, Any] = {}
-    hidden: float = Field(default=0.0, ge=0, lt=1)
     answered: dict[str, int] = {}
     asked: int | None = Field(default=None, ge=1)
     code: str

@@ -23,7 +23,7 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from kgpert_lib.rl.rehearsal.model import GeneEditModel
-from kgpert_lib.rl.rehearsal.policies import HiddenNames, Policy
+from kgpert_lib.rl.rehearsal.policies import Policy
 from kgpert_lib.rl.runs import RunConfig, RunWriter
 from kgpert_lib.rl.tasks import EditTasks, Verdict
 
@@ -96,7 +96,6 @@ def train(
     last = checkpoint(folder)
     writer.resume(_step(last) if last else 0)
     own = trainer(policy, config, tasks, folder, save_every)
-    own.add_callback(HiddenNames(policy, config.hidden, config.seed))
     own.add_callback(_Recorder(own.verdicts, config, writer, on_step))
     own.train(resume_from_checkpoint=str(last) if last else None)
 

@@ -117,7 +117,7 @@ class GeneEditModel(PreTrainedModel, GenerationMixin):
         self.frame = nn.Linear(config.hidden_size, config.frame[1] - config.frame[0] + 1)
         self.key = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.query = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.unread: torch.Tensor | None = None  # (v,) words that are not read now (`hide_names`)
+        self.hidden = 0.0  # share of GO terms and genes that are not read while it is trained
         self.post_init()
 
     def forward(
@@ -182,22 +182,15 @@ class GeneEditModel(PreTrainedModel, GenerationMixin):
         ids = input_ids.masked_fill(~genes, config.pad_token_id)
         return Pointers(self.key(hidden), ids, lists, torch.zeros_like(input_ids[:, 0]))
 
-    def hide_names(self, share: float, seed: int) -> None:
-        """Leave a random share of the GO terms and genes unread until the next call: they can be named all the same.
-
-        While it is trained, names are hidden anew in every step, for the answers and for the loss alike, so that it
-        has to learn from edges and cannot know a question by its names.
-        """
-        names = torch.zeros(self.config.vocab_size, dtype=torch.bool)
-        names[self.config.terms[0] : self.config.terms[1]] = True
-        names[self.config.first_gene :] = True
-        drawn = torch.rand(len(names), generator=torch.Generator().manual_seed(seed))
-        self.unread = names & (drawn < share) if share else None
-
     def _embedded(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """(n, t, d) embeddings, 0 for names that are hidden."""
+        """(n, t, d) embeddings; while it is trained, those of a random share of GO terms and genes are 0 (`hidden`)."""
         embedded = self.body.embed_tokens(input_ids)
-        return embedded if self.unread is None else embedded.masked_fill(self.unread[input_ids][..., None], 0.0)
+        if not (self.training and self.hidden):
+            return embedded
+        begin, end = self.config.terms
+        names = (input_ids >= self.config.first_gene) | ((input_ids >= begin) & (input_ids < end))
+        unread = names & (torch.rand(input_ids.shape) < self.hidden)
+        return embedded.masked_fill(unread[..., None], 0.0)
 
     def _logits(
         self, hidden: torch.Tensor, pointers: Pointers, lists: torch.Tensor, written: torch.Tensor

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kgpert_lib.rl.rehearsal import prompts
 from kgpert_lib.rl.rehearsal.model import GeneEditConfig, GeneEditModel, tokenizer_of
@@ -33,9 +33,6 @@ class Policy(Protocol):
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Weights that a run records, in float16."""
-
-    def hide(self, share: float, seed: int) -> None:
-        """Before a training step, hide a share of the names that its questions hold; a share of 0 ends it."""
 
 
 @dataclass(eq=False)
@@ -65,10 +62,6 @@ class GenePolicy:
     def weights(self) -> dict[str, torch.Tensor]:
         """All of them."""
         return {name: value.half() for name, value in self.model.state_dict().items()}
-
-    def hide(self, share: float, seed: int) -> None:
-        """`GeneEditModel.hide_names`."""
-        self.model.hide_names(share, seed)
 
 
 @dataclass(eq=False)
@@ -102,26 +95,8 @@ class LanguagePolicy:
         """Those of the adapters."""
         return {name: value.half() for name, value in self.model.state_dict().items() if "lora_" in name}
 
-    def hide(self, share: float, seed: int) -> None:
-        """Nothing: it read these names before."""
-
     def _prompt(self, question: Any) -> Prompt:
         text = self.tokenizer.apply_chat_template(
             list(question.prompt.messages), tokenize=False, add_generation_prompt=True
         )
         return Prompt(text, question.neighbours, question.prompt.candidates)
-
-
-class HiddenNames(TrainerCallback):
-    """Hides names anew before each step of a trainer, by its number, and none at its end."""
-
-    def __init__(self, policy: Policy, share: float, seed: int) -> None:
-        self.policy, self.share, self.seed = policy, share, seed
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Hide."""
-        self.policy.hide(self.share, self.seed * 1_000_003 + state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Show."""
-        self.policy.hide(0, 0)

@@ -120,7 +120,7 @@ def _warm(policy: Policy, config: RunConfig, work: Path) -> None:
     elif config.warm:
         settings = WarmStart.model_validate(config.warm)
         shown = warm_start.examples(policy, config.settings, settings.moves)
-        warm_start.train(policy, shown, settings, config.hidden, config.seed, work)
+        warm_start.train(policy, shown, settings, config.seed, work)
         trained = {name: value for name, value in policy.model.named_parameters() if value.requires_grad}
         with atomic(path) as scratch:
             save_file(trained, scratch)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from kgpert_lib.rl.rehearsal.policies import HiddenNames, Policy
+from kgpert_lib.rl.rehearsal.policies import Policy
 from kgpert_lib.rl.rehearsal.prompts import Prompt
 from kgpert_lib.rl.tasks import EditTasks, Half, Settings
 
@@ -25,7 +25,8 @@ IGNORED = -100  # label of what no loss is taken of
 class WarmStart(BaseModel):
     """Settings of the warm start.
 
-    `moves` of the greedy search for an edit; `epochs` over the edits; `batch` of edits; `learning_rate` at its height.
+    `moves` of the greedy search for an edit; `epochs` over the edits; `batch` of edits; `learning_rate` at its height;
+    `hidden` share of GO terms and genes that the gene-edit model does not read, so that it learns from edges.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +35,7 @@ class WarmStart(BaseModel):
     epochs: int = Field(default=3, ge=1)
     batch: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    hidden: float = Field(default=0.7, ge=0, lt=1)
 
 
 class Example(NamedTuple):
@@ -60,10 +62,8 @@ def examples(policy: Policy, settings: Settings, moves: int) -> list[Example]:
     return shown
 
 
-def train(
-    policy: Policy, shown: Sequence[Example], settings: WarmStart, hidden: float, seed: int, folder: Path
-) -> None:
-    """Teach a policy the answers of the examples, with a share of names `hidden`; the trainer needs a `folder`."""
+def train(policy: Policy, shown: Sequence[Example], settings: WarmStart, seed: int, folder: Path) -> None:
+    """Teach a policy the answers of the examples; `folder` is for the trainer's own files."""
     arguments = TrainingArguments(
         output_dir=str(folder),
         use_cpu=True,
@@ -82,9 +82,9 @@ def train(
         remove_unused_columns=False,
     )
     collate = _Collate(policy.tokenizer)
-    callbacks = [HiddenNames(policy, hidden, seed)]
-    data = _Examples(shown)
-    Trainer(policy.model, arguments, train_dataset=data, data_collator=collate, callbacks=callbacks).train()
+    policy.model.hidden = settings.hidden
+    Trainer(policy.model, arguments, train_dataset=_Examples(shown), data_collator=collate).train()
+    policy.model.hidden = 0.0
 
 
 def _edit(
