@@ -24,6 +24,7 @@ from kgpert_lib.rl.rehearsal.prompts import ASK, CLOSE, FAR, OPEN, UNKNOWN, Word
 
 PAD, END = "<pad>", "<end>"
 NEVER = -1e9  # logit of a word that cannot be next
+NAME_RATE = 0.1
 HIDDEN, LAYERS, HEADS, INNER = 192, 4, 4, 512
 
 
@@ -117,8 +118,10 @@ class GeneEditModel(PreTrainedModel, GenerationMixin):
         self.frame = nn.Linear(config.hidden_size, config.frame[1] - config.frame[0] + 1)
         self.key = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.query = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.hidden = 0.0  # share of GO terms and genes that are not read while it is trained
+        self.kinds = nn.Embedding(3, config.hidden_size, padding_idx=0)  # of words: others, GO terms, genes
         self.post_init()
+        with torch.no_grad():
+            self.body.embed_tokens.weight[self._kind(torch.arange(config.vocab_size)) > 0] = 0.0
 
     def forward(
         self,
@@ -182,15 +185,18 @@ class GeneEditModel(PreTrainedModel, GenerationMixin):
         ids = input_ids.masked_fill(~genes, config.pad_token_id)
         return Pointers(self.key(hidden), ids, lists, torch.zeros_like(input_ids[:, 0]))
 
-    def _embedded(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """(n, t, d) embeddings; while it is trained, those of a random share of GO terms and genes are 0 (`hidden`)."""
-        embedded = self.body.embed_tokens(input_ids)
-        if not (self.training and self.hidden):
-            return embedded
+    def _kind(self, words: torch.Tensor) -> torch.Tensor:
+        """1 for GO terms, 2 for genes, 0 for other words."""
         begin, end = self.config.terms
-        names = (input_ids >= self.config.first_gene) | ((input_ids >= begin) & (input_ids < end))
-        unread = names & (torch.rand(input_ids.shape) < self.hidden)
-        return embedded.masked_fill(unread[..., None], 0.0)
+        return torch.where((words >= begin) & (words < end), 1, 2 * (words >= self.config.first_gene))
+
+    def _embedded(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """(n, t, d) embeddings. A name begins as any gene or any GO term, and learns its own difference slowly
+        (`NAME_RATE`): what holds for edges of a kind is learnt first, and a name without training reads as nameless.
+        """
+        kind = self._kind(input_ids)
+        own = self.body.embed_tokens(input_ids)
+        return torch.where((kind > 0)[..., None], NAME_RATE * own, own) + self.kinds(kind)
 
     def _logits(
         self, hidden: torch.Tensor, pointers: Pointers, lists: torch.Tensor, written: torch.Tensor

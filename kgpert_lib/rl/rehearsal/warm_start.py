@@ -25,8 +25,7 @@ IGNORED = -100  # label of what no loss is taken of
 class WarmStart(BaseModel):
     """Settings of the warm start.
 
-    `moves` of the greedy search for an edit; `epochs` over the edits; `batch` of edits; `learning_rate` at its height;
-    `hidden` share of GO terms and genes that the gene-edit model does not read, so that it learns from edges.
+    `moves` of the greedy search for an edit; `epochs` over the edits; `batch` of edits; `learning_rate` at its height.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +34,6 @@ class WarmStart(BaseModel):
     epochs: int = Field(default=3, ge=1)
     batch: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
-    hidden: float = Field(default=0.7, ge=0, lt=1)
 
 
 class Example(NamedTuple):
@@ -82,9 +80,7 @@ def train(policy: Policy, shown: Sequence[Example], settings: WarmStart, seed: i
         remove_unused_columns=False,
     )
     collate = _Collate(policy.tokenizer)
-    policy.model.hidden = settings.hidden
     Trainer(policy.model, arguments, train_dataset=_Examples(shown), data_collator=collate).train()
-    policy.model.hidden = 0.0
 
 
 def _edit(
