@@ -40,9 +40,7 @@ def rehearse(
         typer.Option(metavar="<policy>", help="gene, a small model of genes, or smollm2, the bundled language model."),
     ] = "gene",
     workers: Annotated[int, typer.Option(min=1, help="Runs side by side, one core each.")] = 2,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder that gets a folder for each run.")
-    ] = FOLDER,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder that gets a folder for each run.")] = FOLDER,
 ) -> None:
     """Train small models by GRPO on this machine's cores; the same command goes on after a stop.
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.rl.rehearsal.run import THREADS, recorded_policy, test_answers
+from kgpert_lib.rl.rehearsal.run import THREADS, answers_to_tests, recorded_policy
 from kgpert_lib.rl.runs import Run
 from kgpert_lib.rl.traces import ScoredAnswers
 
@@ -32,7 +32,7 @@ def evaluated_again(run: Run, stage: str = "trained") -> Compared:
     """
     recorded = run.answers(stage)
     torch.set_num_threads(THREADS)
-    given = test_answers(recorded_policy(run), run.config)
+    given = answers_to_tests(recorded_policy(run), run.config)
     if _asked(given) != _asked(recorded):
         raise InputError(f"The test questions of {run.name} are not those of its recorded answers; train it again.")
     frames = [answers.table().set_index(["line", "gene"]) for answers in (given, recorded)]

@@ -43,7 +43,7 @@ def trainer(policy: Policy, config: RunConfig, tasks: EditTasks, folder: Path, s
         return [verdict.total for verdict in verdicts]
 
     answers = config.questions * config.rollouts
-    at_once = math.gcd(answers, policy.at_once or answers)
+    at_once = math.gcd(answers, policy.compute.learnt or answers)
     arguments = GRPOConfig(
         output_dir=str(folder),
         use_cpu=True,

@@ -52,9 +52,9 @@ SIZES: dict[Trained, Size] = {
         rollouts=4,
         learning_rate=1e-4,
         max_tokens=48,
-        warm={"epochs": 1, "batch": 8, "learning_rate": 5e-4},
+        warm={"most": 200, "epochs": 1, "batch": 4, "learning_rate": 5e-4},
         model="SmolLM2-135M-Instruct",
-        asked=50,
+        asked=30,
         settings={"prompt": "brief", "room": 480},  # the largest neighbourhoods need as much
     ),
 }

@@ -19,17 +19,26 @@ from kgpert_lib.rl.tasks import EditTasks, LineTasks
 RANK = 16  # of the adapters of a pretrained model
 
 
-class Policy(Protocol):
-    """A model with its tokenizer, and the texts of its questions and answers.
+@dataclass(frozen=True)
+class Compute:
+    """How finely and how much at once a policy computes, so that its size fits time and memory of two cores.
 
-    `precision` of the numbers that greedy answers are computed with; `at_once` : most answers of a step that the model
-    learns from in one pass (more take more memory), None: all.
+    `precision` : of answers to test questions. asked : such questions at once. learnt : answers of a step that it
+    learns from at once; None: all. draws : answers to a test question where they are drawn.
     """
+
+    precision: torch.dtype
+    asked: int
+    learnt: int | None
+    draws: int
+
+
+class Policy(Protocol):
+    """A model with its tokenizer, and the texts of its questions and answers."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    precision: ClassVar[torch.dtype]
-    at_once: ClassVar[int | None]
+    compute: ClassVar[Compute]
 
     def prompts(self, line: LineTasks) -> dict[str, Prompt]:
         """The question about every perturbation of a line, by gene."""
@@ -48,8 +57,7 @@ class GenePolicy:
     words: Words
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    precision: ClassVar[torch.dtype] = torch.float64
-    at_once: ClassVar[int | None] = None
+    compute: ClassVar[Compute] = Compute(torch.float64, asked=64, learnt=None, draws=16)
 
     @classmethod
     def of(cls, tasks: EditTasks, genes: Iterable[str], seed: int = 0) -> GenePolicy:
@@ -78,8 +86,7 @@ class LanguagePolicy:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    precision: ClassVar[torch.dtype] = torch.float32  # float64 takes twice as long, minutes for 100 questions
-    at_once: ClassVar[int | None] = 4
+    compute: ClassVar[Compute] = Compute(torch.float32, asked=16, learnt=4, draws=4)
 
     @classmethod
     def of(cls, folder: Path, seed: int = 0, rank: int = RANK) -> LanguagePolicy:

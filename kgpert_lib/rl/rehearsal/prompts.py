@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 
 from kgpert_lib.graphs.go import annotate
 from kgpert_lib.graphs.symbols import gene_names
+from kgpert_lib.predictors.neighbourhoods import Neighbourhoods
 from kgpert_lib.rl.tasks import EditTasks, LineTasks
+from kgpert_lib.types import FloatArray
 
 NEIGHBOURS, CANDIDATES = 24, 16  # that a question shows; an answer can move no others
 TERMS = 3  # GO terms of the target
 TERM_SIZES = 5, 150  # perturbations of the atlas that a GO term is shared by
 LEVELS = 4  # of every strength: none and three thirds
-SIZES = (0, 2, 5, 10, 20)
+SIZES = (0, 2, 5, 10, 20)  # of a neighbourhood, each the largest of its word
+MATES = (1e-6, 0.25, 0.5)  # share of the neighbourhood that a gene is joined with
 NEAR, FAR, ASK = "near", "far", "ask"
 OPEN, BETWEEN, CLOSE = '{"add":[', '],"remove":[', "]}"
 STRUCTURE = (OPEN, BETWEEN, CLOSE)
@@ -73,42 +76,32 @@ class Words:
         return _terms_by_gene(self.terms)
 
     def prompts(self, line: LineTasks) -> dict[str, Prompt]:
-        """The question about every perturbation of a line, by gene."""
-        genes = list(map(str, line.genes))
-        training = list(map(str, line.view.target.perturbations))
+        """The question about every perturbation of a line, by gene; what is closest by `wider` comes first."""
+        genes, training = list(map(str, line.genes)), list(map(str, line.view.target.perturbations))
         wider = line.wider.neighbourhoods(line.view, genes)
-        mates = line.union.neighbourhoods(line.view, training).weights.astype(bool).astype(np.float32)
-        ties = {g: np.asarray(wider.by_graph[g].todense()) if g in wider.by_graph else None for g in self.thirds}
-        given = {g: m.astype(bool).tocsr() for g, m in line.neighbourhoods.by_graph.items()}
-        weight = wider.weights.toarray()
-        near = line.neighbourhoods.weights.astype(bool).toarray()
-        shares = near.astype(np.float32) @ mates.T / np.maximum(near.sum(axis=1, keepdims=True), 1)
-        levels = [_level(ties[g], *self.thirds[g]) for g in self.thirds if ties[g] is not None]
-        absent = np.zeros(near.shape, dtype=np.int8)
-        places = iter(levels)
-        marks = [absent if ties[g] is None else next(places) for g in self.thirds]
-        marks.append(np.digitize(shares, [1e-6, 0.25, 0.5]).astype(np.int8))
-        flags = [given[g].toarray() if g in given else absent for g in self.thirds]
+        weight, near = wider.weights.toarray(), line.neighbourhoods.weights.toarray() > 0
+        marks = [_level(_dense(wider, graph), *thirds) for graph, thirds in self.thirds.items()]
+        marks.append(np.digitize(_mates(line, near), MATES).astype(np.int8))
+        flags = [_dense(line.neighbourhoods, graph) > 0 for graph in self.thirds]
         out = {}
         for row, gene in enumerate(genes):
             order = np.lexsort((training, -weight[row]))
             inside = [j for j in order if near[row, j]][:NEIGHBOURS]
-            outside = [j for j in order if not near[row, j] and weight[row, j] > 0 and training[j] != gene]
-            shown = {True: inside, False: outside[:CANDIDATES]}
-            words = [line.view.line if line.view.line in self.lines else UNKNOWN]
-            words += [
-                f"size{np.searchsorted(SIZES, near[row].sum())}",
-                *self._terms_of.get(_approved(gene), [])[:TERMS],
-            ]
-            for close, members in shown.items():
-                words.append(NEAR if close else FAR)
-                for j in members:
-                    tie = "".join(str(int(mark[row, j])) for mark in marks)
-                    flag = "n" + "".join(str(int(f[row, j])) for f in flags) if close else "c"
-                    words += [f"{flag}-{tie}", quoted(training[j])]
-            near_genes, far_genes = ([training[j] for j in members] for members in shown.values())
-            out[gene] = Prompt(" ".join([*words, ASK]), tuple(near_genes), tuple(far_genes))
+            outside = [j for j in order if not near[row, j] and weight[row, j] > 0 and training[j] != gene][:CANDIDATES]
+            words = [*self._target(line.view.line, gene, int(near[row].sum())), NEAR]
+            for j in inside:
+                words += [f"n{_digits(flags, row, j)}-{_digits(marks, row, j)}", quoted(training[j])]
+            words.append(FAR)
+            for j in outside:
+                words += [f"c-{_digits(marks, row, j)}", quoted(training[j])]
+            shown = (tuple(training[j] for j in members) for members in (inside, outside))
+            out[gene] = Prompt(" ".join([*words, ASK]), *shown)
         return out
+
+    def _target(self, line: str, gene: str, size: int) -> list[str]:
+        """What describes the gene that is asked about."""
+        terms = self._terms_of.get(_approved(gene), [])[:TERMS]
+        return [line if line in self.lines else UNKNOWN, f"size{np.searchsorted(SIZES, size)}", *terms]
 
 
 @dataclass(frozen=True)
@@ -142,6 +135,23 @@ def _thirds(values: NDArray[np.float32]) -> tuple[float, float]:
 def _level(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.int8]:
     """0 where there is no tie, else 1 to 3."""
     return np.where(values > 0, 1 + (values > low) + (values > high), 0).astype(np.int8)
+
+
+def _dense(neighbourhoods: Neighbourhoods, graph: str) -> FloatArray:
+    """(n, t) weights of the ties that a graph gives; 0 where it gives none."""
+    matrix = neighbourhoods.by_graph.get(graph)
+    return np.zeros(neighbourhoods.weights.shape, np.float32) if matrix is None else matrix.toarray()
+
+
+def _mates(line: LineTasks, near: NDArray[np.bool_]) -> FloatArray:
+    """(n, t) share of each neighbourhood that is beside a training perturbation in the graphs."""
+    training = list(map(str, line.view.target.perturbations))
+    beside = line.union.neighbourhoods(line.view, training).weights.astype(bool).astype(np.float32)
+    return np.asarray(near.astype(np.float32) @ beside.T) / np.maximum(near.sum(axis=1, keepdims=True), 1)
+
+
+def _digits(parts: Sequence[NDArray], row: int, column: int) -> str:
+    return "".join(str(int(part[row, column])) for part in parts)
 
 
 def _approved(gene: str) -> str:

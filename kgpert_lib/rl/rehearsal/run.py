@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -27,6 +27,8 @@ from kgpert_lib.rl.traces import ScoredAnswers
 
 WORK, WARM = "work", "warm.safetensors"
 UNTOUCHED = "base"  # the stage before the warm start
+DRAWN, DRAWN_GENES = "-drawn", 30  # stages of drawn answers, questions of a line
+MOST_TOKENS = 512
 THREADS = 1  # of one run: two runs side by side are faster than one on two threads
 
 
@@ -52,17 +54,20 @@ def rehearse(
         policy = new_policy(config)
         tasks = EditTasks.of(config.settings)
 
-        def answer(step: int, *, untouched: bool = False) -> None:
-            for stage, at in config.answered.items():
-                if step == at and (stage == UNTOUCHED) == untouched and (step or stage not in writer.run.stages):
+        def answer(step: int, stages: Iterable[str] = config.answered.keys() - {UNTOUCHED}) -> None:
+            for stage in stages:
+                if step == config.answered.get(stage):
                     report("answering the test questions", step)
-                    writer.write_answers(stage, test_answers(policy, config))
+                    writer.write_answers(stage, answers_to_tests(policy, config))
+                    writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, policy.compute.draws))
             report("training", step)
 
-        answer(0, untouched=True)
-        report("warm start", 0)
+        if not (work / WARM).is_file():
+            answer(0, (UNTOUCHED,))
+            report("warm start", 0)
         _warm(policy, config, work)
-        answer(0)
+        if not writer.run.steps()["step"].size:
+            answer(0)
         set_seed(config.seed)
         grpo.train(policy, config, tasks, work, writer, answer, save_every)
         with atomic(folder / WEIGHTS) as scratch:
@@ -98,11 +103,14 @@ def recorded_policy(run: Run) -> Policy:
     return policy
 
 
-def test_answers(policy: Policy, config: RunConfig) -> ScoredAnswers:
-    """Greedy answers to the test questions of the lines that a run is evaluated on."""
-    settings = test_settings(config)
-    name = config.model or f"{config.policy}, {config.name}"
-    return answers(policy, EditTasks.of(settings), config.max_tokens or 0, name, config.asked)
+def answers_to_tests(policy: Policy, config: RunConfig, draws: int | None = None) -> ScoredAnswers:
+    """Greedy answers to the test questions of the lines that a run is evaluated on.
+
+    With `draws` so many drawn answers each, to `DRAWN_GENES` questions of each line.
+    """
+    tasks, name = EditTasks.of(test_settings(config)), config.model or f"{config.policy}, {config.name}"
+    asked = config.asked if draws is None else min(DRAWN_GENES, config.asked or DRAWN_GENES)
+    return answers(policy, tasks, config.max_tokens or MOST_TOKENS, name, asked, draws, config.seed)
 
 
 def test_settings(config: RunConfig) -> Settings:
@@ -117,7 +125,7 @@ def _warm(policy: Policy, config: RunConfig, work: Path) -> None:
         policy.model.load_state_dict(load_file(path), strict=False)
     elif config.warm:
         settings = WarmStart.model_validate(config.warm)
-        shown = warm_start.examples(policy, config.settings, settings.moves)
+        shown = warm_start.examples(policy, config.settings, settings.moves)[: settings.most]
         warm_start.train(policy, shown, settings, config.seed, work)
         trained = {name: value for name, value in policy.model.named_parameters() if value.requires_grad}
         with atomic(path) as scratch:

@@ -25,17 +25,17 @@ IGNORED = -100  # label of what no loss is taken of
 class WarmStart(BaseModel):
     """Settings of the warm start.
 
-    `moves` of the greedy search for an edit; `epochs` over the edits; `batch` of edits; `learning_rate` at its height;
-    `word_dropout` of the gene-edit model: share of GO terms and genes that it cannot read, so that it learns from edges.
+    `moves` of the greedy search for an edit; `most` edits that are shown (None: all that help); `epochs` over them;
+    `batch` of edits; `learning_rate` at its height.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     moves: int = Field(default=4, ge=1)
+    most: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=3, ge=1)
     batch: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
-    word_dropout: float = Field(default=0.5, ge=0, lt=1)
 
 
 class Example(NamedTuple):
@@ -55,9 +55,9 @@ def examples(policy: Policy, settings: Settings, moves: int) -> list[Example]:
     questions = {name: policy.prompts(line) for name, line in every.lines.items()}
     shown = []
     for line, gene in every.stream:
-        for half, other in (("first", "second"), ("second", "first")):
-            if all(gene in tasks.lines[line].index for tasks in halves.values()):
-                edit = _edit(policy, questions[line][gene], halves[half], halves[other], line, gene, moves)
+        if all(gene in tasks.lines[line].index for tasks in halves.values()):
+            for seen, unseen in (tuple(halves.values()), tuple(halves.values())[::-1]):
+                edit = _edit(policy, questions[line][gene], seen, unseen, line, gene, moves)
                 shown += [edit] if edit and edit.gap > 0 else []
     return shown
 
@@ -82,11 +82,9 @@ def train(policy: Policy, shown: Sequence[Example], settings: WarmStart, seed: i
         remove_unused_columns=False,
     )
     collate = _Collate(policy.tokenizer)
-    policy.model.word_dropout = settings.word_dropout
-    own = Trainer(model=policy.model, args=arguments, train_dataset=_Examples(shown), data_collator=collate)
+    own = Trainer(policy.model, arguments, train_dataset=_Examples(shown), data_collator=collate)
     own.remove_callback(PrinterCallback)
     own.train()
-    policy.model.word_dropout = 0.0
 
 
 def _edit(
