@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap, wilcoxon
 
 from kgpert_lib.errors import InputError
@@ -113,8 +113,6 @@ def paired_wilcoxon(scores: pd.DataFrame, reference: str, seed: int = 0) -> pd.D
         p = float(wilcoxon(ranked, zero_method="wilcox").pvalue) if nonzero else 1.0
         sizes = (x.size, len(difference) - x.size, nonzero)
         rows.append((method, reference, *sizes, float(np.median(x)), *bootstrap_mean(x, seed=seed), p))
-    from statsmodels.stats.multitest import multipletests
-
     table = pd.DataFrame(
         rows,
         columns=[
@@ -122,4 +120,12 @@ def paired_wilcoxon(scores: pd.DataFrame, reference: str, seed: int = 0) -> pd.D
             *("median_difference", "mean_difference", "low", "high", "p"),
         ],
     )
-    return table.assign(p_holm=multipletests(table["p"], method="holm")[1])
+    return table.assign(p_holm=holm(table["p"]))
+
+
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """(k,) p-values of one family of tests, corrected by Holm's method."""
+    from statsmodels.stats.multitest import multipletests
+
+    values = np.asarray(p, dtype=np.float64)
+    return multipletests(values, method="holm")[1] if len(values) else values
