@@ -49,8 +49,8 @@ def smoothed(table: pd.DataFrame, window: int = WINDOW) -> pd.DataFrame:
     """
     names = [name for name in CURVES if table[name].notna().any()]
     wide = table.set_index(["run", "step"])[names].astype("float64")
-    rolled = wide.groupby(level="run").rolling(window, min_periods=1).mean().droplevel(0)
-    long = rolled.rename_axis(columns="quantity").stack().rename("value").reset_index()
+    rolled = wide.groupby(level="run", sort=False).rolling(window, min_periods=1).mean().droplevel(0)
+    long = rolled.reset_index().melt(["run", "step"], var_name="quantity").dropna(subset="value")
     by_step = long.groupby(["quantity", "step"], sort=False)["value"].agg(["mean", "min", "max", "count"]).reset_index()
     by_step = by_step.rename(columns={"min": "least", "max": "most", "count": "runs"})
     return by_step[by_step["runs"] == table["run"].nunique()].reset_index(drop=True)
@@ -77,9 +77,9 @@ def ends(groups: Iterable[RunGroup], window: int = WINDOW) -> pd.DataFrame:
 def compared(scores: pd.DataFrame, against: Sequence[str] = AGAINST, seed: int = 0) -> pd.DataFrame:
     """Trained edits against others on the same test genes: `stats.paired_wilcoxon` for each line, one Holm family.
 
-    `scores` is `run_scores.scores` or `scores_beside_rules` of one training. What `against` names and `scores` lack is left out. Columns:
-    atlas, kind, line, policy, ``compared with``, n, ``trained`` and ``other`` (mean Pearson delta), ``gain`` (trained
-    minus other) with its 95 % interval, p, and p_holm over all rows.
+    `scores` is `run_scores.scores` or `scores_beside_rules` of one training. What `against` names and `scores` lack is
+    left out. Columns: atlas, kind, line, policy, ``compared with``, n, ``trained`` and ``other`` (mean Pearson delta),
+    ``gain`` (trained minus other) with its 95 % interval, p, and p_holm over all rows.
     """
     rows = []
     for head, part in scores.groupby([*HEAD, "policy"], sort=False):
@@ -100,8 +100,8 @@ def scores_beside_rules(
     """`run_scores.scores` of a training, with the rows of the `TRUE` graph of a simulation and those of fixed rules.
 
     Rules are names of `predictors.named`. The rule that training perturbations choose (`knowledge.best_rule`), among
-    those that read the line's own rows only as the edits do, is called ``best rule: <name>``. ``similar`` is left out of a simulated screen, about whose genes GO
-    says nothing.
+    those that read the line's own rows only as the edits do, is called ``best rule: <name>``. ``similar`` is left out
+    of a simulated screen, about whose genes GO says nothing.
     """
     screen, tables = group.screen, [run_scores.scores(group, draws=draws, seed=seed)]
     genes = group.genes([TRAINED])
@@ -136,9 +136,9 @@ def share_of_the_way(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         wide = part.pivot(index="perturbation", columns="predictor", values="pearson")
         if TRUE not in wide:
             continue
-        columns = [wide[name].to_numpy() for name in (UNEDITED, TITLES[TRAINED], TRUE)]
-        drawn = stats.percentile_bootstrap(columns, _share, RESAMPLES, seed)
-        rows.append((*head, len(wide), *(c.mean() for c in columns), _share(*columns), *drawn))
+        union, trained, true = (wide[name].to_numpy(np.float64) for name in (UNEDITED, TITLES[TRAINED], TRUE))
+        drawn = stats.percentile_bootstrap([union, trained, true], _share, RESAMPLES, seed)
+        rows.append((*head, len(wide), union.mean(), trained.mean(), true.mean(), _share(union, trained, true), *drawn))
     names = [*HEAD, "policy", "n", "union", "trained", "true", *_columns("share")]
     return pd.DataFrame(rows, columns=names)
 
@@ -151,9 +151,7 @@ def beside(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """
     rows = []
     for head, part in scores.groupby([*HEAD, "policy"], sort=False):
-        wide = part.pivot(index="perturbation", columns="predictor", values="pearson").drop(
-            columns=MEAN, errors="ignore"
-        )
+        wide = part.pivot(index="perturbation", columns="predictor", values="pearson")
         for name in wide.mean().sort_values(ascending=False, kind="stable").index:
             own = name == TITLES[TRAINED]
             gain = (np.nan,) * 3 if own else stats.bootstrap_mean(wide[TITLES[TRAINED]] - wide[name], seed=seed)

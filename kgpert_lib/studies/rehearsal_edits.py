@@ -22,9 +22,10 @@ from kgpert_lib.rl.tasks import LineTasks
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import objections
 from kgpert_lib.studies.graph_neighbours import HEAD
-from kgpert_lib.studies.run_scores import RANDOM, TITLES, TRAINED, UNEDITED, RunGroup, random_edits
+from kgpert_lib.studies.run_scores import TITLES, TRAINED, UNEDITED, RunGroup, random_edits
 
 RESAMPLES = 2_000
+FEWEST = 20  # test genes behind an enrichment: with fewer, a resample may hold none
 THIRDS = ("weakest third", "middle third", "strongest third")
 REMOVED, ADDED = "removed", "added"
 FEW_NEIGHBOURS = 2
@@ -83,35 +84,28 @@ def pairs(group: RunGroup, stage: str = TRAINED) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def enriched(group: RunGroup, table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def enriched(group: RunGroup, table: pd.DataFrame, fewest: int = FEWEST, seed: int = 0) -> pd.DataFrame:
     """Which neighbours are removed, and which candidates added, more often than others.
 
-    `table` is `pairs`. One row per edit and class of genes: atlas, kind, policy, edit, ``genes that`` (the class),
-    ``offered`` (pairs), ``share of offered``, ``share of chosen`` (means over runs), and ``enrichment``: the second
-    share over the first, with its 95 % percentile bootstrap interval over test genes; a gene of several lines is drawn
-    with all of them. Enrichment is NaN where nothing was chosen.
+    `table` is `pairs`. One row per edit and class of genes that is offered to `fewest` test genes or more: atlas,
+    kind, policy, edit, ``genes that`` (the class), ``offered`` (pairs), ``share of offered``, ``share of chosen``
+    (means over runs), and ``enrichment``: the second share over the first, with its 95 % percentile bootstrap interval
+    over test genes; a gene of several lines is drawn with all of them. No row for an edit that no run makes.
     """
-    what = relations(group.screen)[0]
     rows = []
     for edit, part in table.groupby("edit", sort=False):
-        classes = {f"come from {name}": part["graphs"].eq(name) for name in _by_size(part["graphs"])}
-        if edit == ADDED:
-            classes = {
-                ("no graph joins" if k.endswith("no graph") else k.replace("come from", "an edge joins in")): v
-                for k, v in classes.items()
-            }
-        classes |= {f"have an edge in the {third}": part["strength"].eq(third) for third in THIRDS if edit == REMOVED}
-        if part["related"].any():
-            classes |= {f"share {what}": part["related"], f"do not share {what}": ~part["related"]}
-        whole = part.groupby("gene")["chosen"].agg(["size", "sum"])
-        for label, inside in classes.items():
-            own = part[inside].groupby("gene")["chosen"].agg(["size", "sum"]).reindex(whole.index, fill_value=0)
-            counts = [own["size"], own["sum"], whole["size"], whole["sum"]]
-            samples = [column.to_numpy(np.float64) for column in counts]
-            offered, chosen = samples[0].sum() / samples[2].sum(), _ratio(samples[1].sum(), samples[3].sum())
-            drawn = stats.percentile_bootstrap(samples, _enrichment, RESAMPLES, seed)
-            if inside.any():
-                rows.append((edit, label, int(inside.sum()), offered, chosen, _enrichment(*samples), *drawn))
+        whole = part.groupby("gene")["chosen"].agg(["size", "sum"]).astype("float64")
+        if not whole["sum"].any():
+            continue
+        for label, inside in _classes(group, str(edit), part).items():
+            own = part[inside].groupby("gene")["chosen"].agg(["size", "sum"])
+            if len(own) < fewest:
+                continue
+            own = own.reindex(whole.index, fill_value=0)
+            samples = [own["sum"], own["size"], whole["sum"], whole["size"]]
+            values = _shares(samples[0], samples[1], samples[2], samples[3])
+            low, high = stats.percentile_bootstrap(samples, _shares, RESAMPLES, seed)
+            rows.append((edit, label, int(inside.sum()), *values, low[2], high[2]))
     ends = ["enrichment", "enrichment_low", "enrichment_high"]
     columns = ["edit", "genes that", "offered", "share of offered", "share of chosen", *ends]
     head = {"atlas": group.screen.name, "kind": group.screen.kind, "policy": group.policy}
@@ -144,23 +138,20 @@ def failures(group: RunGroup, scores: pd.DataFrame, table: pd.DataFrame, most: i
     ``trained`` (Pearson delta), ``loss``, ``removed`` and ``added`` (genes with the number of runs that did it), and
     ``visible reason``: what of the edit can be seen to be poor; blank where nothing is.
     """
-    wide = scores.pivot(index=[*HEAD, "perturbation"], columns="predictor", values="pearson")
-    loss = (wide[UNEDITED] - wide[TITLES[TRAINED]]).sort_values(ascending=False, kind="stable").head(most)
-    draws = group.draws(TRAINED)
-    by_place = dict(iter(table.groupby(["line", "gene"], sort=False)))
+    wide = scores.pivot(index=[*HEAD, "perturbation"], columns="predictor", values="pearson").reset_index()
+    wide = wide.assign(union=wide[UNEDITED], trained=wide[TITLES[TRAINED]], loss=wide[UNEDITED] - wide[TITLES[TRAINED]])
+    worst = wide[wide["loss"] > 0].sort_values("loss", ascending=False, kind="stable").head(most)
+    draws, by_place = group.draws(TRAINED), dict(iter(table.groupby(["line", "gene"], sort=False)))
     rows = []
-    for (atlas, kind, line, gene), lost in loss[loss > 0].items():
+    for line, gene in zip(worst["line"], worst["perturbation"], strict=True):
         given = [sets.by_gene[line, gene] for sets in draws]
-        own = by_place.get((line, gene), table.head(0))
-        measured = int((~np.isnan(group.screen[line].scored[group.screen[line].rows([gene])])).sum())
-        values = wide.loc[(atlas, kind, line, gene)]
-        edits = _named(given, "removed"), _named(given, "added")
+        reasons = _reasons(group, line, gene, by_place.get((line, gene), table.head(0)), given)
         name = full_name(gene)
         title = f"{gene} ({name})" if name else gene
-        scored = values[UNEDITED], values[TITLES[TRAINED]], lost
-        rows.append((atlas, kind, line, title, *scored, *edits, _reason(group, own, given, measured)))
+        rows.append((title, _named(given, "removed"), _named(given, "added"), "; ".join(reasons)))
+    edits = pd.DataFrame(rows, columns=["gene", "removed", "added", "visible reason"], index=worst.index)
     columns = [*HEAD, "gene", "union", "trained", "loss", "removed", "added", "visible reason"]
-    return pd.DataFrame(rows, columns=columns)
+    return worst.join(edits)[columns].reset_index(drop=True).rename_axis(columns=None)
 
 
 def agreement(group: RunGroup, stage: str = TRAINED, seed: int = 0) -> pd.DataFrame:
@@ -248,21 +239,29 @@ def _strength(tasks: LineTasks) -> dict[tuple[str, str], str]:
     return {(str(genes[row]), str(training[column])): THIRDS[third] for (row, column), third in best.items()}
 
 
-def _by_size(values: pd.Series) -> list[str]:
-    """The distinct names, those of one graph first."""
-    return sorted(values.unique(), key=lambda name: (name.count(" and "), name))
+def _classes(group: RunGroup, edit: str, part: pd.DataFrame) -> dict[str, pd.Series]:
+    """Which rows of `pairs` are in each class of genes, by what its genes do."""
+    what = relations(group.screen)[0]
+    names = sorted(part["graphs"].unique(), key=lambda name: (name.count(" and "), name))
+    if edit == REMOVED:
+        classes = {f"come from {name}": part["graphs"].eq(name) for name in names}
+        classes |= {f"have an edge in the {third}": part["strength"].eq(third) for third in THIRDS}
+    else:
+        classes = {f"have an edge in {name}": part["graphs"].eq(name) for name in names}
+    if part["related"].any():
+        classes |= {f"share {what}": part["related"], f"share no {what.removeprefix('a ')}": ~part["related"]}
+    return classes
 
 
-def _enrichment(own: Any, chosen: Any, every: Any, all_chosen: Any, axis: int = -1) -> Any:
-    """Share of the chosen pairs that are in a class, over its share of the pairs that were offered."""
-    sums = [np.asarray(part).sum(axis=axis) for part in (own, chosen, every, all_chosen)]
-    return _ratio(_ratio(sums[1], sums[3]), _ratio(sums[0], sums[2]))
+def _shares(chosen: Any, offered: Any, all_chosen: Any, all_offered: Any, axis: int = -1) -> NDArray[np.float64]:
+    """(3, ...) share of a class among all that was offered and among what was chosen, and the second over the first.
 
-
-def _ratio(part: Any, whole: Any) -> Any:
-    """The ratio of two numbers or arrays, NaN where the second is 0."""
-    top, bottom = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(top, bottom, out=np.full(np.broadcast(top, bottom).shape, np.nan), where=bottom != 0)[()]
+    The counts are those of each test gene: of the class and of all.
+    """
+    sums = [np.asarray(part, np.float64).sum(axis=axis) for part in (chosen, offered, all_chosen, all_offered)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        before, after = sums[1] / sums[3], sums[0] / sums[2]
+        return np.stack([before, after, after / before])
 
 
 def _overlaps(given: Sequence[Sequence[Edits]]) -> NDArray[np.float64]:
@@ -284,21 +283,20 @@ def _named(given: Sequence[Proposal], field: str) -> str:
     return ", ".join(gene if counts[gene] == len(given) else f"{gene} ({counts[gene]})" for gene in order)
 
 
-def _reason(group: RunGroup, own: pd.DataFrame, given: Sequence[Proposal], measured: int) -> str:
-    return "; ".join(_reasons(group, own, given, measured))
-
-
-def _reasons(group: RunGroup, own: pd.DataFrame, given: Sequence[Proposal], measured: int) -> Iterator[str]:
-    what, known = relations(group.screen)
+def _reasons(group: RunGroup, line: str, gene: str, own: pd.DataFrame, given: Sequence[Proposal]) -> Iterator[str]:
+    """What can be seen to be poor in the edits of a test gene; `own` are its rows of `pairs`."""
+    what = relations(group.screen)[0]
     done = own[own["chosen"] > 0]
     kin = done[(done["edit"] == REMOVED) & done["related"]]
     strangers = done[(done["edit"] == ADDED) & ~done["related"]]
     if len(kin):
-        yield f"removed genes that share {what} with it: {', '.join(kin['other'])}"
-    if known and len(strangers):
-        yield f"added genes that do not: {', '.join(strangers['other'])}"
+        yield f"{', '.join(kin['other'])} shared {what} with it and went"
+    if own["related"].any() and len(strangers):
+        yield f"{', '.join(strangers['other'])} came and share none"
     left = min(p.size for p in given)
     if left <= FEW_NEIGHBOURS:
         yield f"{left or 'no'} neighbour{'s' * (left != 1)} left"
+    cells = group.screen[line]
+    measured = int((~np.isnan(cells.scored[cells.rows([gene])])).sum())
     if measured < FEW_READOUTS:
         yield f"{measured} readout genes measured"
