@@ -7,7 +7,6 @@ three-line run is read at two moments, after as many steps and after as many que
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,8 @@ FOUR, EQUAL_STEPS, EQUAL_QUESTIONS = "four lines", "three lines, equal steps", "
 THREE = {EQUAL_STEPS: TRAINED, EQUAL_QUESTIONS: MATCHED}
 """The moments of the three-line run, by their names in print."""
 WARM_FOUR, WARM_THREE = "warm start, four lines", "warm start, three lines"
-BASES = (UNEDITED, WARM_FOUR)
+WARM_OF = {FOUR: WARM_FOUR, EQUAL_STEPS: WARM_THREE, EQUAL_QUESTIONS: WARM_THREE}
+COLUMNS = [*HEAD, "predictor", "perturbation", "pearson", "n_neighbours", "asked"]
 
 
 def left_out(four: RunGroup, three: RunGroup) -> list[str]:
@@ -36,8 +36,10 @@ def scores(four: RunGroup, three: RunGroup) -> pd.DataFrame:
 
     Predictors: the unedited union, the warm start of either training, `FOUR`, and the moments of `THREE`; what a
     training has no answers of is left out. Columns as in `objections.scores`, and ``asked``: whether the three-line
-    training asked about the line.
+    training asked about the line. No row where one of the trainings is not recorded.
     """
+    if TRAINED not in four.stages or TRAINED not in three.stages:
+        return pd.DataFrame(columns=COLUMNS)
     names = {UNEDITED: UNEDITED, TITLES[WARM]: WARM_FOUR, TITLES[TRAINED]: FOUR}
     names_three = {TITLES[WARM]: WARM_THREE} | {TITLES[stage]: name for name, stage in THREE.items()}
     parts = []
@@ -45,13 +47,13 @@ def scores(four: RunGroup, three: RunGroup) -> pd.DataFrame:
         table = run_scores.scores(group, (WARM, MATCHED, TRAINED), draws=0)
         table = table[table["predictor"].isin(own)]
         parts.append(table.assign(predictor=table["predictor"].map(own)))
-    both = pd.concat(parts, ignore_index=True).drop(columns="policy")
+    both = pd.concat(parts, ignore_index=True)
     places = [set(zip(part["line"], part["perturbation"], strict=True)) for part in parts]
     common = places[0] & places[1]
     both = both[[place in common for place in zip(both["line"], both["perturbation"], strict=True)]]
     order = {line: k for k, line in enumerate(dict.fromkeys(both["line"]))}
     both = both.sort_values("line", key=lambda lines: lines.map(order), kind="stable", ignore_index=True)
-    return both.assign(asked=~both["line"].isin(left_out(four, three)))
+    return both.assign(asked=~both["line"].isin(left_out(four, three)))[COLUMNS]
 
 
 def table(evaluated: pd.DataFrame) -> pd.DataFrame:
@@ -61,31 +63,30 @@ def table(evaluated: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     lines = list(dict.fromkeys(evaluated["line"]))
-    atlas, kind = evaluated[["atlas", "kind"]].iloc[0]
-    for name in _in_order(evaluated):
-        own = evaluated[evaluated["predictor"] == name].groupby("line")["pearson"]
-        cells = {str(line): with_error(float(x.mean()), stats.standard_error(x)) for line, x in own}
-        rows.append({"atlas": atlas, "kind": kind, "training": name} | cells)
-    counts = evaluated.groupby("line")["perturbation"].nunique()
-    rows.append({"atlas": atlas, "kind": kind, "training": "test genes"} | {line: f"{counts[line]}" for line in lines})
+    for (atlas, kind), part in evaluated.groupby(["atlas", "kind"], sort=False):
+        head = {"atlas": atlas, "kind": kind}
+        for name in _in_order(part):
+            own = part[part["predictor"] == name].groupby("line")["pearson"]
+            cells = {str(line): with_error(float(x.mean()), stats.standard_error(x)) for line, x in own}
+            rows.append({**head, "training": name, **cells})
+        counts = {str(line): str(x.nunique()) for line, x in part.groupby("line")["perturbation"]}
+        rows.append({**head, "training": "test genes", **counts})
     return pd.DataFrame(rows, columns=["atlas", "kind", "training", *lines])
 
 
 def over_base(evaluated: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """What every training gains over the unedited union and over the warm start of the four-line run.
+    """What every training gains over the unedited union and over its own warm start.
 
     Columns: atlas, kind, line, asked, training, ``compared with``, n, ``gain`` with its 95 % bootstrap interval, p, and
     p_holm over all rows.
     """
-    trainings = [name for name in (FOUR, *THREE) if name in set(evaluated["predictor"])]
-    bases = [name for name in BASES if name in set(evaluated["predictor"])]
-    return _tests(evaluated, list(product(trainings, bases)), seed)
+    pairs = [(training, base) for training, warm in WARM_OF.items() for base in (UNEDITED, warm)]
+    return _tests(evaluated, pairs, seed)
 
 
 def four_against_three(evaluated: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """What training on four lines gains over training on three, at both moments; columns as in `over_base`."""
-    moments = [name for name in THREE if name in set(evaluated["predictor"])]
-    return _tests(evaluated, [(FOUR, moment) for moment in moments], seed)
+    return _tests(evaluated, [(FOUR, moment) for moment in THREE], seed)
 
 
 def amounts(four: RunGroup, three: RunGroup) -> pd.DataFrame:
@@ -93,9 +94,11 @@ def amounts(four: RunGroup, three: RunGroup) -> pd.DataFrame:
 
     Columns: training, steps, questions, and ``questions a line``, questions over the lines that were asked about. The
     moment of equal questions is the step of the three-line run that comes closest to the four-line run's questions a
-    line.
+    line. No row where one of the trainings is not recorded.
     """
-    rows = []
+    rows: list[tuple[str, int, int, float]] = []
+    if not (four.runs and three.runs):
+        return pd.DataFrame(rows, columns=["training", "steps", "questions", "questions a line"])
     last = four.runs[0].steps().iloc[-1]
     lines = [len(group.runs[0].config.settings.lines) or len(group.screen.lines) for group in (four, three)]
     rows.append((FOUR, int(last["step"]), int(last["questions"]), last["questions"] / lines[0]))
@@ -122,6 +125,8 @@ def _tests(evaluated: pd.DataFrame, pairs: Sequence[tuple[str, str]], seed: int)
     for (*head, asked), part in evaluated.groupby([*HEAD, "asked"], sort=False):
         wide = part.pivot(index="perturbation", columns="predictor", values="pearson")
         for own, other in pairs:
+            if own not in wide or other not in wide:
+                continue
             difference = (wide[own] - wide[other]).to_numpy(np.float64)
             gain = stats.bootstrap_mean(difference, seed=seed)
             rows.append((*head, asked, own, other, len(difference), *gain, stats.signed_rank(difference)[1]))

@@ -20,7 +20,7 @@ from kgpert_lib.llm.proposals import Proposal
 from kgpert_lib.metrics import stats
 from kgpert_lib.rl.tasks import LineTasks
 from kgpert_lib.screens.screen import Screen
-from kgpert_lib.studies import objections
+from kgpert_lib.studies import objections, run_scores
 from kgpert_lib.studies.graph_neighbours import HEAD
 from kgpert_lib.studies.run_scores import TITLES, TRAINED, UNEDITED, RunGroup, random_edits
 
@@ -84,16 +84,16 @@ def pairs(group: RunGroup, stage: str = TRAINED) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def enriched(group: RunGroup, table: pd.DataFrame, fewest: int = FEWEST, seed: int = 0) -> pd.DataFrame:
+def enriched(group: RunGroup, fewest: int = FEWEST, seed: int = 0) -> pd.DataFrame:
     """Which neighbours are removed, and which candidates added, more often than others.
 
-    `table` is `pairs`. One row per edit and class of genes that is offered to `fewest` test genes or more: atlas,
-    kind, policy, edit, ``genes that`` (the class), ``offered`` (pairs), ``share of offered``, ``share of chosen``
-    (means over runs), and ``enrichment``: the second share over the first, with its 95 % percentile bootstrap interval
-    over test genes; a gene of several lines is drawn with all of them. No row for an edit that no run makes.
+    One row per edit and class of genes (of `pairs`) that is offered to `fewest` test genes or more: atlas, kind,
+    policy, edit, ``genes that`` (the class), ``offered`` (pairs), ``share of offered``, ``share of chosen`` (means
+    over runs), and ``enrichment``: the second share over the first, with its 95 % percentile bootstrap interval over
+    test genes; a gene of several lines is drawn with all of them. No row for an edit that no run makes.
     """
     rows = []
-    for edit, part in table.groupby("edit", sort=False):
+    for edit, part in pairs(group).groupby("edit", sort=False):
         whole = part.groupby("gene")["chosen"].agg(["size", "sum"]).astype("float64")
         if not whole["sum"].any():
             continue
@@ -131,13 +131,14 @@ def sizes(group: RunGroup, stages: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).assign(**head)
 
 
-def failures(group: RunGroup, scores: pd.DataFrame, table: pd.DataFrame, most: int = 8) -> pd.DataFrame:
+def failures(group: RunGroup, most: int = 8) -> pd.DataFrame:
     """The test genes whose trained edits lost most against the unedited union, whatever their line.
 
-    `scores` is `run_scores.scores`, `table` `pairs`. Columns: atlas, kind, line, gene (with its full name), ``union``,
-    ``trained`` (Pearson delta), ``loss``, ``removed`` and ``added`` (genes with the number of runs that did it), and
-    ``visible reason``: what of the edit can be seen to be poor; blank where nothing is.
+    Columns: atlas, kind, line, gene (with its full name), ``union``, ``trained`` (Pearson delta), ``loss``, ``removed``
+    and ``added`` (genes with the number of runs that did it), and ``visible reason``: what of the edit can be seen to
+    be poor; blank where nothing is.
     """
+    scores, table = run_scores.scores(group, [TRAINED], draws=0), pairs(group)
     wide = scores.pivot(index=[*HEAD, "perturbation"], columns="predictor", values="pearson").reset_index()
     wide = wide.assign(union=wide[UNEDITED], trained=wide[TITLES[TRAINED]], loss=wide[UNEDITED] - wide[TITLES[TRAINED]])
     worst = wide[wide["loss"] > 0].sort_values("loss", ascending=False, kind="stable").head(most)
@@ -210,14 +211,14 @@ def votes(group: RunGroup, stage: str = TRAINED) -> pd.DataFrame:
     return table.assign(runs=list(count.values()), gap=gaps)
 
 
-def gain_by_votes(group: RunGroup, table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """What moves gain alone by the number of runs that make them; `table` is `votes`.
+def gain_by_votes(group: RunGroup, seed: int = 0) -> pd.DataFrame:
+    """What moves gain alone by the number of runs that make them (`votes`).
 
     Columns: atlas, kind, policy, edit, ``runs that make it``, ``moves``, n (test genes), ``gap`` (mean over genes of
     the mean over their moves) with its 95 % bootstrap interval, and ``helps``, the share of moves with a gap above 0.
     """
     rows = []
-    for (edit, number), part in table.groupby(["edit", "runs"]):
+    for (edit, number), part in votes(group).groupby(["edit", "runs"]):
         by_gene = part.groupby("gene")["gap"].mean()
         gap = stats.bootstrap_mean(by_gene, seed=seed)
         rows.append((edit, number, len(part), len(by_gene), *gap, float((part["gap"] > 0).mean())))

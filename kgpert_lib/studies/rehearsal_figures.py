@@ -69,9 +69,13 @@ def gains(table: pd.DataFrame) -> Figure:
     """What trained edits gain over each comparison, one panel for each line; `table` is `rehearsal.compared`."""
     if table.empty:
         return empty(NOTHING)
-    figure, axes = panels(table, 0.42 * table["compared with"].nunique() + 1.3)
+    labels = "over " + table["compared with"]
+    if table["policy"].nunique() > 1:
+        labels = table["policy"] + " " + labels
+    table = table.assign(predictor=labels)
+    figure, axes = panels(table, 0.42 * labels.nunique() + 1.3)
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
-        draw_gains(axis, part.assign(predictor="over " + part["compared with"]))
+        draw_gains(axis, part)
         axis.set_title(f"{line_name(line)} (n = {part['n'].max()})")
     one_range(axes)
     label_outer(axes, "gain in Pearson delta")

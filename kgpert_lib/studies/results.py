@@ -11,6 +11,7 @@ from itertools import combinations
 
 import pandas as pd
 
+from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.ceiling import reproducibility
 from kgpert_lib.evaluation.evaluate import evaluate
@@ -51,8 +52,10 @@ def scores(groups: Sequence[RunGroup], asked_with: str | None = None, seed: int 
     graphs `asked_with` (None: the screen's own); the unedited union; the rule that training perturbations choose among
     all (`knowledge.best_rule`), ``weighted``, the linear baseline and the training mean.
 
-    Columns as in `evaluate.evaluate`; a score that a row does not have is NaN.
+    Columns as in `evaluate.evaluate`; a score that a row does not have is NaN. InputError without a group.
     """
+    if not groups:
+        raise InputError("No run with trained answers is named for this atlas; name one, or leave the atlas out.")
     first = groups[0]
     screen, genes = first.screen, first.genes([TRAINED])
     best = knowledge.best_rule(screen, split=SPLIT)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,22 +35,19 @@ POLICIES = {"gene": "gene-edit model", "smollm2": "SmolLM2", "prime": "model of 
 class RunGroup:
     """Runs of one training with several seeds.
 
-    `name` is what was asked for; `runs` are empty where nothing of that name is recorded.
+    `name` is what was asked for; `runs` are empty where nothing of that name is recorded. `policy` is what was trained,
+    in print; blank without a run.
     """
 
     name: str
     runs: tuple[Run, ...]
+    policy: str = ""
     _draws: dict[str, list[RecordedSets]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def atlas(self) -> str:
         """The atlas that was trained on, as `load_screen` takes it; empty without a run."""
         return self.runs[0].config.settings.atlas if self.runs else ""
-
-    @property
-    def policy(self) -> str:
-        """What was trained, in print; empty without a run."""
-        return POLICIES[self.runs[0].config.policy] if self.runs else ""
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -87,15 +84,30 @@ class RunGroup:
 def run_groups(names: Sequence[str]) -> list[RunGroup]:
     """The runs of each name: a run, or all runs called ``<name>-s<seed>``, in ``data/runs`` or beside a path.
 
-    A name without any run gives a group without runs, which `overview` shows. InputError where runs of one name
-    differ in policy or atlas.
+    A name without any run gives a group without runs, which `overview` shows. Where two names have the same policy and
+    atlas, `policy` says the name too. InputError where runs of one name differ in policy or atlas.
     """
-    groups = [RunGroup(name, tuple(_runs(name))) for name in names]
-    for group in groups:
-        for run in group.runs:
-            if (run.config.policy, run.config.settings.atlas) != (group.runs[0].config.policy, group.atlas):
-                raise InputError(f"{group.runs[0].name} and {run.name} differ in policy or atlas; name them apart.")
-    return groups
+    recorded: list[RunGroup] = []
+    for name in names:
+        own = tuple(_runs(name))
+        kinds = [(run.config.policy, run.config.settings.atlas) for run in own]
+        if other := next((run.name for run, kind in zip(own, kinds, strict=True) if kind != kinds[0]), None):
+            raise InputError(f"{own[0].name} and {other} differ in policy or atlas; name them apart.")
+        policy = POLICIES[own[0].config.policy] if own else ""
+        recorded.append(RunGroup(name, own, policy))
+    labels = Counter((group.atlas, group.policy) for group in recorded)
+    return [
+        replace(group, policy=f"{group.policy}, {Path(group.name).name}")
+        if group.runs and labels[group.atlas, group.policy] > 1
+        else group
+        for group in recorded
+    ]
+
+
+def each(groups: Sequence[RunGroup], study: Callable[[RunGroup], pd.DataFrame]) -> pd.DataFrame:
+    """The tables of a study below each other; an empty one without a group."""
+    tables = [table for table in map(study, groups) if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def of_atlas(groups: Sequence[RunGroup], atlas: str) -> list[RunGroup]:
