@@ -18,6 +18,7 @@ from kgpert_lib.graphs.symbols import full_name
 from kgpert_lib.llm.controls import union_edges
 from kgpert_lib.llm.proposals import Proposal
 from kgpert_lib.metrics import stats
+from kgpert_lib.rl.runs import STAGES
 from kgpert_lib.rl.tasks import LineTasks
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import objections, run_scores
@@ -112,7 +113,7 @@ def enriched(group: RunGroup, fewest: int = FEWEST, seed: int = 0) -> pd.DataFra
     return pd.DataFrame(rows, columns=columns).assign(**head)
 
 
-def sizes(group: RunGroup, stages: Sequence[str]) -> pd.DataFrame:
+def sizes(group: RunGroup, stages: Sequence[str] = STAGES) -> pd.DataFrame:
     """How much the edits of each stage change, means over runs, one row per line and stage.
 
     Columns: atlas, kind, line, policy, predictor (the stage in print), n, ``neighbours`` (unedited), ``genes added``,

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -23,6 +24,8 @@ from kgpert_lib.rl.traces import ScoredAnswers
 from kgpert_lib.screens.load import load_screen
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import objections
+
+T = TypeVar("T")
 
 UNEDITED, RANDOM = "union, unedited", "random edits"
 WARM, MATCHED, TRAINED = "warm", "matched", "trained"
@@ -104,15 +107,22 @@ def run_groups(names: Sequence[str]) -> list[RunGroup]:
     ]
 
 
-def each(groups: Sequence[RunGroup], study: Callable[[RunGroup], pd.DataFrame]) -> pd.DataFrame:
-    """The tables of a study below each other; an empty one without a group."""
-    tables = [table for table in map(study, groups) if len(table)]
+def each(parts: Iterable[T], study: Callable[[T], pd.DataFrame]) -> pd.DataFrame:
+    """The tables that a study makes of groups, or of scores, below each other; an empty one where there is nothing."""
+    tables = [table for table in (study(part) for part in parts if not _empty(part)) if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def of_atlas(groups: Sequence[RunGroup], atlas: str) -> list[RunGroup]:
     """The groups with runs on an atlas, whatever options follow its name, that have answers to test questions."""
     return [group for group in groups if group.stages and group.atlas.partition(":")[0] == atlas]
+
+
+def pair_of_atlas(first: Sequence[RunGroup], second: Sequence[RunGroup], atlas: str) -> tuple[RunGroup, RunGroup]:
+    """The first group of either list that is recorded on an atlas; a group without runs where none is."""
+    nothing = RunGroup("", ())
+    one, other = (next(iter(of_atlas(groups, atlas)), nothing) for groups in (first, second))
+    return one, other
 
 
 def overview(groups: Sequence[RunGroup]) -> pd.DataFrame:
@@ -178,6 +188,10 @@ def scores(group: RunGroup, stages: Sequence[str] = STAGES, draws: int = 3, seed
     sources |= {TITLES[stage]: group.draws(stage) for stage in there}
     table = objections.scores(group.screen.atlas, sources, None, "strict", group.genes(there))
     return table.assign(policy=group.policy)
+
+
+def _empty(part: object) -> bool:
+    return isinstance(part, pd.DataFrame) and part.empty
 
 
 def _runs(name: str) -> list[Run]:
