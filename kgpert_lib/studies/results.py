@@ -18,6 +18,7 @@ from kgpert_lib.evaluation.evaluate import evaluate
 from kgpert_lib.evaluation.replicates import Measured
 from kgpert_lib.evaluation.trust import Trust
 from kgpert_lib.llm.named import MODEL
+from kgpert_lib.llm.proposals import RecordedSets
 from kgpert_lib.llm.question_data import question_data
 from kgpert_lib.llm.record import read_only_record
 from kgpert_lib.metrics import stats
@@ -59,13 +60,15 @@ def scores(groups: Sequence[RunGroup], asked_with: str | None = None, seed: int 
     first = groups[0]
     screen, genes = first.screen, first.genes([TRAINED])
     best = knowledge.best_rule(screen, split=SPLIT)
+    untrained = None if any(BASE in group.stages for group in groups) else _committed(screen, asked_with, seed)
     tables = []
     for line, names in genes.items():
         tables += list(_repeats(screen, line, names))
         for group in groups:
             tables += list(_model(group, line))
-        if not any(BASE in group.stages for group in groups):
-            tables += list(_recorded(screen, asked_with, line, seed))
+        if untrained is not None and (answered := [p.gene for p in untrained.in_line(line) if p.answered]):
+            model = NeighbourPredictor(untrained, label=untrained_label(POLICIES[MODEL]))
+            tables.append(evaluate(screen.atlas, line, [model], SPLIT, perturbations=answered))
         predictors: dict[str, Predictor] = {KG: NeighbourPredictor(unedited(first, TRAINED)[0])}
         predictors |= {best_label(best): build(best, screen)}
         predictors |= {name: build(name, screen) for name in (WEIGHTED, LINEAR, "mean") if name != best}
@@ -165,6 +168,11 @@ def trained_label(group: RunGroup) -> str:
     return f"{group.policy}, trained + KG"
 
 
+def untrained_label(policy: str) -> str:
+    """A model before any training as a row of the table."""
+    return f"{policy}, untrained + KG"
+
+
 def _cell(values: pd.Series, n: int) -> str:
     text = with_error(float(values.mean()), stats.standard_error(values)) if len(values) else ""
     return text if len(values) in (0, n) else f"{text}, n = {len(values)}"
@@ -184,7 +192,7 @@ def _repeats(screen: Screen, line: str, names: Sequence[str]) -> Iterator[pd.Dat
 
 def _model(group: RunGroup, line: str) -> Iterator[pd.DataFrame]:
     """The rows of a trained model, and of the same before any training where they are recorded."""
-    for stage, label in ((TRAINED, trained_label(group)), (BASE, f"{group.policy}, untrained + KG")):
+    for stage, label in ((TRAINED, trained_label(group)), (BASE, untrained_label(group.policy))):
         if stage in group.stages:
             names = group.genes([stage])[line]
             tables = [
@@ -194,13 +202,8 @@ def _model(group: RunGroup, line: str) -> Iterator[pd.DataFrame]:
             yield summaries.mean_of_draws(pd.concat(tables, ignore_index=True))
 
 
-def _recorded(screen: Screen, asked_with: str | None, line: str, seed: int) -> Iterator[pd.DataFrame]:
-    """The row of SmolLM2's committed answers, on the test genes that it was asked about; none without answers."""
+def _committed(screen: Screen, asked_with: str | None, seed: int) -> RecordedSets:
+    """SmolLM2's committed answers, also those that are missing, about `ASKED` test genes of every line."""
     asked = screen if asked_with is None else load_screen(screen.name, list(screen.lines), asked_with)
     data = question_data(asked, ASKED, seed=seed)
-    only = type(data)(data.screen, data.union, data.wider, {line: data.genes[line]})
-    sets = langpert.read(only, [MODEL], read_only_record(), ["edits"])["edits", MODEL]
-    names = [gene for gene in only.genes[line] if sets.by_gene[line, gene].answered]
-    if names:
-        label = f"{POLICIES[MODEL]}, untrained + KG"
-        yield evaluate(screen.atlas, line, [NeighbourPredictor(sets, label=label)], SPLIT, perturbations=names)
+    return langpert.read(data, [MODEL], read_only_record(), ["edits"])["edits", MODEL]
