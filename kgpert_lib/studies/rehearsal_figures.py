@@ -38,6 +38,7 @@ PANELS = {
     "gap": {"gap": BLUE},
     "genes an answer": {"added": GREEN, "removed": ORANGE},
 }
+GAP = ("gap", "gap_low", "gap_high")
 NOTHING = "no run of this atlas is recorded"
 
 
@@ -131,16 +132,9 @@ def votes(table: pd.DataFrame) -> Figure:
     for shift, colour, (edit, part) in zip(
         (-0.06, 0.06), (GREEN, ORANGE), table.groupby("edit", sort=True), strict=False
     ):
-        x = part["runs that make it"] + shift
-        axis.errorbar(
-            x,
-            part["gap"],
-            [part["gap"] - part["gap_low"], part["gap_high"] - part["gap"]],
-            fmt="o",
-            color=colour,
-            label=edit,
-        )
-        for place, value in zip(x, part["gap"], strict=True):
+        x, (gap, low, high) = part["runs that make it"].to_numpy() + shift, part[list(GAP)].to_numpy(float).T
+        axis.errorbar(x, gap, [gap - low, high - gap], fmt="o", color=colour, label=edit)
+        for place, value in zip(x, gap, strict=True):
             number(axis, signed(value), place, value)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel("runs whose edit makes the move")
