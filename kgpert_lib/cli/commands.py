@@ -90,6 +90,10 @@ RL_COMMANDS: dict[Callable[..., None], list[str]] = {
     ],
     rl.watch: ["kgpert rl watch outputs/kgpert"],
     rl.serve: ["kgpert rl serve outputs/kgpert --step 1500 -o served"],
+    rl.record: [
+        "kgpert rl record outputs/kgpert -o data/runs/qwen3 --answers trained=outputs/kgpert-test",
+    ],
+    rl.runs: ["kgpert rl runs"],
 }
 _rl_app = _typer("Train a language model on edits of neighbourhoods, in Prime-RL.")
 for _command, _lines in RL_COMMANDS.items():

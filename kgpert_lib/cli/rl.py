@@ -1,4 +1,4 @@
-"""Commands around the training job in Prime-RL: check its files, launch it, watch it, serve what it learnt."""
+"""Commands around training: the job in Prime-RL checked, launched, watched and served, and recorded runs."""
 
 from __future__ import annotations
 
@@ -155,6 +155,56 @@ def serve(
     for note in served.notes:
         terminal.err.print(f"kgpert: {terminal.plain(note)}")
     terminal.out.print(f"{served.folder} is there. Serve it with\n{terminal.plain(served.command)}", soft_wrap=True)
+
+
+def record(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of Prime-RL, such as outputs/kgpert.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder to make, such as data/runs/qwen3; its name is the run's.")
+    ],
+    answers: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<stage>=<folder>",
+            help="Scored answers of an evaluation: base or trained, and its folder; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Read a run of Prime-RL into the form of recorded runs, which the chapters on results read."""
+    with terminal.working("Reading"):
+        from kgpert_lib.rl.job.record import record as read
+        from kgpert_lib.rl.runs import listing
+
+        recorded = read(run, output, dict(map(_stage, answers or ())))
+        table = listing([recorded])
+    terminal.print_table(table, terminal.plain(f"Recorded in {output}"))
+
+
+def runs(
+    folder: Annotated[
+        Path | None, typer.Option(metavar="<folder>", help="Folder of runs. Default: those that come with kgpert.")
+    ] = None,
+    csv: terminal.CsvOption = False,
+) -> None:
+    """List recorded runs: what was trained, its reward at the first and the last step, and the stages with answers."""
+    with terminal.working("Reading"):
+        from kgpert_lib.rl import runs as recorded
+
+        folder = folder or recorded.RUNS
+        table = recorded.listing(recorded.runs(folder=folder))
+    if table.empty:
+        raise InputError(f"{folder} holds no recorded run; `kgpert rl record` reads one of Prime-RL.")
+    if csv:
+        return terminal.print_csv(table)
+    terminal.print_table(table, terminal.plain(f"Recorded runs in {folder}"))
+
+
+def _stage(option: str) -> tuple[str, Path]:
+    """Name and folder of ``--answers``."""
+    stage, sign, folder = option.partition("=")
+    if not (stage and sign and folder):
+        raise InputError(f"--answers {option} has to be a stage and a folder, such as trained=outputs/kgpert-test.")
+    return stage, Path(folder)
 
 
 def _live(progress: Any, title: str, last: int, every: float) -> NoReturn:

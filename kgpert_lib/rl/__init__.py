@@ -1,1 +1,1 @@
-"""Editing neighbourhoods as a task that a policy learns: its reward, its questions, and the job that trains it."""
+"""Editing neighbourhoods as a task that a policy learns: its reward, its questions, its job, and recorded runs."""

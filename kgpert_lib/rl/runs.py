@@ -45,14 +45,14 @@ class RunConfig(BaseModel):
     Attributes
     ----------
     name : of the run and of its folder. policy : ``"gene"`` (the gene-edit model), ``"smollm2"`` or ``"prime"``
-        (a model trained in Prime-RL).
+        (a model trained in Prime-RL). model : the pretrained model that it began with; None: it began with none.
     settings : of the training questions and their reward. evaluated : lines whose test genes are asked about.
     seed : of all that is drawn. steps : GRPO steps that were asked for.
     questions, rollouts : questions a step, and answers to each (the size of a group).
     learning_rate, temperature : of GRPO. max_tokens : most tokens of an answer; None: no limit.
     warm : settings of the supervised warm start; empty: there was none.
     code : commit of this repository, with ``+`` where files differed from it, else the version of the package; of a
-        run that went on under other code, each in turn.
+        run that went on under other code, each in turn; of a run of Prime-RL, of the code that read it.
     versions : of Python and of the packages that trained, by name.
     seconds : wall time of the whole run; None while it runs, and where it is not known.
     """
@@ -61,6 +61,7 @@ class RunConfig(BaseModel):
 
     name: str = Field(pattern=f"^{_NAME.pattern}$")
     policy: Policy
+    model: str | None = None
     settings: Settings
     evaluated: tuple[str, ...]
     seed: int = Field(ge=0)

@@ -77,7 +77,7 @@ class ScoredAnswers:
     @classmethod
     def load(cls, path: str | Path) -> ScoredAnswers:
         """Read what `save` wrote; InputError names the first line that it did not write."""
-        rows = list(_objects(Path(path)))
+        rows = list(_objects(Path(path), growing=False))
         number = 1
         try:
             settings = Settings.model_validate(rows[0][1]["settings"])
@@ -137,8 +137,8 @@ def _text(content: str | Sequence[Mapping[str, Any]] | None) -> str:
     return "".join(part.get("text", "") for part in content)
 
 
-def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The JSON objects of a file by the number of their line; a last line that is cut short ends the reading."""
+def _objects(path: Path, growing: bool = True) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file by the number of their line; in a growing one, a last line may be cut short."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -147,7 +147,7 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             value = json.loads(line)
         except ValueError:
-            if number == len(lines):
+            if growing and number == len(lines):
                 return
             raise InputError(f"{path}, line {number} is no JSON.") from None
         if not isinstance(value, dict):

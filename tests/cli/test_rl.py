@@ -15,7 +15,9 @@ from kgpert_lib.cli import terminal
 from kgpert_lib.rl.job import config as job
 from kgpert_lib.rl.job import watch
 from kgpert_lib.rl.job.watch import Progress
-from tests.cli import ROOT
+from kgpert_lib.rl.tasks import Settings
+from tests.cli import ROOT, table_rows
+from tests.rl import traces
 from tests.rl.job import runs
 
 ONE_GPU = ("--overlay", "one_gpu")
@@ -329,6 +331,31 @@ def test_serve_makes_a_folder_and_prints_how_to_serve_it(kgpert, tmp_path):
     assert f"vllm serve {tmp_path / 'served'} --served-model-name kgpert" in out
     code, _, err = kgpert("rl", "serve", tmp_path / "run", "--step", 7, "-o", tmp_path / "again")
     assert (code, "those of the steps 100 are" in err) == (2, True)
+
+
+def test_a_recorded_run_is_listed(kgpert, tmp_path):
+    settings = Settings(atlas="simulated", lines=("k562",))
+    folder, answered = tmp_path / "run", traces.write(tmp_path / "evaluated", settings)
+    runs.trained(folder, settings)
+    runs.write(folder, [*runs.step_rows(1, 0.25, 0.01, 400), *runs.step_rows(2, 0.75, 0.02, 300)])
+    command = ("rl", "record", folder, "-o", tmp_path / "runs" / "qwen3")
+    code, out, _ = kgpert(*command, "--answers", f"trained={answered}")
+    assert code == 0
+    assert table_rows(out, "qwen3")[1:] == ["prime", "simulated", "k562", "2", "0.250", "0.750", "trained"]
+    assert table_rows(kgpert("rl", "runs", "--folder", tmp_path / "runs")[1], "qwen3")[-1] == "trained"
+    _, out, _ = kgpert("rl", "runs", "--folder", tmp_path / "runs", "--csv")
+    assert out.splitlines()[1] == "qwen3,prime,simulated,k562,2,0.25,0.75,trained"
+    code, _, err = kgpert(*command)
+    assert (code, "is there already" in err) == (2, True)
+
+
+def test_what_cannot_be_recorded_or_listed_is_one_sentence(kgpert, tmp_path):
+    code, _, err = kgpert("rl", "record", tmp_path / "run", "-o", tmp_path / "out", "--answers", "trained")
+    assert (code, "has to be a stage and a folder" in err) == (2, True)
+    code, _, err = kgpert("rl", "record", tmp_path / "run", "-o", tmp_path / "out")
+    assert (code, "holds no resolved orchestrator.json" in err) == (2, True)
+    code, _, err = kgpert("rl", "runs", "--folder", tmp_path)
+    assert (code, "holds no recorded run" in err) == (2, True)
 
 
 def test_text_of_other_programs_cannot_drive_the_terminal():

@@ -1,38 +1,17 @@
-import json
-
 import pytest
 
 from kgpert_lib.errors import InputError
-from kgpert_lib.rl.tasks import EditTasks, Settings
+from kgpert_lib.rl.tasks import Settings
 from kgpert_lib.rl.traces import ScoredAnswers, read_traces
+from tests.rl import traces
 
 SETTINGS = Settings(atlas="simulated", lines=("k562",), evaluated_lines=("k562",))
-
-
-def trace(line, gene, text, weighted):
-    """A trace as Verifiers writes it, without what nobody reads."""
-    nodes = [{"message": {"role": "user", "content": "?"}}]
-    if text is not None:
-        nodes.append({"message": {"role": "assistant", "content": text}})
-    return {
-        "task": {"data": {"line": line, "gene": gene, "settings": SETTINGS.model_dump(mode="json")}},
-        "nodes": nodes,
-        "calls": [{"model": "smol", "usage": {"completion_tokens": 7}}],
-        "rewards": {name: {"score": value, "weight": 1.0} for name, value in weighted.items()},
-    }
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Three scored answers and one that failed, as a run's folder."""
-    tasks = EditTasks.of(SETTINGS)
-    rows = []
-    for (line, gene), text in zip(tasks.stream, ['{"add": [], "remove": []}', "nothing", None], strict=False):
-        rows.append(trace(line, gene, text, tasks.judge(line, gene, text).weighted))
-    rows.append(trace(*tasks.stream[3], None, {}) | {"rewards": {"format": None}})
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "traces.jsonl").write_text("".join(json.dumps({"traces": [row]}) + "\n" for row in rows))
-    return folder
+    return traces.write(tmp_path_factory.mktemp("run"), SETTINGS)
 
 
 def test_rewards_judged_again_are_those_recorded(run):
@@ -61,6 +40,14 @@ def test_a_last_line_cut_short_is_left_out(run, tmp_path):
     text = (run / "traces.jsonl").read_text()
     (tmp_path / "traces.jsonl").write_text(text + '{"traces": [{"task"')
     assert len(read_traces(tmp_path)[0].answers) == 3
+
+
+def test_kept_answers_that_were_cut_off_are_an_error(run, tmp_path):
+    read_traces(run)[0].save(tmp_path / "kept.jsonl")
+    whole = (tmp_path / "kept.jsonl").read_text()
+    (tmp_path / "kept.jsonl").write_text(whole[:-20])
+    with pytest.raises(InputError, match="line 4 is no JSON"):
+        ScoredAnswers.load(tmp_path / "kept.jsonl")
 
 
 @pytest.mark.parametrize(

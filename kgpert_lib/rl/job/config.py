@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,17 @@ def read(files: Sequence[str | Path]) -> Config:
     for file in files:
         config = overlaid(config, _parsed(Path(file)))
     return config
+
+
+def read_json(path: Path) -> Config:
+    """A JSON object that Prime-RL or a model's publisher wrote; InputError where it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON; it is missing or damaged.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no JSON object; it is damaged.")
+    return content
 
 
 def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:

@@ -10,10 +10,10 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import atomic, writing
+from kgpert_lib.rl.job.config import read_json
 from kgpert_lib.rl.job.launch import steps
 
 MARKER = "STABLE"  # Prime-RL writes it when the weights of a step are whole
@@ -111,7 +111,7 @@ def _base_of(run: Path) -> str:
     """The model that the run was started from, of the configuration that Prime-RL resolved."""
     for file in ("trainer.json", "rl.json"):
         path = run / "configs" / file
-        model = _json(path).get("model") if path.is_file() else None
+        model = read_json(path).get("model") if path.is_file() else None
         if isinstance(model, dict) and isinstance(model.get("name"), str):
             return model["name"]
     raise InputError(f"{run / 'configs'} does not say which model the run was started from; name it with --base.")
@@ -165,7 +165,7 @@ def _compared(tensors: set[str], base: Path, name: str, adapter: bool) -> tuple[
         if other := sorted(module for module in modules if f"{module}.weight" not in known):
             raise InputError(f"The adapter changes {other[0]}, which {name} lacks; name its own base with --base.")
         return ()
-    tied = {TIED} if _json(base / "config.json").get("tie_word_embeddings") else set()
+    tied = {TIED} if read_json(base / "config.json").get("tie_word_embeddings") else set()
     missing, more = sorted(known - tensors - tied), sorted(tensors - known - tied)
     if missing or more:
         which = f"{missing[0]} is missing" if missing else f"{more[0]} is not in it"
@@ -183,12 +183,12 @@ def _adapted(tensor: str) -> str:
 
 def _command(output: Path, base: str, run: Path, adapter: Path | None) -> str:
     file = run / "configs" / "inference.json"
-    vllm = _json(file).get("vllm", {}) if file.is_file() else {}
+    vllm = read_json(file).get("vllm", {}) if file.is_file() else {}
     length = vllm.get("max_model_len") if isinstance(vllm, dict) else None
     limit = ["--max-model-len", str(length)] if isinstance(length, int) else []
     if adapter is None:
         return shlex.join(["vllm", "serve", str(output), "--served-model-name", NAME, *limit])
-    rank = _json(adapter / ADAPTER_CONFIG).get("r", LORA_RANKS[0]) if (adapter / ADAPTER_CONFIG).is_file() else None
+    rank = read_json(adapter / ADAPTER_CONFIG).get("r", LORA_RANKS[0]) if (adapter / ADAPTER_CONFIG).is_file() else None
     if not isinstance(rank, int):
         raise InputError(f"{adapter} has no {ADAPTER_CONFIG} with the rank of the adapter; name another step.")
     room = next((r for r in LORA_RANKS if r >= rank), rank)
@@ -218,20 +218,10 @@ def _header(path: Path) -> list[str]:
 
 
 def _index(path: Path) -> dict[str, str]:
-    listed = _json(path).get("weight_map")
+    listed = read_json(path).get("weight_map")
     if not isinstance(listed, dict):
         raise InputError(f"{path} has no weight_map; it is no index of safetensors.")
     return listed
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON; it is missing or damaged.") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object; it is damaged.")
-    return content
 
 
 def _link(source: Path, target: Path) -> None:

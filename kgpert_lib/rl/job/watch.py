@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,10 +35,7 @@ _VALIDATION = {
     "held-out reward": "eval/{env}/all/{agent}/reward/mean",
     "held-out gap": "eval/{env}/all/{agent}/metrics/gap/mean",
 }
-COLUMNS = {
-    re.compile(pattern.replace("{agent}", "[^/]+").replace("{env}", "[^/]+")): column
-    for column, pattern in {**_TRAIN, **_VALIDATION}.items()
-}
+WATCHED = {**_TRAIN, **_VALIDATION}
 
 
 @dataclass
@@ -46,21 +44,27 @@ class Progress:
 
     Trainer and orchestrator write to the same file, several lines a step, and a run that went on from a checkpoint
     writes the steps after it again: the last value of a step counts.
+
+    Attributes
+    ----------
+    columns : column of the table -> key of the metrics, in which ``{agent}`` and ``{env}`` stand for any name.
     """
 
     path: Path
+    columns: Mapping[str, str] = field(default_factory=lambda: WATCHED)
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     _offset: int = 0
+    _places: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, run: Path) -> Progress:
+    def of(cls, run: Path, columns: Mapping[str, str] = WATCHED) -> Progress:
         """The progress of the run in a folder.
 
         InputError for a folder that is not there.
         """
         if not run.is_dir():
             raise InputError(f"{run} is no folder; name the folder of a run, such as outputs/kgpert.")
-        return cls(run / FILE)
+        return cls(run / FILE, columns)
 
     def update(self) -> Progress:
         """Read what was added; a last line without its end is left for the next time, and no metrics are no error.
@@ -88,7 +92,7 @@ class Progress:
         """One row a step (column ``step``, then those of the metrics that occur, NaN for gaps), the `last` ones."""
         import pandas as pd
 
-        order = [*_TRAIN, *_VALIDATION]
+        order = list(self.columns)
         steps = sorted(self.rows)[-last if last else 0 :]
         frame = pd.DataFrame([{"step": step, **self.rows[step]} for step in steps], columns=["step", *order])
         empty = [name for name in order if frame[name].isna().all()]
@@ -102,14 +106,21 @@ class Progress:
         step = _number(row.get("step")) if isinstance(row, dict) else None
         if step is None or step < 0:
             return
-        numbers = {column: _number(value) for key, value in row.items() if (column := _column(key))}
+        numbers = {column: _number(value) for key, value in row.items() if (column := self._column(key))}
         values = {column: number for column, number in numbers.items() if number is not None}
         if values:
             self.rows.setdefault(int(step), {}).update(values)
 
+    def _column(self, key: str) -> str | None:
+        """The column that a key of the metrics goes into."""
+        if key not in self._places:
+            matching = (column for column, pattern in self.columns.items() if _pattern(pattern).fullmatch(key))
+            self._places[key] = next(matching, None)
+        return self._places[key]
 
-def _column(key: str) -> str | None:
-    return next((column for pattern, column in COLUMNS.items() if pattern.fullmatch(key)), None)
+
+def _pattern(key: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{(agent|env)\}", "[^/]+", key))
 
 
 def _number(value: Any) -> float | None:

@@ -72,6 +72,22 @@ def resolved(run, base):
     (run / "configs" / "inference.json").write_text(json.dumps({"vllm": {"max_model_len": 3072}}))
 
 
+def trained(run, settings, **orchestrator):
+    """The resolved configurations of a training run, with the options of Verifiers and what is not set as null."""
+    options = {"task": {"judges": [], "stops": {}, "metrics": {}, "rewards": {}}, "system_prompt": None, "id": "kgpert"}
+    taskset = settings.model_dump(mode="json") | options
+    sampling = {"temperature": 1.0, "max_completion_tokens": 1024, "extra_body": {}}
+    source = {"env": {"taskset": taskset, "id": ""}, "name": "kgpert", "sampling": sampling, "group_size": 8}
+    resolved = {
+        "train": {"source": [source], "sampling": sampling}, "batch_size": 128, "token_batch_size": None,
+        "group_size": 8, "max_steps": 1500, "eval": None,
+    }  # fmt: skip
+    trainer = {"model": {"name": "Qwen/Qwen3-4B-Instruct-2507"}, "optim": {"lr": 1e-6, "type": "adamw"}}
+    (run / "configs").mkdir(parents=True)
+    (run / "configs" / "orchestrator.json").write_text(json.dumps(resolved | orchestrator))
+    (run / "configs" / "trainer.json").write_text(json.dumps(trainer))
+
+
 def checkpoint(run, step, whole=True):
     """The checkpoint of a step; the trainer's last file is missing unless it is whole."""
     folder = Path(run) / "checkpoints" / f"step_{step}"
@@ -91,12 +107,18 @@ def step_rows(step, reward, gap, tokens, seconds=30.0):
         f"{agent}/rewards/format/mean": 1 / 3, f"{agent}/rewards/validity/mean": 0.25,
         f"{agent}/rewards/pearson/mean": reward - 1 / 3 - 0.25,
         f"{agent}/metrics/gap/mean": gap, f"{agent}/metrics/size/mean": 17.0,
+        f"{agent}/metrics/format/mean": 1.0, f"{agent}/metrics/validity/mean": 0.75,
+        f"{agent}/metrics/pearson/mean": reward - 0.5, f"{agent}/metrics/added/mean": 1.5,
+        f"{agent}/metrics/removed/mean": 2.5,
         f"{agent}/is_truncated/mean": 0.01,
         "train/agg/all/num_output_tokens/mean": tokens, "train/agg/all/num_output_tokens/max": 1024.0,
         "train/agg/effective/agent/reward/mean": -9.0, "train/kgpert/all/agent/reward/mean": -9.0,
         "time/step": seconds, "progress/tokens": 1,
     }  # fmt: skip
-    trainer = {"step": step, "time": 1e9 + step, "optim/lr": 1e-6, "loss/mean": 0.1}
+    trainer = {
+        "step": step, "time": 1e9 + step, "optim/lr": 1e-6, "optim/grad_norm": 0.5, "loss/mean": 0.1,
+        "entropy/all/mean": 0.2, "entropy/kgpert/mean": -9.0,
+    }  # fmt: skip
     return [orchestrator, trainer]
 
 
