@@ -80,8 +80,7 @@ figures.curves([*groups, *models], window)
 # %% tags=["hide-input"]
 shown(
     rehearsal.ends([*groups, *models], window),
-    "Where the curves begin and end: means over the first and the last 20 steps, with the least and the most seed in brackets. `pearson` is the Pearson part before it is weighted, `size` the genes that are averaged, `entropy` in nats a token.",
-    labels={"first": "first [range]", "last": "last [range]"},
+    "Where the curves begin and end: means over seeds of means over the first and the last 20 steps, with the least and the most seed. `pearson` is the Pearson part before it is weighted, `size` the genes that are averaged, `entropy` in nats a token.",
 )
 
 # %% [markdown]

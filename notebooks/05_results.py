@@ -124,7 +124,7 @@ shown(
 # Below stand its numbers and ours under each other, to show what kind of table this is; a difference between them says nothing about a method.
 
 # %% tags=["needs-data", "hide-input"]
-names = {real_trained: "trained + KG, here", results.KG: "KG, here"}
+names = {real_trained: "trained + KG, ours", results.KG: "KG, ours"}
 shown(
     published.beside(results.as_published(real_scores, names)),
     "The paper's Table 1 as far as its numbers are at hand, published on other data, and two rows of PerturbQA's table above. Standard errors in brackets.",

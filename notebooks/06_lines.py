@@ -49,7 +49,7 @@ style()
 groups, without = run_groups(four), run_groups(three)
 shown(
     overview([*groups, *without]),
-    "The recorded runs of this page; `fewer steps` is the moment of equal questions a line. What is not recorded is left out below.",
+    "The recorded runs of this page; `after fewer steps` is the moment of equal questions a line. What is not recorded is left out below.",
     digits=0,
 )
 

@@ -59,8 +59,8 @@ def smoothed(table: pd.DataFrame, window: int = WINDOW) -> pd.DataFrame:
 def ends(groups: Iterable[RunGroup], window: int = WINDOW) -> pd.DataFrame:
     """Where the curves begin and end, one row per group and quantity.
 
-    Columns: atlas, policy, quantity, ``steps``, ``first`` and ``last`` (means over `window` steps and over runs),
-    each with ``_low`` and ``_high``: the least and most of the runs.
+    Columns: atlas, policy, quantity, ``steps``, ``first`` and ``last`` (means over `window` steps and over runs), each
+    followed by the ``least`` and the ``most`` of the runs.
     """
     rows = []
     for group in groups:
@@ -69,9 +69,9 @@ def ends(groups: Iterable[RunGroup], window: int = WINDOW) -> pd.DataFrame:
             row = {"atlas": group.atlas, "policy": group.policy, "quantity": name, "steps": min(map(len, runs))}
             for place, parts in (("first", [r.head(window) for r in runs]), ("last", [r.tail(window) for r in runs])):
                 values = np.array([part[name].mean() for part in parts])
-                row |= dict(zip(_columns(place), (values.mean(), values.min(), values.max()), strict=True))
+                row |= dict(zip(_range(place), (values.mean(), values.min(), values.max()), strict=True))
             rows.append(row)
-    return pd.DataFrame(rows, columns=["atlas", "policy", "quantity", "steps", *_columns("first", "last")])
+    return pd.DataFrame(rows, columns=["atlas", "policy", "quantity", "steps", *_range("first"), *_range("last")])
 
 
 def compared(scores: pd.DataFrame, against: Sequence[str] = AGAINST, seed: int = 0) -> pd.DataFrame:
@@ -162,6 +162,11 @@ def beside(scores: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def _share(union: Vector, trained: Vector, true: Vector, axis: int = -1) -> Any:
     base = union.mean(axis=axis)
     return (trained.mean(axis=axis) - base) / (true.mean(axis=axis) - base)
+
+
+def _range(name: str) -> list[str]:
+    """A mean over runs and its range, which is no interval."""
+    return [name, f"{name}, least", f"{name}, most"]
 
 
 def _columns(*names: str) -> list[str]:

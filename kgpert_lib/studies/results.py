@@ -25,6 +25,7 @@ from kgpert_lib.metrics import stats
 from kgpert_lib.predictors.named import build
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
+from kgpert_lib.screens.atlas import label
 from kgpert_lib.screens.load import load_screen
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import knowledge, langpert
@@ -72,9 +73,9 @@ def scores(groups: Sequence[RunGroup], asked_with: str | None = None, seed: int 
         predictors: dict[str, Predictor] = {KG: NeighbourPredictor(unedited(first, TRAINED)[0])}
         predictors |= {best_label(best): build(best, screen)}
         predictors |= {name: build(name, screen) for name in (WEIGHTED, LINEAR, "mean") if name != best}
-        for label, predictor in predictors.items():
+        for row, predictor in predictors.items():
             table = evaluate(screen.atlas, line, [predictor], SPLIT, perturbations=names)
-            tables.append(table.assign(predictor=MEAN if label == "mean" else label))
+            tables.append(table.assign(predictor=MEAN if row == "mean" else row))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -139,7 +140,7 @@ def as_published(evaluated: pd.DataFrame, predictors: Mapping[str, str]) -> pd.D
     rows = []
     for (atlas, kind, line, predictor), part in evaluated.groupby([*HEAD, "predictor"], sort=False):
         if predictor in predictors:
-            source = f"{atlas} ({kind}), here" if atlas != kind else f"{atlas}, here"
+            source = label(str(atlas), str(kind))
             for metric in ("pearson", "retrieval"):
                 value, error = part[metric].mean(), stats.standard_error(part[metric])
                 rows.append((predictors[str(predictor)], metric, line, value, error, source))
@@ -192,11 +193,11 @@ def _repeats(screen: Screen, line: str, names: Sequence[str]) -> Iterator[pd.Dat
 
 def _model(group: RunGroup, line: str) -> Iterator[pd.DataFrame]:
     """The rows of a trained model, and of the same before any training where they are recorded."""
-    for stage, label in ((TRAINED, trained_label(group)), (BASE, untrained_label(group.policy))):
+    for stage, row in ((TRAINED, trained_label(group)), (BASE, untrained_label(group.policy))):
         if stage in group.stages:
             names = group.genes([stage])[line]
             tables = [
-                evaluate(group.screen.atlas, line, [NeighbourPredictor(sets, label=label)], SPLIT, perturbations=names)
+                evaluate(group.screen.atlas, line, [NeighbourPredictor(sets, label=row)], SPLIT, perturbations=names)
                 for sets in group.draws(stage)
             ]
             yield summaries.mean_of_draws(pd.concat(tables, ignore_index=True))

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 UNEDITED, RANDOM = "union, unedited", "random edits"
 WARM, MATCHED, TRAINED = "warm", "matched", "trained"
-TITLES = {"base": "model as it came", WARM: "warm start", MATCHED: "trained, fewer steps", TRAINED: "trained"}
+TITLES = {"base": "model as it came", WARM: "warm start", MATCHED: "after fewer steps", TRAINED: "trained"}
 """What the answers of each stage are called in print."""
 POLICIES = {"gene": "gene-edit model", "smollm2": "SmolLM2", "prime": "model of Prime-RL"}
 

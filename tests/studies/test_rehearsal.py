@@ -83,8 +83,8 @@ def test_a_curve_ends_where_the_shortest_run_does(training, tmp_path):
 
 def test_the_ends_of_the_curves_have_the_least_and_the_most_seed(learnt):
     table = rehearsal.ends([learnt, RunGroup("none", ())], window=1).set_index("quantity")
-    assert table.loc["reward", ["first", "first_low", "first_high"]].tolist() == pytest.approx([0.8, 0.3, 1.3])
-    assert table.loc["reward", ["last", "last_low", "last_high"]].tolist() == pytest.approx([1.5, 1.0, 2.0])
+    assert table.loc["reward", ["first", "first, least", "first, most"]].tolist() == pytest.approx([0.8, 0.3, 1.3])
+    assert table.loc["reward", ["last", "last, least", "last, most"]].tolist() == pytest.approx([1.5, 1.0, 2.0])
     assert set(table["steps"]) == {8}
 
 

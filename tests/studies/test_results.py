@@ -105,16 +105,16 @@ def test_tests_against_one_row_are_written_as_it_minus_the_other(scores):
 
 
 def test_quoted_rows_are_marked_as_measured_on_other_data(scores):
-    ours = results.as_published(scores, {results.KG: "KG, here"})
+    ours = results.as_published(scores, {results.KG: "KG, ours"})
     table = published.beside(ours)
     mark = dict(zip(table["method"], table["measured on"], strict=True))
     assert mark["LLM RL + KG"] == mark["TxPert"] == published.OTHER_DATA
-    assert mark["KG, here"] == "simulated, here"
+    assert mark["KG, ours"] == "simulated"
     assert list(dict.fromkeys(table["metric"])) == ["Pearson delta", "retrieval"]
     quoted = table[(table["method"] == "LLM RL + KG") & (table["metric"] == "Pearson delta")].iloc[0]
     assert quoted["K562"] == "0.625 (0.014)"
     own = scores[(scores["predictor"] == results.KG) & (scores["line"] == "rpe1")]["pearson"]
-    here = table[(table["method"] == "KG, here") & (table["metric"] == "Pearson delta")].iloc[0]
+    here = table[(table["method"] == "KG, ours") & (table["metric"] == "Pearson delta")].iloc[0]
     assert here["RPE1"] == f"{own.mean():.3f} ({sem(own):.3f})"
 
 
