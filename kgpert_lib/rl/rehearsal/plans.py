@@ -78,9 +78,7 @@ def plan(
     InputError where `without` is none of the lines, or the only one.
     """
     every = trained_lines(atlas)
-    evaluated = tuple(dict.fromkeys(line.lower() for line in lines)) or (
-        EVALUATED_LINES.get(_stem(atlas), every) if without is None else every
-    )
+    evaluated = tuple(dict.fromkeys(line.lower() for line in lines)) or EVALUATED_LINES.get(_stem(atlas), every)
     trained = tuple(line for line in every if line != (without or "").lower())
     if not trained or (without is not None and trained == every):
         raise InputError(f"{without} cannot be left out of {', '.join(every)}; name one of several lines.")
