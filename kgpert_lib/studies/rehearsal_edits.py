@@ -287,7 +287,7 @@ def _named(given: Sequence[Proposal], field: str) -> str:
 
 def _reasons(group: RunGroup, line: str, gene: str, own: pd.DataFrame, given: Sequence[Proposal]) -> Iterator[str]:
     """What can be seen to be poor in the edits of a test gene; `own` are its rows of `pairs`."""
-    what = relations(group.screen)[0]
+    what = relations(group.screen)[0].partition(" of ")[0]
     done = own[own["chosen"] > 0]
     kin = done[(done["edit"] == REMOVED) & done["related"]]
     strangers = done[(done["edit"] == ADDED) & ~done["related"]]

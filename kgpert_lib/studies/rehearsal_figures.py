@@ -51,7 +51,7 @@ def curves(groups: Sequence[RunGroup], window: int = rehearsal.WINDOW) -> Figure
     recorded = [(group, table) for group, table in recorded if len(table)]
     if not recorded:
         return empty(NOTHING)
-    size = (2.75 * len(PANELS), 2.5 * len(recorded))
+    size = (2.35 * len(PANELS), 2.3 * len(recorded))
     figure, grid = plt.subplots(len(recorded), len(PANELS), figsize=size, squeeze=False)
     for axes, (group, table) in zip(grid, recorded, strict=True):
         drawn = rehearsal.smoothed(table, window)
