@@ -28,7 +28,7 @@
 #
 # The paper trains a language model to edit the neighbourhood that graphs give: an edit after which the neighbours' mean predicts better is rewarded, and the model's weights are moved towards such edits {cite:p}`fawkes2026`.
 # The prompts and the parser are those of [chapter 3](03_langpert.ipynb).
-# This page shows what an answer earns and why, runs the environment of the training against a small model, and lists the settings of the training run on H100s.
+# This page shows what an answer earns and why, runs the environment of the training against a small model, and lists the settings of the training run on H100s; [its second half](04b_rehearsal.ipynb) trains a small policy.
 #
 # Every question here is about a training perturbation, and the model's questions are about training perturbations that were held out of training (`split="validation"`): no test perturbation is read on this page.
 # The answers come from SmolLM2, a model of 135 million parameters that **knows hardly any biology**: its rows are a floor and a test of the machinery.
@@ -278,7 +278,7 @@ tables.shown(job.expected(settings, price), caption, digits=0)
 # %% [markdown]
 # ## What this page does not show
 #
-# - **No model is trained here.** The machine that this book was made on has no GPU, and no number on this page says what training gains; the paper's own figures are quoted on the [first page](published-scores).
+# - **No model is trained on this page.** A rehearsal on two CPU cores is in [the second half](04b_rehearsal.ipynb); the run on H100s was not made, and the paper's own figures are quoted beside ours in [chapter 5](05_results.ipynb).
 # - The answers are SmolLM2's, which was not made for this and is thirty times smaller than the model of the training run; they say nothing about that model.
 # - The signal to noise of the reward was measured on random edits. A model's edits are not random, and its groups may differ more or less.
 # - The gold edit sees the answer; on calls about a quarter of what a search gains is there on readout genes that it did not see ([chapter 2d](02d_what_could_be_wrong.ipynb) takes additions and removals apart).

@@ -56,6 +56,17 @@ def diversity(evaluated: pd.DataFrame, by: Sequence[str] = HEAD) -> pd.DataFrame
     return groups.first().reset_index()
 
 
+def mean_of_draws(evaluated: pd.DataFrame) -> pd.DataFrame:
+    """One row per predictor and perturbation where a predictor of one name was drawn or trained several times.
+
+    Numbers are means over its draws, and a flag holds where it holds in each of them. Columns `HEAD`, perturbation,
+    then the others.
+    """
+    grouped = evaluated.groupby([*HEAD, "perturbation"], sort=False)
+    numbers = grouped[list(evaluated.select_dtypes("number").columns)].mean()
+    return numbers.join(grouped[list(evaluated.select_dtypes(bool).columns)].all()).reset_index()
+
+
 def paired_tests(evaluated: pd.DataFrame, reference: str, seed: int = 0) -> pd.DataFrame:
     """Pearson delta of each predictor against `reference` on the same perturbations (paper, Table 1).
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap, wilcoxon
 
 from kgpert_lib.errors import InputError
@@ -54,6 +54,16 @@ def mean_of_present(values: ArrayLike, seed: int = 0) -> Interval:
     """`bootstrap_mean` of the values that are there; NaN where none is."""
     x = np.asarray(values, dtype=np.float64).ravel()
     return Interval(np.nan, np.nan, np.nan) if np.isnan(x).all() else bootstrap_mean(x, seed=seed)
+
+
+def standard_error(values: ArrayLike) -> float:
+    """Standard deviation of the values over the root of their number, as the paper's Table 1 gives it.
+
+    NaN is left out; NaN for fewer than two values.
+    """
+    x = np.asarray(values, dtype=np.float64).ravel()
+    x = x[~np.isnan(x)]
+    return float(x.std(ddof=1) / np.sqrt(x.size)) if x.size > 1 else float("nan")
 
 
 def percentile_bootstrap(
@@ -108,13 +118,9 @@ def paired_wilcoxon(scores: pd.DataFrame, reference: str, seed: int = 0) -> pd.D
         x = difference[~np.isnan(difference)]
         if x.size == 0:
             raise InputError(f"No perturbation was scored by both {method!r} and {reference!r}.")
-        ranked = np.round(x, DIGITS)
-        nonzero = int(np.count_nonzero(ranked))
-        p = float(wilcoxon(ranked, zero_method="wilcox").pvalue) if nonzero else 1.0
+        nonzero, p = signed_rank(x)
         sizes = (x.size, len(difference) - x.size, nonzero)
         rows.append((method, reference, *sizes, float(np.median(x)), *bootstrap_mean(x, seed=seed), p))
-    from statsmodels.stats.multitest import multipletests
-
     table = pd.DataFrame(
         rows,
         columns=[
@@ -122,4 +128,22 @@ def paired_wilcoxon(scores: pd.DataFrame, reference: str, seed: int = 0) -> pd.D
             *("median_difference", "mean_difference", "low", "high", "p"),
         ],
     )
-    return table.assign(p_holm=multipletests(table["p"], method="holm")[1])
+    return table.assign(p_holm=holm(table["p"]))
+
+
+def signed_rank(difference: ArrayLike) -> tuple[int, float]:
+    """How many differences (n,) are not 0 after rounding to `DIGITS`, and the two-sided p of Wilcoxon's test of them.
+
+    No difference anywhere gives p = 1.
+    """
+    ranked = np.round(np.asarray(difference, dtype=np.float64), DIGITS)
+    nonzero = int(np.count_nonzero(ranked))
+    return nonzero, float(wilcoxon(ranked, zero_method="wilcox").pvalue) if nonzero else 1.0
+
+
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """(k,) p-values of one family of tests, corrected by Holm's method."""
+    from statsmodels.stats.multitest import multipletests
+
+    values = np.asarray(p, dtype=np.float64)
+    return multipletests(values, method="holm")[1] if len(values) else values

@@ -85,7 +85,7 @@ class Neighbourhoods:
         place = {str(gene): j for j, gene in enumerate(self.training)}
         edited = self.weights.tolil(copy=True)
         for row, perturbation in enumerate(self.perturbations):
-            present = set(self.weights[[row]].indices)
+            present = set(self.weights.indices[self.weights.indptr[row] : self.weights.indptr[row + 1]].tolist())
             for gene in additions[row]:
                 if gene in place and gene != perturbation and place[gene] not in present:
                     edited[row, place[gene]] = 1.0

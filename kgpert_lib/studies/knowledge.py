@@ -26,10 +26,12 @@ from kgpert_lib.predictors.completion import folds
 from kgpert_lib.predictors.learning import Fraction, fit, leave_one_out_fraction
 from kgpert_lib.predictors.named import build
 from kgpert_lib.predictors.predictions import Predictor
+from kgpert_lib.screens import perturbqa
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
 RULES = ("mean", "string", "union", "weighted", "weighted-shared", "weighted-filled", "weighted-lines")
+OWN_LINE = ("mean", "string", "union", "weighted", "weighted-filled")  # rules that read one line only
 BEST = ("weighted", "weighted-filled", "weighted-lines")
 FOLDS = 5
 HIDDEN = 3  # of the folds: each takes minutes
@@ -62,14 +64,16 @@ def alone(gains: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
     return wide.reset_index().assign(date=dates)[["graph", "date", *wide.columns]]
 
 
-def cross_validate(screen: Screen, rules: Sequence[str] = RULES, seed: int = 0) -> pd.DataFrame:
+def cross_validate(
+    screen: Screen, rules: Sequence[str] = RULES, seed: int = 0, splits: Sequence[Split] = get_args(Split)
+) -> pd.DataFrame:
     """Mean Pearson delta of rules on training perturbations: one row per split, rule, line and fold.
 
     Three times a fifth of a line's training perturbations is hidden as the split hides test perturbations; under
     ``strict`` no line's test perturbations are left in any line. Columns: split, rule, line, fold, n, pearson.
     """
     rows = []
-    for split in get_args(Split):
+    for split in splits:
         for line in screen.lines:
             view = tuning_view(screen.atlas, line, split)
             names, truth = view.target.perturbations, view.target.scored
@@ -107,6 +111,22 @@ def cross_validated() -> pd.DataFrame:
             means.assign(mean=means.mean(axis=1), behind=behind.mean(axis=1), error=error, split=split).reset_index()
         )
     return pd.concat(parts, ignore_index=True)[["split", "rule", *means.columns, "mean", "behind", "error"]]
+
+
+def best_rule(screen: Screen, rules: Sequence[str] = RULES, split: Split = "strict", seed: int = 0) -> str:
+    """The one of some of `RULES` that predicts hidden training perturbations best, on average over lines.
+
+    For PerturbQA `cross_validated` says it; on another screen the rules are cross-validated now, without those that the
+    screen has no graph for. Of rules that predict equally well the first is named.
+    """
+    if screen.name == perturbqa.NAME:
+        table = cross_validated()
+        means = table[(table["split"] == split) & table["rule"].isin(rules)].set_index("rule")["mean"]
+    else:
+        apply = [rule for rule in rules if not (screen.brings_graphs and rule == "string")]
+        table = cross_validate(screen, apply, seed, [split])
+        means = table.groupby(["rule", "line"], sort=False)["pearson"].mean().groupby("rule", sort=False).mean()
+    return str(means.idxmax())
 
 
 def by_split(screen: Screen, predictors: Sequence[Predictor], seed: int = 0) -> pd.DataFrame:

@@ -191,9 +191,7 @@ def _random(data: QuestionData, sets: RecordedSets, prior: float | None, draws: 
     scores = pd.concat(
         [_evaluated(data, [RandomSets(sets, pool, seed, title)], prior) for pool in pools for seed in range(draws)]
     )
-    grouped = scores.groupby([*summaries.HEAD, "perturbation"], sort=False)
-    numbers = grouped[list(scores.select_dtypes("number").columns)].mean()
-    return numbers.join(grouped[list(scores.select_dtypes(bool).columns)].all()).reset_index()
+    return summaries.mean_of_draws(scores)
 
 
 def _answered(sets: RecordedSets, scores: pd.DataFrame) -> pd.DataFrame:

@@ -42,16 +42,24 @@ ALL, RANDOM = "all neighbours", "without as many at random"
 
 
 def scores(
-    atlas: Atlas, sources: Mapping[str, Sequence[NeighbourhoodSource]], prior: float | None, split: Split = "per-line"
+    atlas: Atlas,
+    sources: Mapping[str, Sequence[NeighbourhoodSource]],
+    prior: float | None,
+    split: Split = "per-line",
+    perturbations: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Pearson delta of the mean over each source's neighbours, and of the training mean, on every test perturbation.
 
-    A name with several sources, such as draws with other seeds, has the mean of their scores. Columns: atlas, kind,
-    line, predictor, perturbation, pearson, n_neighbours; `graph_neighbours.gains` compares predictors.
+    A name with several sources, such as draws with other seeds, has the mean of their scores. `perturbations` names
+    those that are scored, by line; other lines are left out. Columns: atlas, kind, line, predictor, perturbation,
+    pearson, n_neighbours; `graph_neighbours.gains` compares predictors.
     """
     tables = []
     for line in atlas.lines.values():
-        view, names = atlas.view(line.name, split), line.names("test")
+        names = line.names("test") if perturbations is None else list(perturbations.get(line.name, ()))
+        if not names:
+            continue
+        view = atlas.view(line.name, split)
         truth = line.scored[line.rows(names)]
         head = {"atlas": atlas.name, "kind": atlas.kind, "line": line.name}
         mean = pearson_delta(np.broadcast_to(view.target.mean, truth.shape), truth)

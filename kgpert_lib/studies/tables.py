@@ -68,10 +68,11 @@ CELLS: Mapping[str, Mapping[str, str]] = {
     | {"auroc": "AUROC for change", "sign_accuracy": "sign accuracy"},
     "trait": {"control_likeness": "control-likeness"},
 }
-CONSTANT = ("atlas", "kind", "split", "task", "method_b")
+CONSTANT = ("atlas", "kind", "split", "policy", "task", "method_b")
 GROUPS = ("atlas", "claim", "measured", "line", "control", "task")
 P_VALUES = ("p", "p_holm")
 DIGITS: Mapping[str, int] = {"n_neighbours": 1, "genes each": 1, "genes added": 1, "genes removed": 1, "cells": 0}
+NO_ROW = "There is nothing of it to show."
 MINUS = "−"
 NO_BREAK = "\u00a0"  # in a narrow column an interval goes below its mean and stays whole
 _NUMERIC = re.compile(r"[-−\d.,e\[\]\s%/]*")
@@ -122,7 +123,8 @@ def shown(table: pd.DataFrame, caption: str = "", digits: int = 3, labels: Mappi
 
     ``x, x_low, x_high`` become one column ``x [95 %]`` (``low, high`` belong to ``mean_difference``); p-values have
     two digits; whole numbers have no decimals; a gap is blank; names of lines, scores and tasks are written out;
-    repeated names of a line or task are blank, and a rule stands between lines. A named index becomes columns.
+    repeated names of a line or task are blank, and a rule stands between lines. A named index becomes columns. The
+    caption of a table without a row says so.
 
     Parameters
     ----------
@@ -143,6 +145,8 @@ def shown(table: pd.DataFrame, caption: str = "", digits: int = 3, labels: Mappi
     ]
     constants = [c for c in CONSTANT if c in frame and len(frame) and frame[c].nunique(dropna=False) == 1]
     caption = _with_constants(caption, {c: str(frame[c].iloc[0]) for c in constants})
+    if frame.empty:
+        caption = f"{caption} {NO_ROW}".strip()
     frame = frame.drop(columns=constants)
     text = pd.DataFrame(index=frame.index)
     for column in frame.columns:

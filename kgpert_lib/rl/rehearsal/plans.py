@@ -22,7 +22,8 @@ from kgpert_lib.rl.tasks import Settings
 SEEDS = (0, 1, 2)
 PACKAGES = ("torch", "transformers", "trl", "peft")  # whose versions a run records
 NEEDED = (*PACKAGES, "accelerate", "datasets", "gguf", "safetensors", "tokenizers")
-USUAL_LINES = {"simulated": ("k562", "rpe1"), "replogle": ("k562", "rpe1")}  # of other atlases: all
+TRAINED_LINES = {"replogle": ("k562", "rpe1")}  # of other atlases: all
+EVALUATED_LINES = {"simulated": ("k562", "rpe1")}  # of other atlases: those trained on
 NUMBERS = ("no", "one", "two", "three", "four")
 
 Trained = Literal["gene", "smollm2"]
@@ -45,7 +46,7 @@ class Size:
 
 
 SIZES: dict[Trained, Size] = {
-    "gene": Size(steps=120, questions=16, rollouts=8, learning_rate=3e-4, max_tokens=20, warm={"epochs": 4}),
+    "gene": Size(steps=60, questions=32, rollouts=8, learning_rate=2e-4, max_tokens=20, warm={"most": 400, "epochs": 2}),
     "smollm2": Size(
         steps=30,
         questions=4,
@@ -70,21 +71,23 @@ def plan(
 ) -> list[RunConfig]:
     """The configuration of a run for each seed, named after atlas, number of lines and seed.
 
-    All runs are evaluated on the test genes of `lines` (default: `usual_lines`), which no training row of any line
-    holds. `without` is a line whose questions are not trained on; such a run also answers the test questions after as
-    many steps as give each other line the questions that it would have had beside that line (stage ``matched``).
+    Runs are trained on the questions of all lines (`trained_lines`) and evaluated on the test genes of `lines`, by
+    default `EVALUATED_LINES`, which no training row of any line holds. `without` is a line whose questions are not
+    trained on, though it is evaluated; such a run also answers the test questions after as many steps as give each
+    other line the questions that it would have had beside that line (stage ``matched``).
     InputError where `without` is none of the lines, or the only one.
     """
-    evaluated = tuple(dict.fromkeys(line.lower() for line in lines)) or usual_lines(atlas)
-    trained = tuple(line for line in evaluated if line != (without or "").lower())
-    if not trained or (without is not None and trained == evaluated):
-        raise InputError(f"{without} cannot be left out of {', '.join(evaluated)}; name one of several lines.")
+    every = trained_lines(atlas)
+    evaluated = tuple(dict.fromkeys(line.lower() for line in lines)) or EVALUATED_LINES.get(_stem(atlas), every)
+    trained = tuple(line for line in every if line != (without or "").lower())
+    if not trained or (without is not None and trained == every):
+        raise InputError(f"{without} cannot be left out of {', '.join(every)}; name one of several lines.")
     size = SIZES[policy]
     steps = steps or size.steps
     answered = {"base": 0} if size.model else {}
     answered |= {"warm": 0, "trained": steps}
     if without is not None:
-        answered |= {"matched": steps * len(trained) // len(evaluated)}
+        answered |= {"matched": steps * len(trained) // len(every)}
     here, packages = code_version(), versions()
     return [
         RunConfig(
@@ -120,20 +123,20 @@ def again(run: Run) -> RunConfig:
     return run.config.model_copy(update={"code": code_version(), "versions": versions(), "seconds": None})
 
 
-def usual_lines(atlas: str) -> tuple[str, ...]:
-    """The lines that a run on an atlas is about where none is named."""
-    return USUAL_LINES.get(_stem(atlas), tuple(LINES))
+def trained_lines(atlas: str) -> tuple[str, ...]:
+    """The lines whose questions a run on an atlas is trained on."""
+    return TRAINED_LINES.get(_stem(atlas), tuple(LINES))
 
 
 def run_name(atlas: str, trained: Sequence[str], seed: int, policy: Trained = "gene") -> str:
-    """The name of a run; it says how many lines it is trained on where these are not the usual ones.
+    """The name of a run; it says how many lines it is trained on where these are not all.
 
-    >>> run_name("simulated", ["k562", "rpe1"], 0), run_name("perturbqa", ["rpe1", "hepg2", "jurkat"], 2)
+    >>> run_name("simulated", LINES, 0), run_name("perturbqa", ["rpe1", "hepg2", "jurkat"], 2)
     ('simulated-s0', 'perturbqa-three-s2')
     """
     parts: list[str] = [] if policy == "gene" else [policy]
     parts.append(_stem(atlas))
-    if set(trained) != set(usual_lines(atlas)):
+    if set(trained) != set(trained_lines(atlas)):
         parts.append(NUMBERS[len(trained)] if len(trained) < len(NUMBERS) else str(len(trained)))
     if policy == "gene" or seed:
         parts.append(f"s{seed}")

@@ -71,7 +71,7 @@ def train(policy: Policy, shown: Sequence[Example], settings: WarmStart, seed: i
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=20,
+        warmup_steps=0.1,  # a share of all steps
         weight_decay=0.01,
         max_grad_norm=1.0,
         seed=seed,
