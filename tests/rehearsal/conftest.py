@@ -35,7 +35,7 @@ def cache(one_cache, monkeypatch):
 @pytest.fixture(scope="session")
 def atlas(tmp_path_factory):
     """A tiny simulated atlas, saved with its graphs."""
-    return simulation.write(tmp_path_factory.mktemp("screen") / "simulated", ["k562", "rpe1"], size="tiny") / "atlas"
+    return simulation.write(tmp_path_factory.mktemp("screen") / "simulated", size="tiny") / "atlas"
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def tiny(atlas):
 
     def config(name="tiny", policy="gene", folder=atlas, **fields):
         [planned] = plans.plan(str(folder), ["k562", "rpe1"], seeds=[0], steps=fields.pop("steps", 3), policy=policy)
-        small = {"questions": 4, "rollouts": 4, "warm": {"epochs": 1, "batch": 16}}
+        small = {"questions": 4, "rollouts": 4, "warm": {"most": 32, "epochs": 1, "batch": 16}}
         return planned.model_copy(update={"name": name, **small, **fields})
 
     return config

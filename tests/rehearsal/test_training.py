@@ -96,9 +96,7 @@ def test_recorded_weights_give_the_recorded_evaluation(trained, name):
 def test_weights_of_other_words_are_refused(trained, tiny, tmp_path):
     folder = shutil.copytree(trained.folder, tmp_path / "other")
     run = Run.load(folder)
-    other = run.config.model_copy(
-        update={"settings": run.config.settings.model_copy(update={"lines": ("k562",), "evaluated_lines": ("k562",)})}
-    )
+    other = run.config.model_copy(update={"settings": run.config.settings.model_copy(update={"lines": ("k562",)})})
     with pytest.raises(InputError, match="does not fit the questions"):
         evaluated_again(Run(folder, other))
 
