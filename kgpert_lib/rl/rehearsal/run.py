@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -54,16 +54,16 @@ def rehearse(
         policy = new_policy(config)
         tasks = EditTasks.of(config.settings)
 
-        def answer(step: int, stages: Iterable[str] = config.answered.keys() - {UNTOUCHED}) -> None:
-            for stage in stages:
-                if step == config.answered.get(stage):
+        def answer(step: int, untouched: bool = False) -> None:
+            for stage, at in config.answered.items():
+                if step == at and untouched == (stage == UNTOUCHED):
                     report("answering the test questions", step)
                     writer.write_answers(stage, answers_to_tests(policy, config))
                     writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, policy.compute.draws))
             report("training", step)
 
         if not (work / WARM).is_file():
-            answer(0, (UNTOUCHED,))
+            answer(0, untouched=True)
             report("warm start", 0)
         _warm(policy, config, work)
         if not writer.run.steps()["step"].size:
