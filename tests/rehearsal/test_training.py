@@ -109,7 +109,7 @@ def test_no_test_delta_reaches_prompts_warm_start_or_training(tiny, atlas, train
     policies = new_policy(tiny()), new_policy(config)
     for name, line in clean.lines.items():
         assert policies[0].prompts(line) == policies[1].prompts(spoilt.lines[name])
-    edits = [warm_start.examples(p, c.settings, 2) for p, c in zip(policies, (tiny(), config), strict=True)]
+    edits = [list(warm_start.examples(p, c.settings, 2)) for p, c in zip(policies, (tiny(), config), strict=True)]
     assert edits[0] == edits[1]
     run = rehearse(config, tmp_path / "tiny", save_every=2)
     pd.testing.assert_frame_equal(steps(run), steps(trained), check_exact=True)
