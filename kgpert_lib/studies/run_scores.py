@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,10 +78,8 @@ class RunGroup:
     @cached_property
     def screen(self) -> Screen:
         """The screen of the test questions, with the readout genes that every perturbation of a line measured."""
-        settings = self.tasks(self.stages[-1]).settings
-        screen = load_screen(settings.atlas, list(self.tasks(self.stages[-1]).lines), settings.graphs)
-        cells = {name: line.complete() if line.expression else line for name, line in screen.lines.items()}
-        return replace(screen, atlas=replace(screen.atlas, lines=cells))
+        tasks = self.tasks(self.stages[-1])
+        return _screen(tasks.settings.atlas, tuple(tasks.lines), tasks.settings.graphs)
 
 
 def run_groups(names: Sequence[str]) -> list[RunGroup]:
@@ -188,6 +186,13 @@ def scores(group: RunGroup, stages: Sequence[str] = STAGES, draws: int = 3, seed
     sources |= {TITLES[stage]: group.draws(stage) for stage in there}
     table = objections.scores(group.screen.atlas, sources, None, "strict", group.genes(there))
     return table.assign(policy=group.policy)
+
+
+@lru_cache(maxsize=2)
+def _screen(atlas: str, lines: tuple[str, ...], graphs: str) -> Screen:
+    screen = load_screen(atlas, lines, graphs)
+    cells = {name: line.complete() if line.expression else line for name, line in screen.lines.items()}
+    return replace(screen, atlas=replace(screen.atlas, lines=cells))
 
 
 def _empty(part: object) -> bool:
