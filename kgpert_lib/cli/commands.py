@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kgpert_lib import __version__
-from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, rl, simulate, terminal
+from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, rehearsal, rl, simulate, terminal
 
 # Typer brings its own copy of click, whose error of usage has no public name.
 USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -94,8 +94,14 @@ RL_COMMANDS: dict[Callable[..., None], list[str]] = {
         "kgpert rl record outputs/kgpert -o data/runs/qwen3 --answers trained=outputs/kgpert-test",
     ],
     rl.runs: ["kgpert rl runs"],
+    rehearsal.rehearse: [
+        "kgpert rl rehearse simulated-s0",
+        "kgpert rl rehearse --seed 0 --steps 20",
+        "kgpert rl rehearse --atlas perturbqa --without k562",
+    ],
+    rehearsal.evaluate: ["kgpert rl evaluate simulated-s0"],
 }
-_rl_app = _typer("Train a language model on edits of neighbourhoods, in Prime-RL.")
+_rl_app = _typer("Train a model on edits of neighbourhoods: in Prime-RL, or rehearsed on this machine.")
 for _command, _lines in RL_COMMANDS.items():
     _rl_app.command(epilog=_epilog(_lines))(_command)
 app.add_typer(_rl_app, name="rl")

@@ -51,6 +51,8 @@ class RunConfig(BaseModel):
     questions, rollouts : questions a step, and answers to each (the size of a group).
     learning_rate, temperature : of GRPO. max_tokens : most tokens of an answer; None: no limit.
     warm : settings of the supervised warm start; empty: there was none.
+    answered : after which step the test questions were answered, by stage; 0 is before the first step.
+    asked : how many test genes of a line were asked about, by `sample_genes`; None: all.
     code : commit of this repository, with ``+`` where files differed from it, else the version of the package; of a
         run that went on under other code, each in turn; of a run of Prime-RL, of the code that read it.
     versions : of Python and of the packages that trained, by name.
@@ -72,6 +74,8 @@ class RunConfig(BaseModel):
     temperature: float = Field(ge=0, allow_inf_nan=False)
     max_tokens: int | None = Field(default=None, ge=1)
     warm: dict[str, Any] = {}
+    answered: dict[str, int] = {}
+    asked: int | None = Field(default=None, ge=1)
     code: str
     versions: dict[str, str] = {}
     seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)

@@ -205,24 +205,33 @@ class LineTasks:
         return verdicts
 
     def gold(self, gene: str) -> str:
-        """An answer of at most `GOLD_MOVES` edits that raise the Pearson delta, by a greedy search; it uses the answer.
+        """An answer of at most `GOLD_MOVES` edits that raise the Pearson delta, by `search`; it uses the answer.
 
         The lists are empty where no single edit helps.
+        """
+        added, removed = self.search(gene)
+        return json.dumps({"add": added, "remove": removed})
+
+    def search(
+        self, gene: str, among: Iterable[str] | None = None, most: int = GOLD_MOVES
+    ) -> tuple[list[str], list[str]]:
+        """Genes to add and to remove, at most `most`, that raise the Pearson delta: a greedy search on the answer.
+
+        `among` are the genes that may be moved; by default all training perturbations. No move without a gain.
         """
         row, place = self.row(gene), self.view.target.index
         near = np.zeros(len(place), dtype=bool)
         near[self.scores.base[[row]].indices] = True
-        others = np.array([j for name, j in place.items() if name != gene], dtype=np.intp)
+        others = np.array([place[name] for name in (place if among is None else among) if name != gene], dtype=np.intp)
         inside, best = near, float(self.scores.unedited[row])
-        for _ in range(GOLD_MOVES):
+        for _ in range(most):
             moved = np.eye(len(place), dtype=bool)[others] ^ inside
             reached = self.scores.scores.set_pearson(sp.csr_matrix(moved.astype(np.float64)), np.full(len(others), row))
             if not reached.max(initial=best) > best + TIE:
                 break
             inside, best = moved[reached.argmax()], float(reached.max())
         names = self.view.target.perturbations
-        lists = {"add": names[inside & ~near], "remove": names[near & ~inside]}
-        return json.dumps({field: list(map(str, genes)) for field, genes in lists.items()})
+        return list(map(str, names[inside & ~near])), list(map(str, names[near & ~inside]))
 
     def _edits(self, sets: Sequence[Sequence[str]]) -> sp.csr_matrix:
         """(k, t) CSR of ones at the training perturbations of each set."""
@@ -321,6 +330,11 @@ def _scorable(line: CellLine, genes: Sequence[str], settings: Settings) -> list[
     return list(np.asarray(genes, dtype=str)[np.logical_not(gaps.all(axis=1))])
 
 
+def perturbations(settings: Settings) -> list[str]:
+    """Every perturbation of the atlas of some settings, sorted: all that a question can ever name."""
+    return _screen(settings.atlas, _every_line(settings), settings.graphs).perturbations()
+
+
 @lru_cache(maxsize=4)
 def _screen(atlas: str, lines: tuple[str, ...] | None, graphs: str) -> Screen:
     screen = load_screen(atlas, lines, graphs)
@@ -332,9 +346,13 @@ def _screen(atlas: str, lines: tuple[str, ...] | None, graphs: str) -> Screen:
 
 @lru_cache(maxsize=8)
 def _tasks(settings: Settings) -> EditTasks:
+    return EditTasks.on(_screen(settings.atlas, _every_line(settings), settings.graphs), settings)
+
+
+def _every_line(settings: Settings) -> tuple[str, ...] | None:
+    """The lines that settings name; None where they mean all."""
     asked, evaluated = _lower(settings.lines), _lower(settings.evaluated_lines)
-    every = tuple(dict.fromkeys(asked + evaluated)) if asked and evaluated else None
-    return EditTasks.on(_screen(settings.atlas, every, settings.graphs), settings)
+    return tuple(dict.fromkeys(asked + evaluated)) if asked and evaluated else None
 
 
 def _lower(lines: Iterable[str]) -> tuple[str, ...]:

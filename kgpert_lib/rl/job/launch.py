@@ -28,8 +28,8 @@ _BEFORE_RUN = re.compile(r"configs|rl\.sbatch|job_.*\.log")
 _LAST_WORDS = 5.0  # seconds for the rest of the output after the job has ended
 
 WITHOUT_GPU = (
-    "Without a GPU the same questions and the same reward can be put to the bundled model: `kgpert serve`, then the "
-    "evaluation that env/kgpert/README.md shows. There is no rehearsal of the training itself on a CPU yet."
+    "Without a GPU, `make rehearse` trains a small model on the same questions with the same reward, on two cores; "
+    "`kgpert serve` and the evaluation that env/kgpert/README.md shows put them to the bundled language model."
 )
 
 
