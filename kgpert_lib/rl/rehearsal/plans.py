@@ -46,7 +46,9 @@ class Size:
 
 
 SIZES: dict[Trained, Size] = {
-    "gene": Size(steps=60, questions=32, rollouts=8, learning_rate=2e-4, max_tokens=20, warm={"most": 400, "epochs": 2}),
+    "gene": Size(
+        steps=60, questions=32, rollouts=8, learning_rate=2e-4, max_tokens=20, warm={"most": 400, "epochs": 2}
+    ),
     "smollm2": Size(
         steps=30,
         questions=4,
