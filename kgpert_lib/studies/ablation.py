@@ -92,25 +92,20 @@ def four_against_three(evaluated: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def amounts(four: RunGroup, three: RunGroup) -> pd.DataFrame:
     """How much each training had asked at the moment it is read: one row per training and moment.
 
-    Columns: training, steps, questions, and ``questions a line``, questions over the lines that were asked about. The
-    moment of equal questions is the step of the three-line run that comes closest to the four-line run's questions a
-    line. No row where one of the trainings is not recorded.
+    Columns: training, steps, questions, and ``questions a line``, questions over the lines that were asked about; of
+    the first run of each. A stage whose step a run does not record is taken to be at its end. No row where one of the
+    trainings is not recorded.
     """
     rows: list[tuple[str, int, int, float]] = []
     if not (four.runs and three.runs):
         return pd.DataFrame(rows, columns=["training", "steps", "questions", "questions a line"])
-    last = four.runs[0].steps().iloc[-1]
-    lines = [len(group.runs[0].config.settings.lines) or len(group.screen.lines) for group in (four, three)]
-    rows.append((FOUR, int(last["step"]), int(last["questions"]), last["questions"] / lines[0]))
-    steps = three.runs[0].steps()
-    for name, stage in THREE.items():
-        if stage not in three.stages:
-            continue
-        own = steps.iloc[-1]
-        if stage == MATCHED:
-            each = steps["questions"] / lines[1]
-            own = steps.loc[(each - last["questions"] / lines[0]).abs().idxmin()]
-        rows.append((name, int(own["step"]), int(own["questions"]), own["questions"] / lines[1]))
+    moments = [(FOUR, four, TRAINED), *((name, three, stage) for name, stage in THREE.items())]
+    for name, group, stage in moments:
+        if stage in group.stages:
+            config, steps = group.runs[0].config, group.runs[0].steps()
+            own = steps[steps["step"] == config.answered.get(stage, steps["step"].max())].iloc[-1]
+            lines = len(config.settings.lines) or len(group.screen.lines)
+            rows.append((name, int(own["step"]), int(own["questions"]), own["questions"] / lines))
     return pd.DataFrame(rows, columns=["training", "steps", "questions", "questions a line"])
 
 

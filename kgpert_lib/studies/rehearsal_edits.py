@@ -50,7 +50,7 @@ def relations(screen: Screen) -> tuple[str, list[KnowledgeGraph]]:
 
 
 def pairs(group: RunGroup, stage: str = TRAINED) -> pd.DataFrame:
-    """Every neighbour that could be removed and every candidate that could be added, for each test gene.
+    """Every neighbour that could be removed and every candidate that could be added, for each test gene (`shown`).
 
     Columns: line, gene, other, ``edit`` (`REMOVED` or `ADDED`: what can become of it), ``chosen`` (share of the runs
     whose edit does it), ``graphs`` (of a neighbour: those that gave it; of a candidate: those with an edge to it, also
@@ -63,23 +63,21 @@ def pairs(group: RunGroup, stage: str = TRAINED) -> pd.DataFrame:
     tables = []
     for name, genes in group.genes([stage]).items():
         tasks = group.tasks(stage).lines[name]
-        strength = _strength(tasks)
+        strength, shown = _strength(tasks), group.shown(stage, name)
         rows: list[tuple[Any, ...]] = []
         for gene in genes:
             given = [sets.by_gene[name, gene] for sets in draws]
             joined = {graph.name: graph.neighbours(gene) for graph in graphs}
             kin = union_edges(related, gene)
-            shown = (
-                {near.gene: list(near.graphs) for near in tasks.neighbourhoods.of(gene)} if given[0].neighbours else {}
-            )
-            for other, sources in shown.items():
+            near, candidates = shown[gene]
+            sources = {n.gene: " and ".join(n.graphs) for n in tasks.neighbourhoods.of(gene)} if near else {}
+            for other in near:
                 chosen = np.mean([other in p.removed for p in given])
-                rows.append((gene, other, REMOVED, chosen, " and ".join(sources), strength[gene, other], other in kin))
-            for other in dict.fromkeys(given[0].offered):
-                if other not in shown and other in tasks.view.target.index:
-                    chosen = np.mean([other in p.added for p in given])
-                    by = " and ".join(graph for graph, edges in joined.items() if other in edges)
-                    rows.append((gene, other, ADDED, chosen, by or "no graph", "", other in kin))
+                rows.append((gene, other, REMOVED, chosen, sources[other], strength[gene, other], other in kin))
+            for other in candidates:
+                chosen = np.mean([other in p.added for p in given])
+                by = " and ".join(graph for graph, edges in joined.items() if other in edges)
+                rows.append((gene, other, ADDED, chosen, by or "no graph", "", other in kin))
         columns = ["gene", "other", "edit", "chosen", "graphs", "strength", "related"]
         tables.append(pd.DataFrame(rows, columns=columns).assign(line=name))
     return pd.concat(tables, ignore_index=True)

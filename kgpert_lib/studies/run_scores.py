@@ -8,9 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
@@ -18,8 +18,9 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.llm.controls import RandomSets
 from kgpert_lib.llm.proposals import Proposal, RecordedSets
 from kgpert_lib.predictors.neighbours import NeighbourhoodSource
+from kgpert_lib.rl.rehearsal.prompts import Words
 from kgpert_lib.rl.runs import CONFIG, RUNS, STAGES, Run, runs
-from kgpert_lib.rl.tasks import EditTasks
+from kgpert_lib.rl.tasks import EditTasks, LineTasks
 from kgpert_lib.rl.traces import ScoredAnswers
 from kgpert_lib.screens.load import load_screen
 from kgpert_lib.screens.screen import Screen
@@ -32,6 +33,13 @@ WARM, MATCHED, TRAINED = "warm", "matched", "trained"
 TITLES = {"base": "model as it came", WARM: "warm start", MATCHED: "after fewer steps", TRAINED: "trained"}
 """What the answers of each stage are called in print."""
 POLICIES = {"gene": "gene-edit model", "smollm2": "SmolLM2", "prime": "model of Prime-RL"}
+
+
+class Shown(NamedTuple):
+    """The genes that a question shows: neighbours, and candidates that may be added."""
+
+    neighbours: tuple[str, ...]
+    candidates: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +72,13 @@ class RunGroup:
     def draws(self, stage: str) -> list[RecordedSets]:
         """The edited neighbourhoods of a stage: one for each run, and for each further answer to the same questions."""
         if stage not in self._draws:
-            self._draws[stage] = [sets for run in self.runs for sets in _sets(run.answers(stage), TITLES[stage])]
+            gene = self.runs[0].config.policy == "gene"
+            self._draws[stage] = [sets for run in self.runs for sets in _sets(run.answers(stage), TITLES[stage], gene)]
         return self._draws[stage]
+
+    def shown(self, stage: str, line: str) -> dict[str, Shown]:
+        """What the questions of a stage about a line show, by gene: an edit can move no other genes."""
+        return _shown(self.tasks(stage).lines[line], self.runs[0].config.policy == "gene")
 
     def genes(self, stages: Sequence[str]) -> dict[str, list[str]]:
         """Test genes by line that all draws of all of these stages were asked about."""
@@ -78,14 +91,12 @@ class RunGroup:
     @cached_property
     def screen(self) -> Screen:
         """The screen of the test questions, with the readout genes that every perturbation of a line measured."""
-        settings = self.tasks(self.stages[-1]).settings
-        screen = load_screen(settings.atlas, list(self.tasks(self.stages[-1]).lines), settings.graphs)
-        cells = {name: line.complete() if line.expression else line for name, line in screen.lines.items()}
-        return replace(screen, atlas=replace(screen.atlas, lines=cells))
+        tasks = self.tasks(self.stages[-1])
+        return _screen(tasks.settings.atlas, tuple(tasks.lines), tasks.settings.graphs)
 
 
 def run_groups(names: Sequence[str]) -> list[RunGroup]:
-    """The runs of each name: a run, or all runs called ``<name>-s<seed>``, in ``data/runs`` or beside a path.
+    """The runs of each name: a run, or all runs called so or ``<name>-s<seed>``, in ``data/runs`` or beside a path.
 
     A name without any run gives a group without runs, which `overview` shows. Where two names have the same policy and
     atlas, `policy` says the name too. InputError where runs of one name differ in policy or atlas.
@@ -128,7 +139,7 @@ def pair_of_atlas(first: Sequence[RunGroup], second: Sequence[RunGroup], atlas: 
 def overview(groups: Sequence[RunGroup]) -> pd.DataFrame:
     """What is recorded, one row for each name that was asked for.
 
-    Columns: runs (the name), policy, atlas, ``trained on`` (lines), seeds, steps, ``questions a step``, ``answers
+    Columns: runs (the name), policy, atlas, ``trained on`` and ``evaluated on`` (lines), seeds, steps, ``questions a step``, ``answers
     each``, ``minutes`` a run (mean; NaN where it is not known), and ``answers of``: the stages that every run has. Of
     a name that nothing is recorded of, the last column says so.
     """
@@ -143,6 +154,7 @@ def overview(groups: Sequence[RunGroup]) -> pd.DataFrame:
                 "policy": group.policy,
                 "atlas": group.atlas,
                 "trained on": ", ".join(config.settings.lines) or "all",
+                "evaluated on": ", ".join(config.evaluated),
                 "seeds": len(group.runs),
                 "steps": min(len(run.steps()) for run in group.runs),
                 "questions a step": config.questions,
@@ -151,7 +163,17 @@ def overview(groups: Sequence[RunGroup]) -> pd.DataFrame:
                 "answers of": ", ".join(TITLES[stage] for stage in group.stages) or "no stage",
             }
         rows.append(row)
-    columns = ["runs", "policy", "atlas", "trained on", "seeds", "steps", "questions a step", "answers each"]
+    columns = [
+        "runs",
+        "policy",
+        "atlas",
+        "trained on",
+        "evaluated on",
+        "seeds",
+        "steps",
+        "questions a step",
+        "answers each",
+    ]
     return pd.DataFrame(rows, columns=[*columns, "minutes", "answers of"])
 
 
@@ -190,22 +212,38 @@ def scores(group: RunGroup, stages: Sequence[str] = STAGES, draws: int = 3, seed
     return table.assign(policy=group.policy)
 
 
+@lru_cache(maxsize=2)
+def _screen(atlas: str, lines: tuple[str, ...], graphs: str) -> Screen:
+    screen = load_screen(atlas, lines, graphs)
+    cells = {name: line.complete() if line.expression else line for name, line in screen.lines.items()}
+    return replace(screen, atlas=replace(screen.atlas, lines=cells))
+
+
 def _empty(part: object) -> bool:
     return isinstance(part, pd.DataFrame) and part.empty
 
 
 def _runs(name: str) -> list[Run]:
-    """The run of a name or path, or those that have a seed after it, by seed."""
+    """The run of a name or path, and those that have a seed after it, by seed."""
     folder = Path(name) if len(Path(name).parts) > 1 else RUNS / name
-    if (folder / CONFIG).is_file():
+    if (folder / CONFIG).is_file() and re.search(r"-s\d+$", folder.name):
         return [Run.load(folder)]
-    seeded = re.compile(re.escape(folder.name) + r"-s\d+")
+    seeded = re.compile(re.escape(folder.name) + r"(-s\d+)?")
     own = [run for run in runs(folder=folder.parent) if seeded.fullmatch(run.folder.name)]
     return sorted(own, key=lambda run: (run.config.seed, run.name))
 
 
-def _sets(answers: ScoredAnswers, title: str) -> list[RecordedSets]:
-    """First answers to every question, second answers, and so on, as neighbourhoods."""
+@lru_cache(maxsize=16)
+def _shown(tasks: LineTasks, gene: bool) -> dict[str, Shown]:
+    """What questions show by gene; those of the gene-edit model are shorter than the others'."""
+    if gene:
+        # which genes it shows does not depend on the words that a run writes them with
+        return {name: Shown(p.neighbours, p.candidates) for name, p in Words({}, (), (), ()).prompts(tasks).items()}
+    return {question.gene: Shown(question.neighbours, question.prompt.candidates) for question in tasks.questions}
+
+
+def _sets(answers: ScoredAnswers, title: str, gene: bool) -> list[RecordedSets]:
+    """First answers to every question, second answers, and so on, as neighbourhoods; `gene`: of the gene-edit model."""
     tasks = EditTasks.of(answers.settings)
     count: Counter[tuple[str, str]] = Counter()
     repeats: list[dict[tuple[str, str], Proposal]] = []
@@ -213,6 +251,8 @@ def _sets(answers: ScoredAnswers, title: str) -> list[RecordedSets]:
         place = answer.line, answer.gene
         if count[place] == len(repeats):
             repeats.append({})
-        repeats[count[place]][place] = tasks.lines[answer.line].read(answer.gene, answer.text or "")
+        line = tasks.lines[answer.line]
+        offered = _shown(line, gene)[answer.gene].candidates
+        repeats[count[place]][place] = replace(line.read(answer.gene, answer.text or ""), offered=offered)
         count[place] += 1
     return [RecordedSets(title, answers.answers[0].model or "", by_gene) for by_gene in repeats]

@@ -39,7 +39,7 @@ def steps(count, questions=4, reward=lambda step: 0.25 + step / 100):
     return [{"step": k, "questions": k * questions, "reward": reward(k), "gap": 0.0} for k in range(1, count + 1)]
 
 
-def record(folder, name, training, stages, seed=0, policy="gene", rows=None):
+def record(folder, name, training, stages, seed=0, policy="gene", rows=None, answered=None):
     """Write a run; `stages` are answers by stage."""
     rows = steps(8) if rows is None else rows
     config = RunConfig(
@@ -53,6 +53,7 @@ def record(folder, name, training, stages, seed=0, policy="gene", rows=None):
         rollouts=8,
         learning_rate=1e-4,
         temperature=1.0,
+        answered=answered or {},
         code="test",
         seconds=120.0,
     )

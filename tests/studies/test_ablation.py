@@ -32,7 +32,7 @@ def trainings(tmp_path_factory):
     idle = answers(both, no_edit)
     record(folder, "both-s0", both, {"warm": idle, "trained": answers(both, gold)}, rows=steps(8))
     later = {"warm": idle, "matched": idle, "trained": answers(both, gold_but_k562)}
-    record(folder, "fewer-s0", fewer, later, rows=steps(8))
+    record(folder, "fewer-s0", fewer, later, rows=steps(8), answered={"matched": 4, "trained": 8})
     record(folder, "short-s0", fewer, {"trained": answers(both, gold_but_k562)}, rows=steps(8))
     return {name: group(folder, name) for name in ("both", "fewer", "short")}
 
