@@ -50,14 +50,14 @@ SIZES: dict[Trained, Size] = {
         steps=60, questions=32, rollouts=8, learning_rate=2e-4, max_tokens=20, warm={"most": 400, "epochs": 2}
     ),
     "smollm2": Size(
-        steps=30,
-        questions=4,
+        steps=10,
+        questions=2,
         rollouts=4,
         learning_rate=1e-4,
         max_tokens=48,
-        warm={"most": 200, "epochs": 1, "batch": 4, "learning_rate": 5e-4},
+        warm={"most": 32, "epochs": 1, "batch": 4, "learning_rate": 5e-4},
         model="SmolLM2-135M-Instruct",
-        asked=30,
+        asked=15,
         settings={"prompt": "brief", "room": 480},  # the largest neighbourhoods need as much
     ),
 }

@@ -60,7 +60,8 @@ def rehearse(
                 if step == at and untouched == (stage == UNTOUCHED):
                     report("answering the test questions", step)
                     writer.write_answers(stage, answers_to_tests(policy, config))
-                    writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, policy.compute.draws))
+                    if policy.compute.draws:
+                        writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, policy.compute.draws))
             report("training", step)
 
         if not (work / WARM).is_file():
