@@ -42,7 +42,7 @@ window = 20
 seed = 0
 
 # %% tags=["hide-input"]
-from kgpert_lib.studies import rehearsal, rehearsal_posterior, run_scores
+from kgpert_lib.studies import rehearsal, run_scores
 from kgpert_lib.studies import rehearsal_edits as edits
 from kgpert_lib.studies import rehearsal_figures as figures
 from kgpert_lib.studies.run_scores import each, of_atlas, overview, run_groups
@@ -234,30 +234,7 @@ shown(
 # Without it the optimum puts all mass on the edit of highest reward, and what keeps a policy short of that is that training stops: steps and learning rate play the part of $1/\beta$.
 # So the trained policy's probability of an edit is no calibrated posterior mass: it is sharper the longer a run goes on, and which of several equally good edits is left depends on chance.
 #
-# The runs record 16 drawn answers to each of 30 test genes of a line, before GRPO and after it.
-# The draws of the warm start, weighed by $\exp(r/\beta)$ within each question, are a posterior in the sense above; $\beta$ is set so that its mean reward is that of the trained policy's draws.
-# That posterior reads the rewards of the test genes, the trained policy has seen none of them.
-
-# %% [markdown] tags=["simulated"]
-# **Claim.** In the simulation the trained policy earns as much on genes it never saw as the posterior at $\beta$ = ■ (K562) and ■ (RPE1), and is narrower: its likeliest edit has a probability of ■ [■, ■] and ■ [■, ■], that of the posterior ■ and ■.
-
-# %% tags=["simulated", "hide-input"]
-shown(
-    each(simulated, rehearsal_posterior.posterior),
-    "Drawn answers to questions about test genes: from the warm start, the same weighed as a posterior with the beta that gives the reward of the trained policy, and after the training. Means over questions with 95 % bootstrap intervals over genes; `moves` are genes added and removed, `likeliest edit` is the probability of the most probable edit of a question.",
-)
-
-# %% [markdown] tags=["needs-data"]
-# **Claim.** On PerturbQA that $\beta$ is ■ to ■, and the likeliest edit of the trained policy has a probability of ■ to ■, that of the posterior ■ to ■.
-
-# %% tags=["needs-data", "hide-input"]
-shown(
-    each(real, rehearsal_posterior.posterior),
-    "Drawn answers to questions about test genes, PerturbQA (real): from the warm start, the same weighed as a posterior with the beta that gives the reward of the trained policy, and after the training. Means over questions with 95 % bootstrap intervals over genes.",
-)
-
-# %% [markdown]
-# Three seeds are three such policies.
+# The runs record one greedy answer a gene, the mode of each policy, so the spread over seeds stands in for the spread of a posterior.
 # A move that every seed makes is one that the reward singled out; a move of a single seed may be chance.
 
 # %% [markdown] tags=["simulated"]

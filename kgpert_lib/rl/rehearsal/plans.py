@@ -23,6 +23,7 @@ SEEDS = (0, 1, 2)
 PACKAGES = ("torch", "transformers", "trl", "peft")  # whose versions a run records
 NEEDED = (*PACKAGES, "accelerate", "datasets", "gguf", "safetensors", "tokenizers")
 TRAINED_LINES = {"replogle": ("k562", "rpe1")}  # of other atlases: all
+FRESH = {"simulated": "simulated:seed=1"}  # atlases on which no setting of a rehearsal was chosen
 EVALUATED_LINES = {"simulated": ("k562", "rpe1")}  # of other atlases: those trained on
 NUMBERS = ("no", "one", "two", "three", "four")
 
@@ -107,6 +108,7 @@ def plan(
             max_tokens=size.max_tokens,
             warm=dict(size.warm),
             answered=answered,
+            fresh=FRESH.get(atlas) if policy == "gene" and without is None else None,
             asked=size.asked,
             code=here,
             versions=packages,

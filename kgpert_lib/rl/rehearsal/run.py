@@ -29,6 +29,7 @@ from kgpert_lib.rl.traces import ScoredAnswers
 WORK, WARM = "work", "warm.safetensors"
 UNTOUCHED = "base"  # the stage before the warm start
 DRAWN, DRAWN_GENES = "-drawn", 30  # stages of drawn answers, questions of a line
+FRESH = "-fresh"  # stages of answers about another atlas
 MOST_TOKENS = 512
 THREADS = 1  # of one run: two runs side by side are faster than one on two threads
 
@@ -62,6 +63,8 @@ def rehearse(
                     writer.write_answers(stage, answers_to_tests(policy, config))
                     if policy.compute.draws:
                         writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, policy.compute.draws))
+                    if config.fresh and stage != UNTOUCHED:
+                        writer.write_answers(f"{stage}{FRESH}", answers_to_tests(policy, config, atlas=config.fresh))
             report("training", step)
 
         if not (work / WARM).is_file():
@@ -105,12 +108,16 @@ def recorded_policy(run: Run) -> Policy:
     return policy
 
 
-def answers_to_tests(policy: Policy, config: RunConfig, draws: int | None = None) -> ScoredAnswers:
-    """Greedy answers to the test questions of the lines that a run is evaluated on.
+def answers_to_tests(
+    policy: Policy, config: RunConfig, draws: int | None = None, atlas: str | None = None
+) -> ScoredAnswers:
+    """Greedy answers to the test questions of the lines that a run is evaluated on, of its own or another `atlas`.
 
     With `draws` so many drawn answers each, to `DRAWN_GENES` questions of each line.
     """
-    tasks, name = EditTasks.of(test_settings(config)), config.model or f"{config.policy}, {config.name}"
+    settings = test_settings(config)
+    tasks = EditTasks.of(settings if atlas is None else settings.model_copy(update={"atlas": atlas}))
+    name = config.model or f"{config.policy}, {config.name}"
     asked = config.asked if draws is None else min(DRAWN_GENES, config.asked or DRAWN_GENES)
     return answers(policy, tasks, config.max_tokens or MOST_TOKENS, name, asked, draws, config.seed)
 
