@@ -43,6 +43,7 @@ seed = 0
 
 # %% tags=["hide-input"]
 from kgpert_lib.studies import rehearsal, run_scores
+from kgpert_lib.studies import rehearsal_draws as draws
 from kgpert_lib.studies import rehearsal_edits as edits
 from kgpert_lib.studies import rehearsal_figures as figures
 from kgpert_lib.studies.run_scores import each, of_atlas, overview, run_groups
@@ -87,7 +88,7 @@ shown(
 # ## On test genes
 #
 # At the end every run answers one question about each test gene, greedily; no run has seen a test gene of any line it is evaluated on.
-# Three comparisons say whether the training did something: the neighbourhood as the graphs give it, edits of the same sizes at random (three draws for each run), and the warm start without GRPO.
+# Three comparisons say whether the training did something: the neighbourhood as the graphs give it, edits of the same sizes at random (three draws for each run, additions from the candidates that the question shows), and the warm start without GRPO.
 # Scores are averaged over seeds for each gene, so that n is the number of genes; the tests are two-sided Wilcoxon signed-rank tests within a line, with Holm's correction over all comparisons on an atlas.
 
 # %% [markdown] tags=["simulated"]
@@ -170,7 +171,7 @@ shown(
 # %% [markdown]
 # ## What was learnt
 #
-# An edit chooses among neighbours that could go and candidates that could come.
+# An edit chooses among neighbours that could go and candidates that could come: those that the question shows, for the gene-edit model at most 24 neighbours and the 16 candidates that the graphs put closest.
 # *Enrichment* is the share of a class of genes among what was chosen over its share among what was offered: 1 where the policy does not look at it.
 # Classes are the graphs that gave a neighbour, the strength of its edge among all neighbours of the line, and whether the two genes share a complex: in the simulation one of its true complexes or pathways, else a complex of hu.MAP 2, which the policy is not shown by name.
 
@@ -234,7 +235,44 @@ shown(
 # Without it the optimum puts all mass on the edit of highest reward, and what keeps a policy short of that is that training stops: steps and learning rate play the part of $1/\beta$.
 # So the trained policy's probability of an edit is no calibrated posterior mass: it is sharper the longer a run goes on, and which of several equally good edits is left depends on chance.
 #
-# The runs record one greedy answer a gene, the mode of each policy, so the spread over seeds stands in for the spread of a posterior.
+# How far the mass moved is read from answers that were drawn, 16 to each of 30 test genes of a line and run, before and after GRPO.
+# The draws of the warm start, weighted by $\exp(r/\beta)$, give the posterior that a penalty of strength $\beta$ would have led to; the $\beta$ at which it earns what the trained policy's draws earn says how long the training was in those terms.
+# The rewards are those on test genes, so that it counts only what carries over to them.
+
+# %% [markdown] tags=["simulated"]
+# **Claim.** In the simulation the share of drawn edits that help rises from ■ to ■ (K562) and from ■ to ■ (RPE1), and the draws to one question hold ■ different edits in place of ■; the mean reward is that of a posterior with $\beta$ = ■ [■, ■] and ■ [■, ■].
+
+# %% tags=["simulated", "hide-input"]
+shown(
+    each(simulated, draws.spread),
+    "Drawn answers before and after GRPO, means over test genes (n): draws to a question in each run, different edits among them, the share with the greedy answer's edit, the shares that help, hurt and change nothing, and the mean gap with its 95 % bootstrap interval.",
+)
+
+# %% tags=["simulated", "hide-input"]
+shown(
+    each(simulated, draws.implied_beta),
+    "Mean reward of drawn answers before and after GRPO and of the best draw of the warm start, and the beta at which the warm start's draws, weighted by exp(reward / beta), earn as much as the trained policy's, with its 95 % bootstrap interval over test genes.",
+)
+
+# %% [markdown] tags=["needs-data"]
+# **Claim.** On PerturbQA the share of drawn edits that help rises from ■ to ■ (K562), ■ to ■ (RPE1), ■ to ■ (HepG2) and ■ to ■ (Jurkat); the $\beta$ of such a posterior is ■ to ■.
+
+# %% tags=["needs-data", "hide-input"]
+shown(
+    each(real, draws.spread),
+    "Drawn answers before and after GRPO, PerturbQA (real), means over test genes (n): draws to a question in each run, different edits among them, the share with the greedy answer's edit, the shares that help, hurt and change nothing, and the mean gap with its 95 % bootstrap interval.",
+)
+
+# %% tags=["needs-data", "hide-input"]
+shown(
+    each(real, draws.implied_beta),
+    "Mean reward of drawn answers before and after GRPO and of the best draw of the warm start, PerturbQA (real), and the beta at which the warm start's draws, weighted by exp(reward / beta), earn as much as the trained policy's, with its 95 % bootstrap interval over test genes.",
+)
+
+# %% [markdown]
+# ### The same edit from three seeds
+#
+# Greedy answers are the modes of the three policies.
 # A move that every seed makes is one that the reward singled out; a move of a single seed may be chance.
 
 # %% [markdown] tags=["simulated"]

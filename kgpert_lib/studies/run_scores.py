@@ -139,9 +139,9 @@ def pair_of_atlas(first: Sequence[RunGroup], second: Sequence[RunGroup], atlas: 
 def overview(groups: Sequence[RunGroup]) -> pd.DataFrame:
     """What is recorded, one row for each name that was asked for.
 
-    Columns: runs (the name), policy, atlas, ``trained on`` and ``evaluated on`` (lines), seeds, steps, ``questions a step``, ``answers
-    each``, ``minutes`` a run (mean; NaN where it is not known), and ``answers of``: the stages that every run has. Of
-    a name that nothing is recorded of, the last column says so.
+    Columns: runs (the name), policy, atlas, ``trained on`` and ``evaluated on`` (lines), seeds, steps, ``questions a
+    step``, ``answers each``, ``minutes`` a run (mean; NaN where it is not known), and ``answers of``: the stages that
+    every run has. Of a name that nothing is recorded of, the last column says so.
     """
     rows = []
     for group in groups:
