@@ -21,7 +21,7 @@ from kgpert_lib.studies.run_scores import TITLES, TRAINED, WARM, RunGroup
 DRAWN = "-drawn"
 RESAMPLES = 2_000
 SHARES = ("helps", "hurts", "changes nothing")
-TILTS = np.concatenate([[0.0], np.geomspace(0.05, 2_000, 400)])  # 1 / beta
+TILTS = np.concatenate([[0.0], np.geomspace(0.05, 2_000, 200)])  # 1 / beta
 
 
 def drawn(group: RunGroup) -> pd.DataFrame:

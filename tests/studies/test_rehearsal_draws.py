@@ -18,11 +18,15 @@ def several(training, texts_of, genes=6):
     whole = answers(training, lambda *_: NOTHING)
 
     tasks = EditTasks.of(whole.settings)
-    given = []
-    for line, part in tasks.lines.items():
-        for gene in list(map(str, part.genes))[:genes]:
-            for text in texts_of(tasks, line, gene):
-                given.append(ScoredAnswer(line, gene, text, dict(tasks.judge(line, gene, text).weighted), "toy", 5))
+    asked = [
+        (line, str(gene), text)
+        for line, part in tasks.lines.items()
+        for gene in part.genes[:genes]
+        for text in texts_of(tasks, line, str(gene))
+    ]
+    given = [
+        ScoredAnswer(*own, dict(v.weighted), "toy", 5) for own, v in zip(asked, tasks.judge_all(asked), strict=True)
+    ]
     return ScoredAnswers(whole.settings, tuple(given))
 
 
