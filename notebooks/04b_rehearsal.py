@@ -46,7 +46,13 @@ from kgpert_lib.studies import rehearsal, run_scores
 from kgpert_lib.studies import rehearsal_draws as draws
 from kgpert_lib.studies import rehearsal_edits as edits
 from kgpert_lib.studies import rehearsal_figures as figures
-from kgpert_lib.studies.run_scores import each, fresh, of_atlas, overview, run_groups
+from kgpert_lib.studies.run_scores import (
+    each,
+    fresh,
+    of_atlas,
+    overview,
+    run_groups,
+)
 from kgpert_lib.studies.style import style
 from kgpert_lib.studies.tables import shown
 
