@@ -91,7 +91,7 @@ def test_beta_is_that_of_a_posterior_that_was_made():
     weight = np.exp(rewards / 0.2)
     reached = (weight * rewards).sum(axis=1) / weight.sum(axis=1)
     curves = np.array([draws._tilted(own) for own in rewards])
-    assert draws._beta(*curves.T, reached) == pytest.approx(0.2, rel=0.01)
+    assert 1 / draws._tilt(*curves.T, reached) == pytest.approx(0.2, rel=0.01)
 
 
 def test_runs_that_drew_nothing_have_no_row(training, tmp_path):
