@@ -32,8 +32,8 @@
 
 # %% tags=["parameters"]
 atlas = "perturbqa,simulated"
-four = ["simulated-four", "perturbqa"]
-three = ["simulated-three", "perturbqa-three"]
+four = ["simulated-s0", "perturbqa-s0"]
+three = ["simulated-three-s0", "perturbqa-three-s0"]
 seed = 0
 
 # %% tags=["hide-input"]
@@ -70,10 +70,10 @@ shown(
 # %% tags=["needs-data", "hide-input"]
 shown(
     ablation.table(real_scores),
-    "Table 2 on PerturbQA's calls (real): mean Pearson delta over test genes with its standard error in brackets, means over seeds. K562 was left out of the three.",
+    "Table 2 on PerturbQA's calls (real): mean Pearson delta over test genes with its standard error in brackets. K562 was left out of the three.",
 )
 
-# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the unedited union of training on four lines and on three without K562, the latter at both moments, PerturbQA (real), test genes, means over seeds. Points are mean differences, bars 95 % bootstrap intervals over genes; grey where the interval holds 0.", "name": "fig-lines-gains"}, "image": {"alt": "Gains of three trainings over the union with intervals, one panel for each of four cell lines."}} tags=["needs-data", "hide-input"]
+# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the unedited union of training on four lines and on three without K562, the latter at both moments, PerturbQA (real), test genes. Points are mean differences, bars 95 % bootstrap intervals over genes; grey where the interval holds 0.", "name": "fig-lines-gains"}, "image": {"alt": "Gains of three trainings over the union with intervals, one panel for each of four cell lines."}} tags=["needs-data", "hide-input"]
 over = ablation.over_base(real_scores, seed)
 figures.gains(over)
 
@@ -111,10 +111,10 @@ shown(
 # %% tags=["simulated", "hide-input"]
 shown(
     ablation.table(scores),
-    "Table 2 in the simulation: mean Pearson delta over test genes with its standard error in brackets, means over seeds. K562 was left out of the three.",
+    "Table 2 in the simulation: mean Pearson delta over test genes with its standard error in brackets. K562 was left out of the three.",
 )
 
-# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the unedited union of training on four lines and on three without K562, the latter at both moments, simulated, test genes, means over seeds. Points are mean differences, bars 95 % bootstrap intervals over genes; grey where the interval holds 0.", "name": "fig-lines-gains-simulated"}, "image": {"alt": "Gains of three trainings over the union with intervals, one panel for each of four simulated cell lines."}} tags=["simulated", "hide-input"]
+# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the unedited union of training on four lines and on three without K562, the latter at both moments, simulated, test genes. Points are mean differences, bars 95 % bootstrap intervals over genes; grey where the interval holds 0.", "name": "fig-lines-gains-simulated"}, "image": {"alt": "Gains of three trainings over the union with intervals, one panel for each of four simulated cell lines."}} tags=["simulated", "hide-input"]
 simulated_over = ablation.over_base(scores, seed)
 figures.gains(simulated_over)
 

@@ -14,7 +14,6 @@ from kgpert_lib.cli import terminal
 if TYPE_CHECKING:
     from kgpert_lib.rl.runs import RunConfig
 
-SEEDS = (0, 1, 2)  # `plans.SEEDS`, written out because importing it takes a second
 FOLDER = Path("outputs/rehearsal")
 
 
@@ -25,7 +24,8 @@ def rehearse(
     ] = None,
     atlas: terminal.AtlasOption = "simulated",
     line: Annotated[
-        list[str] | None, terminal.lines_option("k562 and rpe1 where the atlas is simulated or replogle, else all")
+        list[str] | None,
+        terminal.lines_option("k562 and rpe1 of the simulated atlas, else all; the training asks about all lines"),
     ] = None,
     without: Annotated[
         str | None, typer.Option(metavar="<line>", help="A line to be evaluated on and not trained on.")
@@ -34,7 +34,7 @@ def rehearse(
         list[int] | None,
         typer.Option(min=0, metavar="<int>", help="A run for each seed; may be repeated. Default: 0, 1 and 2."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="GRPO steps. Default: 120; smollm2: 30.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="GRPO steps. Default: those of the recorded runs.")] = None,
     policy: Annotated[
         Literal["gene", "smollm2"],
         typer.Option(metavar="<policy>", help="gene, a small model of genes, or smollm2, the bundled language model."),
@@ -54,7 +54,7 @@ def rehearse(
         if name is not None:
             configs = [plans.again(Run.load(name))]
         else:
-            chosen = terminal.selected(line) or ()
+            chosen = terminal.selected(line) or (plans.trained_lines(atlas) if line else ())
             configs = plans.plan(atlas, chosen, without, seed or plans.SEEDS, steps, policy)
     with _progress(configs) as report:
         runs = side_by_side.train(configs, output, workers, report)

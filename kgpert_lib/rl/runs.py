@@ -52,6 +52,8 @@ class RunConfig(BaseModel):
     learning_rate, temperature : of GRPO. max_tokens : most tokens of an answer; None: no limit.
     warm : settings of the supervised warm start; empty: there was none.
     answered : after which step the test questions were answered, by stage; 0 is before the first step.
+    fresh : another atlas whose test questions are answered as well, at each stage that follows the warm start; its
+        answers are the stages ``<stage>-fresh``.
     asked : how many test genes of a line were asked about, by `sample_genes`; None: all.
     code : commit of this repository, with ``+`` where files differed from it, else the version of the package; of a
         run that went on under other code, each in turn; of a run of Prime-RL, of the code that read it.
@@ -75,6 +77,7 @@ class RunConfig(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1)
     warm: dict[str, Any] = {}
     answered: dict[str, int] = {}
+    fresh: str | None = None
     asked: int | None = Field(default=None, ge=1)
     code: str
     versions: dict[str, str] = {}

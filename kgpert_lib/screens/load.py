@@ -42,17 +42,19 @@ def load_screen(
     name_or_path, lines : as in `load_atlas`.
     graph : graphs joined by ``+``, as in `load_graphs`. A simulated screen, also one from a directory that
         `kgpert simulate` saved, brings its own: all of them for ``"string+go"``, else those that are named.
-    seed, size : of the simulation, where `name_or_path` is ``"simulated"``.
+    seed, size : of the simulation, where `name_or_path` is ``"simulated"``; ``"simulated:seed=1"`` names its own seed.
 
     Raises
     ------
     InputError
         As `load_atlas` and `load_graphs`; also for a saved simulation without its graphs.
     """
-    if str(name_or_path) == SIMULATED:
-        screen = _simulated(lines, seed, size)
+    source = _source(name_or_path)
+    if source is not None and str(name_or_path).partition(":")[0] == SIMULATED:
+        chosen = source[1]["options"].seed
+        screen = _simulated(lines, seed if chosen is None else chosen, size)
     else:
-        atlas, source = load_atlas(name_or_path, lines), _source(name_or_path)
+        atlas = load_atlas(name_or_path, lines)
         if source is None:
             graphs = _saved_graphs(Path(name_or_path), atlas)
             screen = Screen(atlas, graphs, brings_graphs=atlas.kind == "simulated")

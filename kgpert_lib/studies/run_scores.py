@@ -47,12 +47,14 @@ class RunGroup:
     """Runs of one training with several seeds.
 
     `name` is what was asked for; `runs` are empty where nothing of that name is recorded. `policy` is what was trained,
-    in print; blank without a run.
+    in print; blank without a run. With `ending` the group is about the answers that the runs gave at the same stages
+    to other questions, such as those of the stages ``<stage>-fresh``.
     """
 
     name: str
     runs: tuple[Run, ...]
     policy: str = ""
+    ending: str = ""
     _draws: dict[str, list[RecordedSets]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -63,17 +65,21 @@ class RunGroup:
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages of which every run has answers, in order."""
-        return tuple(stage for stage in STAGES if self.runs and all(stage in run.stages for run in self.runs))
+        return tuple(
+            stage for stage in STAGES if self.runs and all(stage + self.ending in run.stages for run in self.runs)
+        )
 
     def tasks(self, stage: str) -> EditTasks:
         """The questions that the answers of a stage are about, as the first run asked them."""
-        return EditTasks.of(self.runs[0].answers(stage).settings)
+        return EditTasks.of(self.runs[0].answers(stage + self.ending).settings)
 
     def draws(self, stage: str) -> list[RecordedSets]:
         """The edited neighbourhoods of a stage: one for each run, and for each further answer to the same questions."""
         if stage not in self._draws:
             gene = self.runs[0].config.policy == "gene"
-            self._draws[stage] = [sets for run in self.runs for sets in _sets(run.answers(stage), TITLES[stage], gene)]
+            self._draws[stage] = [
+                sets for run in self.runs for sets in _sets(run.answers(stage + self.ending), TITLES[stage], gene)
+            ]
         return self._draws[stage]
 
     def shown(self, stage: str, line: str) -> dict[str, Shown]:
@@ -122,6 +128,12 @@ def each(parts: Iterable[T], study: Callable[[T], pd.DataFrame]) -> pd.DataFrame
     """The tables that a study makes of groups, or of scores, below each other; an empty one where there is nothing."""
     tables = [table for table in (study(part) for part in parts if not _empty(part)) if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def fresh(groups: Sequence[RunGroup]) -> list[RunGroup]:
+    """The groups by their answers about another atlas (`RunConfig.fresh`), where they are recorded."""
+    others = [RunGroup(group.name, group.runs, group.policy, "-fresh") for group in groups]
+    return [group for group in others if group.stages]
 
 
 def of_atlas(groups: Sequence[RunGroup], atlas: str) -> list[RunGroup]:

@@ -696,7 +696,8 @@ def test_options_follow_the_name_of_the_atlas(mirror):
         ("replogle:rule", "'rule' of the atlas replogle is not of the form key=value"),
         ("replogle:seed=1:seed=2", "'seed=2' of the atlas replogle is given twice"),
         ("perturbqa:split=rule", "The atlas perturbqa takes no options; 'split=rule' follows its name"),
-        ("simulated:seed=1", "The atlas simulated takes no options"),
+        ("simulated:seed=one", "The option seed of simulated is 'one'; it is a whole number from 0"),
+        ("simulated:size=tiny", "The atlas simulated has no option 'size'; it has seed"),
         ("nowhere:split=rule", "Unknown atlas 'nowhere:split=rule'"),
     ],
 )

@@ -53,6 +53,8 @@ def answers(
 def _as_recorded(policy: Policy) -> torch.nn.Module:
     """A copy of the model with the weights that a run records."""
     model = copy.deepcopy(policy.model)
+    for module in model.modules():
+        vars(module).pop("forward", None)  # TRL's replacement in a copy still computes with the original's weights
     model.load_state_dict({name: value.float() for name, value in policy.weights().items()}, strict=False)
     return model.to(policy.compute.precision).eval()
 

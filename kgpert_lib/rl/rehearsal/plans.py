@@ -23,6 +23,7 @@ SEEDS = (0, 1, 2)
 PACKAGES = ("torch", "transformers", "trl", "peft")  # whose versions a run records
 NEEDED = (*PACKAGES, "accelerate", "datasets", "gguf", "safetensors", "tokenizers")
 TRAINED_LINES = {"replogle": ("k562", "rpe1")}  # of other atlases: all
+FRESH = {"simulated": "simulated:seed=1"}  # atlases on which no setting of a rehearsal was chosen
 EVALUATED_LINES = {"simulated": ("k562", "rpe1")}  # of other atlases: those trained on
 NUMBERS = ("no", "one", "two", "three", "four")
 
@@ -50,14 +51,14 @@ SIZES: dict[Trained, Size] = {
         steps=60, questions=32, rollouts=8, learning_rate=2e-4, max_tokens=20, warm={"most": 400, "epochs": 2}
     ),
     "smollm2": Size(
-        steps=30,
-        questions=4,
+        steps=10,
+        questions=2,
         rollouts=4,
         learning_rate=1e-4,
         max_tokens=48,
-        warm={"most": 200, "epochs": 1, "batch": 4, "learning_rate": 5e-4},
+        warm={"most": 32, "epochs": 1, "batch": 4, "learning_rate": 5e-4},
         model="SmolLM2-135M-Instruct",
-        asked=30,
+        asked=15,
         settings={"prompt": "brief", "room": 480},  # the largest neighbourhoods need as much
     ),
 }
@@ -107,6 +108,7 @@ def plan(
             max_tokens=size.max_tokens,
             warm=dict(size.warm),
             answered=answered,
+            fresh=FRESH.get(atlas) if policy == "gene" and without is None else None,
             asked=size.asked,
             code=here,
             versions=packages,

@@ -24,13 +24,13 @@ class Compute:
     """How finely and how much at once a policy computes, so that its size fits time and memory of two cores.
 
     `precision` : of answers to test questions. asked : such questions at once. learnt : answers of a step that it
-    learns from at once; None: all. draws : answers to a test question where they are drawn.
+    learns from at once; None: all. draws : drawn answers to a test question beside the greedy one; None: none.
     """
 
     precision: torch.dtype
     asked: int
     learnt: int | None
-    draws: int
+    draws: int | None
 
 
 class Policy(Protocol):
@@ -86,7 +86,7 @@ class LanguagePolicy:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    compute: ClassVar[Compute] = Compute(torch.float32, asked=16, learnt=4, draws=4)
+    compute: ClassVar[Compute] = Compute(torch.float32, asked=16, learnt=4, draws=None)
 
     @classmethod
     def of(cls, folder: Path, seed: int = 0, rank: int = RANK) -> LanguagePolicy:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from kgpert_lib.rl.traces import ScoredAnswers
 WORK, WARM = "work", "warm.safetensors"
 UNTOUCHED = "base"  # the stage before the warm start
 DRAWN, DRAWN_GENES = "-drawn", 30  # stages of drawn answers, questions of a line
+FRESH = "-fresh"  # stages of answers about another atlas
 MOST_TOKENS = 512
 THREADS = 1  # of one run: two runs side by side are faster than one on two threads
 
@@ -54,16 +56,19 @@ def rehearse(
         policy = new_policy(config)
         tasks = EditTasks.of(config.settings)
 
-        def answer(step: int, stages: Iterable[str] = config.answered.keys() - {UNTOUCHED}) -> None:
-            for stage in stages:
-                if step == config.answered.get(stage):
+        def answer(step: int, untouched: bool = False) -> None:
+            for stage, at in config.answered.items():
+                if step == at and untouched == (stage == UNTOUCHED):
                     report("answering the test questions", step)
                     writer.write_answers(stage, answers_to_tests(policy, config))
-                    writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, policy.compute.draws))
+                    if policy.compute.draws:
+                        writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, policy.compute.draws))
+                    if config.fresh and stage != UNTOUCHED:
+                        writer.write_answers(f"{stage}{FRESH}", answers_to_tests(policy, config, atlas=config.fresh))
             report("training", step)
 
         if not (work / WARM).is_file():
-            answer(0, (UNTOUCHED,))
+            answer(0, untouched=True)
             report("warm start", 0)
         _warm(policy, config, work)
         if not writer.run.steps()["step"].size:
@@ -103,12 +108,16 @@ def recorded_policy(run: Run) -> Policy:
     return policy
 
 
-def answers_to_tests(policy: Policy, config: RunConfig, draws: int | None = None) -> ScoredAnswers:
-    """Greedy answers to the test questions of the lines that a run is evaluated on.
+def answers_to_tests(
+    policy: Policy, config: RunConfig, draws: int | None = None, atlas: str | None = None
+) -> ScoredAnswers:
+    """Greedy answers to the test questions of the lines that a run is evaluated on, of its own or another `atlas`.
 
     With `draws` so many drawn answers each, to `DRAWN_GENES` questions of each line.
     """
-    tasks, name = EditTasks.of(test_settings(config)), config.model or f"{config.policy}, {config.name}"
+    settings = test_settings(config)
+    tasks = EditTasks.of(settings if atlas is None else settings.model_copy(update={"atlas": atlas}))
+    name = config.model or f"{config.policy}, {config.name}"
     asked = config.asked if draws is None else min(DRAWN_GENES, config.asked or DRAWN_GENES)
     return answers(policy, tasks, config.max_tokens or MOST_TOKENS, name, asked, draws, config.seed)
 
@@ -125,7 +134,7 @@ def _warm(policy: Policy, config: RunConfig, work: Path) -> None:
         policy.model.load_state_dict(load_file(path), strict=False)
     elif config.warm:
         settings = WarmStart.model_validate(config.warm)
-        shown = warm_start.examples(policy, config.settings, settings.moves)[: settings.most]
+        shown = list(islice(warm_start.examples(policy, config.settings, settings.moves), settings.most))
         warm_start.train(policy, shown, settings, config.seed, work)
         trained = {name: value for name, value in policy.model.named_parameters() if value.requires_grad}
         with atomic(path) as scratch:

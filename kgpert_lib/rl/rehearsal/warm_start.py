@@ -6,7 +6,7 @@ a search on the answer finds edits that fit noise, and on calls most of them do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,20 +46,19 @@ class Example(NamedTuple):
     gap: float
 
 
-def examples(policy: Policy, settings: Settings, moves: int) -> list[Example]:
+def examples(policy: Policy, settings: Settings, moves: int) -> Iterator[Example]:
     """Edits of training perturbations that help on the half of the readout genes that their search did not see."""
     halves: dict[Half, EditTasks] = {
         half: EditTasks.of(settings.model_copy(update={"readouts": half})) for half in ("first", "second")
     }
     every = EditTasks.of(settings)
     questions = {name: policy.prompts(line) for name, line in every.lines.items()}
-    shown = []
     for line, gene in every.stream:
         if all(gene in tasks.lines[line].index for tasks in halves.values()):
             for seen, unseen in (tuple(halves.values()), tuple(halves.values())[::-1]):
                 edit = _edit(policy, questions[line][gene], seen, unseen, line, gene, moves)
-                shown += [edit] if edit and edit.gap > 0 else []
-    return shown
+                if edit and edit.gap > 0:
+                    yield edit
 
 
 def train(policy: Policy, shown: Sequence[Example], settings: WarmStart, seed: int, folder: Path) -> None:

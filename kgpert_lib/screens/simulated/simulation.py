@@ -231,9 +231,26 @@ def simulate(
     return Simulation(seed, size, names, workers or os.cpu_count() or 1, world)
 
 
-def load(lines: Sequence[str] | None = None, download: bool = True) -> Atlas:
+@dataclass(frozen=True)
+class Options:
+    """What may follow the atlas' name, as in ``simulated:seed=1``: the seed that all is drawn with, 0 by default."""
+
+    seed: int | None = None
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str]) -> Options:
+        """Options from texts by name; InputError for any but a seed, and for one that is no whole number from 0."""
+        if unknown := [name for name in texts if name != "seed"]:
+            raise InputError(f"The atlas simulated has no option {unknown[0]!r}; it has seed.")
+        text = texts.get("seed")
+        if text is not None and not (text.isascii() and text.isdigit()):
+            raise InputError(f"The option seed of simulated is {text!r}; it is a whole number from 0.")
+        return cls(None if text is None else int(text))
+
+
+def load(lines: Sequence[str] | None = None, download: bool = True, options: Options | None = None) -> Atlas:
     """The simulated atlas (see `simulate`); `download` is what every source takes, and nothing is downloaded here."""
-    return simulate(lines=lines).atlas
+    return simulate((options and options.seed) or 0, lines=lines).atlas
 
 
 def write(folder: str | Path, lines: Sequence[str] | None = None, seed: int = 0, size: str = "default") -> Path:
