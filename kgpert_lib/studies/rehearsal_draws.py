@@ -92,10 +92,10 @@ def implied_beta(group: RunGroup, seed: int = 0) -> pd.DataFrame:
             continue
         curves, reached = np.array(tilted), np.array(after)
         samples = [*curves.T, reached]
-        low, high = stats.percentile_bootstrap(samples, _tilt, RESAMPLES, seed)
+        tilts = _tilt(*samples), *stats.percentile_bootstrap(samples, _tilt, RESAMPLES, seed)
+        beta, high, low = (_beta(float(tilt)) for tilt in tilts)
         means = curves[:, 0].mean(), reached.mean(), curves[:, -1].mean()
-        betas = (_beta(tilt) for tilt in (_tilt(*samples), high, low))
-        rows.append((group.screen.name, group.screen.kind, line, group.policy, len(reached), *means, *betas))
+        rows.append((group.screen.name, group.screen.kind, line, group.policy, len(reached), *means, beta, low, high))
     columns = ["n", "before", "after", "best draw", "beta", "beta_low", "beta_high"]
     return pd.DataFrame(rows, columns=[*HEAD, "policy", *columns])
 
@@ -125,20 +125,22 @@ def _tilted(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _tilt(*samples: Any, axis: int = -1) -> Any:
-    """1 / beta at which the mean of the curves, one sample for each of `TILTS`, meets the mean of the last sample.
+    """1 / beta at which the mean of the curves, a sample for each of `TILTS`, meets the mean of the last sample.
 
-    The largest of `TILTS` where it meets it nowhere.
+    The last of `TILTS` where no tilt reaches it.
     """
     *curves, reached = (np.asarray(sample, np.float64).mean(axis=axis) for sample in samples)
     means, goal = np.stack(curves), np.asarray(reached)
-    above = (means >= goal - TIE).argmax(axis=0)
+    reaches = means >= goal - TIE
+    above = np.where(reaches.any(axis=0), reaches.argmax(axis=0), len(TILTS) - 1)
     before = np.maximum(above - 1, 0)
     first, second = (np.take_along_axis(means, place[None], axis=0)[0] for place in (before, above))
-    part = np.divide(goal - first, second - first, out=np.zeros_like(goal), where=second > first)
-    tilt = TILTS[before] + np.clip(part, 0, 1) * (TILTS[above] - TILTS[before])
-    return np.where((means < goal - TIE).all(axis=0), TILTS[-1], tilt)[()]
+    part = np.divide(goal - first, second - first, out=np.ones_like(goal), where=second > first)
+    return (TILTS[before] + np.clip(part, 0, 1) * (TILTS[above] - TILTS[before]))[()]
 
 
 def _beta(tilt: float) -> float:
-    """Infinite without a tilt, 0 at the largest of `TILTS`."""
-    return 0.0 if tilt >= TILTS[-1] else float("inf") if tilt == 0 else 1.0 / float(tilt)
+    """1 / tilt; 0 at the end of `TILTS`."""
+    if tilt >= TILTS[-1]:
+        return 0.0
+    return 1 / tilt if tilt > 0 else np.inf
