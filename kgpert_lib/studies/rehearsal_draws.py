@@ -127,13 +127,13 @@ def _tilted(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
 def _tilt(*samples: Any, axis: int = -1) -> Any:
     """1 / beta at which the mean of the curves, a sample for each of `TILTS`, meets the mean of the last sample.
 
-    The last of `TILTS` where no tilt reaches it.
+    The last of `TILTS` where it is that of the best draws or more.
     """
     *curves, reached = (np.asarray(sample, np.float64).mean(axis=axis) for sample in samples)
     means, goal = np.stack(curves), np.asarray(reached)
-    reaches = means >= goal - TIE
-    above = np.where(reaches.any(axis=0), reaches.argmax(axis=0), len(TILTS) - 1)
-    before = np.maximum(above - 1, 0)
+    last = len(TILTS) - 1
+    above = np.where(goal >= means[last] - TIE, last, (means >= goal - TIE).argmax(axis=0))
+    before = np.where(above == last, last, np.maximum(above - 1, 0))
     first, second = (np.take_along_axis(means, place[None], axis=0)[0] for place in (before, above))
     part = np.divide(goal - first, second - first, out=np.ones_like(goal), where=second > first)
     return (TILTS[before] + np.clip(part, 0, 1) * (TILTS[above] - TILTS[before]))[()]
