@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgpert_lib import __version__, paths
@@ -76,6 +76,7 @@ def test_a_run_is_read_back_as_it_was_written_by_name_and_by_folder(store):
     assert Run.load("mine-s0").weights == store / "mine-s0" / "weights.safetensors"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(), min_size=1, max_size=5))
 def test_numbers_of_a_step_are_exact_and_what_is_not_finite_is_a_gap(tmp_path_factory, values):
     writer = written(tmp_path_factory.mktemp("run") / "run", steps=0)
