@@ -75,8 +75,8 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
 _complete_lines = _starting_with(*LINES, "all")  # an atlas of your own may have others
 complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
 
-_ATLASES = "perturbqa, replogle (options follow as :key=value), simulated or a folder with a saved atlas."
-_complete_atlas = _starting_with("perturbqa", "replogle", "simulated")
+_ATLASES = "perturbqa, replogle (options follow as :key=value), simulated, distances or a folder with a saved atlas."
+_complete_atlas = _starting_with("distances", "perturbqa", "replogle", "simulated")
 AtlasOption = Annotated[str, typer.Option(help=_ATLASES, autocompletion=_complete_atlas)]
 BestAtlasOption = Annotated[
     str | None,

@@ -20,6 +20,7 @@ from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
 from kgpert_lib.screens.screen import Screen, split_half
 
 ATLASES = {
+    "distances": "kgpert_lib.screens.distance_atlas",
     "perturbqa": "kgpert_lib.screens.perturbqa",
     "replogle": "kgpert_lib.screens.replogle",
     "simulated": "kgpert_lib.screens.simulated.simulation",

@@ -22,7 +22,7 @@ from kgpert_lib.rl.tasks import Settings
 SEEDS = (0, 1, 2)
 PACKAGES = ("torch", "transformers", "trl", "peft")  # whose versions a run records
 NEEDED = (*PACKAGES, "accelerate", "datasets", "gguf", "safetensors", "tokenizers")
-TRAINED_LINES = {"replogle": ("k562", "rpe1")}  # of other atlases: all
+TRAINED_LINES = {"distances": ("k562",), "replogle": ("k562", "rpe1")}  # of other atlases: all
 FRESH = {"simulated": "simulated:seed=1"}  # atlases on which no setting of a rehearsal was chosen
 EVALUATED_LINES = {"simulated": ("k562", "rpe1")}  # of other atlases: those trained on
 NUMBERS = ("no", "one", "two", "three", "four")
