@@ -19,7 +19,7 @@
 #
 # ```{admonition} Key takeaways
 # :class: tip
-# - A gene-edit model of 2.3 million parameters, trained by GRPO in about 8 minutes a run on one core, earns a mean reward of .498 [.484, .511] over its first and .550 [.546, .555] over its last 20 steps in the simulation (three seeds), and .487 [.485, .488] and .491 [.488, .493] on PerturbQA (3.2 million parameters, two seeds; mean and range).
+# - A gene-edit model of 2.3 million parameters, trained by GRPO in 8 to 12 minutes a run on one core of a busy machine, earns a mean reward of .498 [.484, .511] over its first and .550 [.546, .555] over its last 20 steps in the simulation (three seeds), and .487 [.485, .488] and .491 [.488, .493] on PerturbQA (3.2 million parameters, two seeds; mean and range).
 # - On test genes of the simulation its edits gain .013 [.004, .026] (K562, n = 150) and .009 [.002, .016] (RPE1, 150) in Pearson delta over the unedited union, and they beat random edits of the same size and the warm start alone in each line (Holm p at most .022). They go .28 [.08, .44] and .32 [.07, .47] of the way from the union to the true graph. On a second simulation that no setting was chosen on, the same policies gain .016 [.010, .026] and .014 [.007, .031].
 # - A fixed rule, learnt weights of all edges, lies above them there: by .010 [.004, .018] and .005 [.001, .012].
 # - On PerturbQA's test genes training gained little: .001 [−.004, .007] (K562, n = 267), −.001 [−.003, .002] (RPE1, 406), .004 [.001, .011] (HepG2, 278; Holm p .0024) and −.001 [−.005, .002] (Jurkat, 313) over the union, and nothing over the warm start. `weighted-filled`, a fixed rule that reads the same rows, lies .019 to .055 above them.
