@@ -52,8 +52,8 @@ def load_screen(
     """
     source = _source(name_or_path)
     if source is not None and str(name_or_path).partition(":")[0] == SIMULATED:
-        chosen = source[1]["options"].seed
-        screen = _simulated(lines, seed if chosen is None else chosen, size)
+        own_seed = source[1]["options"].seed
+        screen = _simulated(lines, seed if own_seed is None else own_seed, size)
     else:
         atlas = load_atlas(name_or_path, lines)
         if source is None:

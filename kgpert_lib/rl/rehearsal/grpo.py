@@ -70,7 +70,7 @@ def trainer(policy: Policy, config: RunConfig, tasks: EditTasks, folder: Path, s
         report_to="none",
         disable_tqdm=True,
     )
-    made = GRPOTrainer(
+    grpo_trainer = GRPOTrainer(
         model=policy.model,
         reward_funcs=reward,
         args=arguments,
@@ -79,9 +79,9 @@ def trainer(policy: Policy, config: RunConfig, tasks: EditTasks, folder: Path, s
     )
     if isinstance(policy.model, GeneEditModel):
         del policy.model.forward  # TRL's replacement knows linear heads only; the model's own gives it what it asks for
-    made.remove_callback(PrinterCallback)  # the record of a run says the same
-    made.verdicts = verdicts
-    return made
+    grpo_trainer.remove_callback(PrinterCallback)  # the record of a run says the same
+    grpo_trainer.verdicts = verdicts
+    return grpo_trainer
 
 
 def train(

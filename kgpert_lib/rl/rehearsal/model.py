@@ -163,16 +163,16 @@ class GeneEditModel(PreTrainedModel, GenerationMixin):
         written = functional.pad(_framed(given, self.config).cumsum(dim=1), (1, 0))
         lists = pointers.lists[:, None, :].masked_fill(named, 0)
         log_p = self._logits(hidden[:, first:-1], pointers, lists, written).log_softmax(dim=-1)
-        chosen = log_p.gather(-1, wanted[:, first:].clamp(min=0)[..., None])[..., 0]
+        label_log_p = log_p.gather(-1, wanted[:, first:].clamp(min=0)[..., None])[..., 0]
         mask = wanted[:, first:] != -100
-        loss = -(chosen * mask).sum() / mask.sum().clamp(min=1)
+        loss = -(label_log_p * mask).sum() / mask.sum().clamp(min=1)
         if not fused_lm_head:
             return EditOutput(loss=loss)
         entropy = -(log_p.exp() * log_p).sum(dim=-1)
         widths = (first, 0)
         return EditOutput(
             loss=loss,
-            log_probs=functional.pad(chosen * mask, widths),
+            log_probs=functional.pad(label_log_p * mask, widths),
             entropy=functional.pad(entropy * mask, widths),
         )
 

@@ -94,8 +94,8 @@ class Words:
             words.append(FAR)
             for j in outside:
                 words += [f"c-{_digits(marks, row, j)}", quoted(training[j])]
-            shown = (tuple(training[j] for j in members) for members in (inside, outside))
-            out[gene] = Prompt(" ".join([*words, ASK]), *shown)
+            genes_shown = (tuple(training[j] for j in members) for members in (inside, outside))
+            out[gene] = Prompt(" ".join([*words, ASK]), *genes_shown)
         return out
 
     def _target(self, line: str, gene: str, size: int) -> list[str]:

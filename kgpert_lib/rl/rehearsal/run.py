@@ -134,8 +134,8 @@ def _warm(policy: Policy, config: RunConfig, work: Path) -> None:
         policy.model.load_state_dict(load_file(path), strict=False)
     elif config.warm:
         settings = WarmStart.model_validate(config.warm)
-        shown = list(islice(warm_start.examples(policy, config.settings, settings.moves), settings.most))
-        warm_start.train(policy, shown, settings, config.seed, work)
+        edits = list(islice(warm_start.examples(policy, config.settings, settings.moves), settings.most))
+        warm_start.train(policy, edits, settings, config.seed, work)
         trained = {name: value for name, value in policy.model.named_parameters() if value.requires_grad}
         with atomic(path) as scratch:
             save_file(trained, scratch)
