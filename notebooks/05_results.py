@@ -31,7 +31,7 @@
 
 # %% tags=["parameters"]
 atlas = "perturbqa,simulated"
-runs = ["simulated", "perturbqa", "smollm2-simulated"]
+runs = ["simulated", "perturbqa"]
 asked_with = "string-v12+go-2022"
 seed = 0
 
@@ -50,7 +50,7 @@ style()
 #
 # - **Ceiling**: reproducibility of the experiment from halves of its cells, corrected to the full number ([chapter 2b](02b_ceilings.ipynb)); a second experiment on the same genes beside it, which has every score. PerturbQA's calls have neither, and their rows are left out.
 # - **Trained + KG**: the recorded answers of the trained model to the question about each test gene, averaged over seeds for each gene.
-# - **Untrained + KG**: a language model before any training. Where no run recorded it, SmolLM2's committed answers of [chapter 3](03_langpert.ipynb), about 100 test genes of some lines, over the later tables of the graphs; its retrieval ranks among those genes.
+# - **Untrained + KG**: a language model before any training. Where none of the `runs` recorded it, SmolLM2's committed answers of [chapter 3](03_langpert.ipynb), about 100 test genes of some lines, over the later tables of the graphs; its retrieval ranks among those genes.
 # - **KG (union)**: the neighbourhood as STRING and GO, or the simulation's graphs, give it.
 # - **Best fixed rule**: the rule that training perturbations choose among all of [chapter 2e](02e_knowledge.ipynb); it may read other lines' training rows. `weighted`, the linear baseline and the training mean close the table.
 
