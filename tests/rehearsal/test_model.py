@@ -76,6 +76,25 @@ def test_a_gene_that_was_never_trained_on_can_be_named():
     assert {gene for gene in unseen if quoted(gene) in named} == set(unseen)
 
 
+def test_answers_are_drawn_with_the_probabilities_that_trl_is_given():
+    net = model(2)
+    asked = batch([question(GENES[:4], GENES[4:9], ["GO:1"]), question(GENES[5:6], GENES[:2])])
+    torch.manual_seed(0)
+    kept = {"return_dict_in_generate": True, "output_logits": True}
+    out = net.generate(**asked, do_sample=True, top_k=0, max_new_tokens=20, **kept)
+    begin = asked.input_ids.shape[1]
+    words = out.sequences[:, begin:]
+    mask = words != TOKENS.pad_token_id
+    whole = torch.cat([asked.attention_mask, mask.long()], dim=1)
+    labels = out.sequences.masked_fill(whole == 0, -100)
+    labels[:, :begin] = -100
+    with torch.no_grad():
+        scored = net(out.sequences, attention_mask=whole, labels=labels, fused_lm_head=True).log_probs
+    drawn = torch.stack(out.logits, dim=1).log_softmax(dim=-1).gather(-1, words[..., None])[..., 0]
+    assert mask.sum(dim=1).min() >= 4
+    torch.testing.assert_close(scored[:, -words.shape[1] :][mask], drawn[mask], atol=1e-4, rtol=1e-4)
+
+
 def test_log_probabilities_for_trl_are_those_of_every_word_as_it_is_written():
     net = model(1)
     texts = [question(GENES[:4], GENES[4:9], ["GO:1"]), question(GENES[5:6], GENES[:2])]

@@ -133,6 +133,7 @@ class GeneEditModel(PreTrainedModel, GenerationMixin):
         labels: torch.Tensor | None = None,
         pointers: Pointers | None = None,
         fused_lm_head: bool = False,
+        cache: Any = None,
         **kwargs: Any,
     ) -> EditOutput:
         """Logits (n, t, v) of the next word; with `labels` (n, t), -100 where none is wanted, their mean loss.
@@ -144,7 +145,7 @@ class GeneEditModel(PreTrainedModel, GenerationMixin):
             inputs_embeds=self._embedded(input_ids),
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            past_key_values=past_key_values if cache is None else cache,  # transformers 5.24 calls it `cache`
             use_cache=use_cache if labels is None else False,
         )
         hidden = output.last_hidden_state
