@@ -54,8 +54,8 @@ def rehearse(
         if name is not None:
             configs = [plans.again(Run.load(name))]
         else:
-            chosen = terminal.selected(line) or (plans.trained_lines(atlas) if line else ())
-            configs = plans.plan(atlas, chosen, without, seed or plans.SEEDS, steps, policy)
+            evaluated = terminal.selected(line) or (plans.trained_lines(atlas) if line else ())
+            configs = plans.plan(atlas, evaluated, without, seed or plans.SEEDS, steps, policy)
     with _progress(configs) as report:
         runs = side_by_side.train(configs, output, workers, report)
     terminal.print_table(listing(runs), terminal.plain(f"Runs in {output}"))

@@ -26,7 +26,8 @@ from kgpert_lib.rl.traces import ScoredAnswers
 
 RUNS = paths.DATA / "runs"
 CONFIG, STEPS, ANSWERS, WEIGHTS = "config.json", "steps.jsonl", "answers", "weights.safetensors"
-STAGES = ("base", "warm", "matched", "trained")  # in the order in which a run passes them
+STAGES = BASE, WARM, MATCHED, TRAINED = "base", "warm", "matched", "trained"  # in the order in which a run passes them
+DRAWN, FRESH = "-drawn", "-fresh"  # after a stage: its drawn answers, and those about another atlas
 STEP_COLUMNS = (
     "step", "questions", "reward", "reward_std", "format", "validity", "pearson", "gap", "added", "removed", "size",
     "tokens", "entropy", "loss", "grad_norm", "learning_rate", "seconds",

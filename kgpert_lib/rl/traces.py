@@ -7,6 +7,7 @@ kept is one JSON object a line: gene, line, text and scores; prompts are rendere
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,6 +52,18 @@ class ScoredAnswers:
 
     settings: Settings
     answers: tuple[ScoredAnswer, ...]
+
+    def repeats(self) -> list[list[ScoredAnswer]]:
+        """First answers to every question, second answers, and so on."""
+        count: Counter[tuple[str, str]] = Counter()
+        repeats: list[list[ScoredAnswer]] = []
+        for answer in self.answers:
+            place = answer.line, answer.gene
+            if count[place] == len(repeats):
+                repeats.append([])
+            repeats[count[place]].append(answer)
+            count[place] += 1
+        return repeats
 
     def verdicts(self) -> list[Verdict]:
         """The answers judged again."""

@@ -17,6 +17,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest
 from kgpert_lib.screens import distances
 from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.screens.seed_option import parse_seed
 
 NAME = "distances"
 TEST = 1 / 3  # share of the genes
@@ -33,13 +34,8 @@ class Options:
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> Options:
-        """Options from texts by name; InputError for any but a seed, and for one that is no whole number from 0."""
-        if unknown := [name for name in texts if name != "seed"]:
-            raise InputError(f"The atlas {NAME} has no option {unknown[0]!r}; it has seed.")
-        text = texts.get("seed", "0")
-        if not (text.isascii() and text.isdigit()):
-            raise InputError(f"The option seed of {NAME} is {text!r}; it is a whole number from 0.")
-        return cls(int(text))
+        """Options from texts by name (`parse_seed`)."""
+        return cls(parse_seed(NAME, texts) or 0)
 
 
 def load(lines: Sequence[str] | None = None, download: bool = True, options: Options | None = None) -> Atlas:

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from kgpert_lib.metrics import stats
 from kgpert_lib.rl.reward import TIE
-from kgpert_lib.rl.runs import Run
+from kgpert_lib.rl.runs import DRAWN, TRAINED, WARM, Run
 from kgpert_lib.studies.graph_neighbours import HEAD
-from kgpert_lib.studies.run_scores import TITLES, TRAINED, WARM, RunGroup
+from kgpert_lib.studies.run_scores import TITLES, RunGroup
 
-DRAWN = "-drawn"
 RESAMPLES = 2_000
 SHARES = ("helps", "hurts", "changes nothing")
 TILTS = np.concatenate([[0.0], np.geomspace(0.05, 2_000, 200)])  # 1 / beta

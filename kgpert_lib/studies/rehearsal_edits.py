@@ -72,12 +72,12 @@ def pairs(group: RunGroup, stage: str = TRAINED) -> pd.DataFrame:
             near, candidates = shown[gene]
             sources = {n.gene: " and ".join(n.graphs) for n in tasks.neighbourhoods.of(gene)} if near else {}
             for other in near:
-                chosen = np.mean([other in p.removed for p in given])
-                rows.append((gene, other, REMOVED, chosen, sources[other], strength[gene, other], other in kin))
+                share = np.mean([other in p.removed for p in given])
+                rows.append((gene, other, REMOVED, share, sources[other], strength[gene, other], other in kin))
             for other in candidates:
-                chosen = np.mean([other in p.added for p in given])
+                share = np.mean([other in p.added for p in given])
                 by = " and ".join(graph for graph, edges in joined.items() if other in edges)
-                rows.append((gene, other, ADDED, chosen, by or "no graph", "", other in kin))
+                rows.append((gene, other, ADDED, share, by or "no graph", "", other in kin))
         columns = ["gene", "other", "edit", "chosen", "graphs", "strength", "related"]
         tables.append(pd.DataFrame(rows, columns=columns).assign(line=name))
     return pd.concat(tables, ignore_index=True)

@@ -25,13 +25,14 @@ from kgpert_lib.metrics import stats
 from kgpert_lib.predictors.named import build
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.predictors.predictions import Predictor
+from kgpert_lib.rl.runs import BASE, TRAINED
 from kgpert_lib.screens.atlas import label
 from kgpert_lib.screens.load import load_screen
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import knowledge, langpert
 from kgpert_lib.studies.graph_neighbours import HEAD
 from kgpert_lib.studies.published import with_error
-from kgpert_lib.studies.run_scores import POLICIES, TRAINED, RunGroup, unedited
+from kgpert_lib.studies.run_scores import POLICIES, RunGroup, unedited
 from kgpert_lib.types import Split
 
 VALUES = ("pearson", "centred_pearson", "retrieval", "pds_cosine", "direction_reach")
@@ -39,7 +40,6 @@ CEILING, AGAIN, KG, MEAN, LINEAR, WEIGHTED = (
     *("ceiling (halves of the cells)", "second experiment"),
     *("KG (union)", "training mean", "linear", "weighted"),
 )
-BASE = "base"
 SPLIT: Split = "strict"
 ASKED = 100  # test genes of a line that the recorded answers of an untrained model are about
 LEVEL = 0.05

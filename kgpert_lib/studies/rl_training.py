@@ -157,7 +157,7 @@ def random_edits(answers: ScoredAnswers, seed: int = 0) -> list[Asked]:
     """For each answer one that adds and removes as many genes, drawn from the candidates and the neighbourhood."""
     tasks = EditTasks.of(answers.settings)
     edits: list[Asked] = []
-    for repeat, given in enumerate(_repeats(answers.answers)):
+    for repeat, given in enumerate(answers.repeats()):
         proposals = {(a.line, a.gene): tasks.lines[a.line].read(a.gene, a.text or "") for a in given}
         drawn = RandomSets(RecordedSets("edits", "model", proposals), "offered", seed + repeat)
         for line in dict.fromkeys(a.line for a in given):
@@ -287,19 +287,6 @@ def _parts(verdict: Verdict) -> dict[str, float]:
 
 def _shortened(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _repeats(answers: Sequence[ScoredAnswer]) -> list[list[ScoredAnswer]]:
-    """First answers to every question, second answers, and so on."""
-    count: Counter[tuple[str, str]] = Counter()
-    repeats: list[list[ScoredAnswer]] = []
-    for answer in answers:
-        place = answer.line, answer.gene
-        if count[place] == len(repeats):
-            repeats.append([])
-        repeats[count[place]].append(answer)
-        count[place] += 1
-    return repeats
 
 
 def _one_candidate(question: Question, seed: int) -> str:

@@ -19,9 +19,9 @@ from kgpert_lib.llm.controls import RandomSets
 from kgpert_lib.llm.proposals import Proposal, RecordedSets
 from kgpert_lib.predictors.neighbours import NeighbourhoodSource
 from kgpert_lib.rl.rehearsal.prompts import Words
-from kgpert_lib.rl.runs import CONFIG, RUNS, STAGES, Run, runs
+from kgpert_lib.rl.runs import BASE, CONFIG, FRESH, MATCHED, RUNS, STAGES, TRAINED, WARM, Run, runs
 from kgpert_lib.rl.tasks import EditTasks, LineTasks
-from kgpert_lib.rl.traces import ScoredAnswers
+from kgpert_lib.rl.traces import ScoredAnswer, ScoredAnswers
 from kgpert_lib.screens.load import load_screen
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.studies import objections
@@ -29,8 +29,7 @@ from kgpert_lib.studies import objections
 T = TypeVar("T")
 
 UNEDITED, RANDOM = "union, unedited", "random edits"
-WARM, MATCHED, TRAINED = "warm", "matched", "trained"
-TITLES = {"base": "model as it came", WARM: "warm start", MATCHED: "after fewer steps", TRAINED: "trained"}
+TITLES = {BASE: "model as it came", WARM: "warm start", MATCHED: "after fewer steps", TRAINED: "trained"}
 """What the answers of each stage are called in print."""
 POLICIES = {"gene": "gene-edit model", "smollm2": "SmolLM2", "prime": "model of Prime-RL"}
 
@@ -132,7 +131,7 @@ def each(parts: Iterable[T], study: Callable[[T], pd.DataFrame]) -> pd.DataFrame
 
 def fresh(groups: Sequence[RunGroup]) -> list[RunGroup]:
     """The groups by their answers about another atlas (`RunConfig.fresh`), where they are recorded."""
-    others = [RunGroup(group.name, group.runs, group.policy, "-fresh") for group in groups]
+    others = [RunGroup(group.name, group.runs, group.policy, FRESH) for group in groups]
     return [group for group in others if group.stages]
 
 
@@ -257,14 +256,12 @@ def _shown(tasks: LineTasks, gene: bool) -> dict[str, Shown]:
 def _sets(answers: ScoredAnswers, title: str, gene: bool) -> list[RecordedSets]:
     """First answers to every question, second answers, and so on, as neighbourhoods; `gene`: of the gene-edit model."""
     tasks = EditTasks.of(answers.settings)
-    count: Counter[tuple[str, str]] = Counter()
-    repeats: list[dict[tuple[str, str], Proposal]] = []
-    for answer in answers.answers:
-        place = answer.line, answer.gene
-        if count[place] == len(repeats):
-            repeats.append({})
+
+    def proposal(answer: ScoredAnswer) -> Proposal:
         line = tasks.lines[answer.line]
-        offered = _shown(line, gene)[answer.gene].candidates
-        repeats[count[place]][place] = replace(line.read(answer.gene, answer.text or ""), offered=offered)
-        count[place] += 1
-    return [RecordedSets(title, answers.answers[0].model or "", by_gene) for by_gene in repeats]
+        return replace(line.read(answer.gene, answer.text or ""), offered=_shown(line, gene)[answer.gene].candidates)
+
+    return [
+        RecordedSets(title, given[0].model or "", {(a.line, a.gene): proposal(a) for a in given})
+        for given in answers.repeats()
+    ]

@@ -122,8 +122,7 @@ def row(verdicts: Sequence[Verdict], config: RunConfig, logs: Mapping[str, float
     rewards = np.array([verdict.total for verdict in verdicts]).reshape(-1, config.rollouts)
     every = [verdict.metrics for verdict in verdicts]
     means = {part: float(np.mean([metrics[part] for metrics in every])) for part in PARTS}
-    names = {"loss": "loss", "grad_norm": "grad_norm", "entropy": "entropy", "learning_rate": "learning_rate"}
-    logged = {name: float(logs[key]) for name, key in names.items() if key in logs}
+    logged = {name: float(logs[name]) for name in ("loss", "grad_norm", "entropy", "learning_rate") if name in logs}
     return {
         "step": step,
         "questions": step * config.questions,

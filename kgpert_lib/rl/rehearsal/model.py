@@ -24,7 +24,7 @@ from kgpert_lib.rl.rehearsal.prompts import ASK, CLOSE, FAR, OPEN, UNKNOWN, Word
 
 PAD, END = "<pad>", "<end>"
 NEVER = -1e9  # logit of a word that cannot be next
-NAME_RATE = 0.1
+NAME_RATE = 0.1  # how much a name moves in a step beside other words (`GeneEditModel._embedded`)
 HIDDEN, LAYERS, HEADS, INNER = 192, 4, 4, 512
 
 

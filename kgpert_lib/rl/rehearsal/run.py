@@ -22,14 +22,12 @@ from kgpert_lib.rl.rehearsal import grpo, warm_start
 from kgpert_lib.rl.rehearsal.answers import answers
 from kgpert_lib.rl.rehearsal.policies import GenePolicy, LanguagePolicy, Policy
 from kgpert_lib.rl.rehearsal.warm_start import WarmStart
-from kgpert_lib.rl.runs import WEIGHTS, Run, RunConfig, RunWriter
+from kgpert_lib.rl.runs import BASE, DRAWN, FRESH, WEIGHTS, Run, RunConfig, RunWriter
 from kgpert_lib.rl.tasks import EditTasks, Settings, perturbations
 from kgpert_lib.rl.traces import ScoredAnswers
 
 WORK, WARM = "work", "warm.safetensors"
-UNTOUCHED = "base"  # the stage before the warm start
-DRAWN, DRAWN_GENES = "-drawn", 30  # stages of drawn answers, questions of a line
-FRESH = "-fresh"  # stages of answers about another atlas
+DRAWN_GENES = 30  # of a line, whose questions get drawn answers
 MOST_TOKENS = 512
 THREADS = 1  # of one run: two runs side by side are faster than one on two threads
 
@@ -58,12 +56,12 @@ def rehearse(
 
         def answer(step: int, untouched: bool = False) -> None:
             for stage, at in config.answered.items():
-                if step == at and untouched == (stage == UNTOUCHED):
+                if step == at and untouched == (stage == BASE):
                     report("answering the test questions", step)
                     writer.write_answers(stage, answers_to_tests(policy, config))
                     if policy.compute.draws:
                         writer.write_answers(f"{stage}{DRAWN}", answers_to_tests(policy, config, policy.compute.draws))
-                    if config.fresh and stage != UNTOUCHED:
+                    if config.fresh and stage != BASE:
                         writer.write_answers(f"{stage}{FRESH}", answers_to_tests(policy, config, atlas=config.fresh))
             report("training", step)
 

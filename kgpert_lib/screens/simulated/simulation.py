@@ -33,6 +33,7 @@ from kgpert_lib.paths import DATA
 from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.screens.pseudobulk import RANDOM_HALVES, TARGET_SUM, Pseudobulk, assign_halves
+from kgpert_lib.screens.seed_option import parse_seed
 from kgpert_lib.screens.simulated.causal import HierarchicalSCM
 from kgpert_lib.screens.simulated.world import LINES, SIZES, GraphQuality, World, build_world, number, stream
 
@@ -239,13 +240,8 @@ class Options:
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> Options:
-        """Options from texts by name; InputError for any but a seed, and for one that is no whole number from 0."""
-        if unknown := [name for name in texts if name != "seed"]:
-            raise InputError(f"The atlas simulated has no option {unknown[0]!r}; it has seed.")
-        text = texts.get("seed")
-        if text is not None and not (text.isascii() and text.isdigit()):
-            raise InputError(f"The option seed of simulated is {text!r}; it is a whole number from 0.")
-        return cls(None if text is None else int(text))
+        """Options from texts by name (`parse_seed`)."""
+        return cls(parse_seed("simulated", texts))
 
 
 def load(lines: Sequence[str] | None = None, download: bool = True, options: Options | None = None) -> Atlas:
