@@ -41,6 +41,7 @@ from kgpert_lib.book.chapters import (
     toc_pages,
 )
 from kgpert_lib.book.execution import BuildError, execute
+from kgpert_lib.book.generated import EXTRA, Staging, generate
 from kgpert_lib.downloads.fetch import fetch_all
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest, locked
@@ -113,14 +114,15 @@ def build(
         if parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
-        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, scratch / "source")
+        stage = scratch / "source"
+        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say)
         target = root / "_build" / "html"
         if chapters is not None or parameters:
             names = [c.name for c in selected] if chapters is not None else None
             label = "-".join(c.number for c in selected) if names else "all"
             slug = f"{label}-{digest(json.dumps([names, parameters], default=str))[:8]}"
             target = root / "_build" / "runs" / slug / "html"
-        rendered = _render(scratch / "source", target, scratch, say)
+        rendered = _render(stage, target, scratch, say)
     return BuildResult(target, executed, pages, rendered)
 
 
@@ -199,11 +201,12 @@ def _has_outputs(page: Path) -> bool:
 
 def _stage(
     root: Path,
-    config: Mapping[str, Any],
+    config: dict[str, Any],
     toc: Mapping[str, Any],
     chapters: Mapping[Chapter, Path],
     parameters: Mapping[str, Any],
     stage: Path,
+    say: Callable[[str], None],
 ) -> None:
     """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run."""
     shutil.copytree(root / "book", stage / "book")
@@ -212,6 +215,9 @@ def _stage(
         copy = stage / f"{chapter.page}.ipynb"
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(cells.without_unused(page, chapter.defaults | dict(parameters)), copy)
+    generate(Staging(root, stage, chapters, parameters, say), set(toc_pages(toc)))
+    if (stage / EXTRA).is_dir():
+        config["sphinx"].setdefault("config", {})["html_extra_path"] = [EXTRA]
     for settings, content in (("_config.yml", config), ("_toc.yml", toc)):
         (stage / settings).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
