@@ -90,11 +90,13 @@ def test_a_record_on_the_calls_equals_kgpert_predict(mirror, kgpert, tmp_path):
     screen = load_screen("perturbqa", ["k562"], str(graph))
     write(tmp_path / "out", screen, Settings(("union",), every=True), lambda step: None)
     files = Files(tmp_path / "out")
-    for gene in ("INTS9", "INTS8", "TP53"):
-        _, out, _ = kgpert("predict", gene, "--graph", graph, "--atlas", "perturbqa", "--json", "--top", READOUTS)
-        answer = told(json.loads(out))
+    genes = ("INTS9", "INTS8", "TP53")
+    _, out, _ = kgpert("predict", *genes, "--graph", graph, "--atlas", "perturbqa", "--json", "--top", READOUTS)
+    answers = json.loads(out)
+    assert [answer["status"] for answer in answers] == ["test", "train", "not screened"]
+    for gene, answer in zip(genes, answers, strict=True):
         record = files.of("k562/union")[gene]
-        assert same(answer, shown(record, files["readouts/k562"]["genes"], ["mine"]))
+        assert same(told(answer), shown(record, files["readouts/k562"]["genes"], ["mine"]))
 
 
 def test_a_gene_without_a_neighbour_has_a_record_only_where_it_was_screened(files, toy):
