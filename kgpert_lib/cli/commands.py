@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kgpert_lib import __version__
+import kgpert_lib
 from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, rehearsal, rl, simulate, terminal
 
 # Typer brings its own copy of click, whose error of usage has no public name.
@@ -56,7 +56,7 @@ def _typer(text: str, **options: Any) -> typer.Typer:
 
 def _print_version(value: bool) -> None:
     if value:
-        terminal.out.print(f"kgpert {__version__}")
+        terminal.out.print(f"kgpert {kgpert_lib.__version__}")
         raise typer.Exit()
 
 
