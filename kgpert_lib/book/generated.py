@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kgpert_lib.book import api, command_line
 from kgpert_lib.book.chapters import Chapter
 
 EXTRA = "_extra"
@@ -45,7 +46,10 @@ class Staging:
 
 
 # The page that a part belongs to, as the table of contents names it, and the function that writes the part.
-PARTS: Mapping[str, Callable[[Staging], None]] = {}
+PARTS: Mapping[str, Callable[[Staging], None]] = {
+    "book/api": api.write,
+    "book/cli": command_line.write,
+}
 
 
 def generate(staging: Staging, pages: Collection[str]) -> None:

@@ -14,12 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kgpert_lib.cards import Bar, Cell, Table, card
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import atomic
 from kgpert_lib.predictors.neighbourhoods import Neighbourhoods, measured_neighbours
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray
+
+COUNTS = (0, 1, 2, 5, 10, 20, 40)  # of neighbours: where the rows of a card begin
+SHOWN = 5  # perturbations on a card
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +117,15 @@ class Predictions:
         _check(source, perturbations, genes, delta)
         return cls.plain(perturbations, genes, delta)
 
+    def _repr_html_(self) -> str:
+        n, m = self.delta.shape
+        lines = []
+        if fallback := int(self.fallback.sum()):
+            lines.append(f"No neighbour, so that the mean training delta stands in: {fallback} of {n} perturbations.")
+        tables = [_neighbour_counts(self.n_neighbours)] if self.n_neighbours.any() else []
+        tables += [_largest(self)] if self.delta.size else []
+        return card(f"Predicted deltas of {n} perturbations and {m} readout genes", lines, tables)
+
 
 def check_ending(path: Path) -> None:
     """InputError unless predictions can be saved under this file name."""
@@ -135,6 +148,33 @@ def fitted(predictor: Predictor, view: TrainingView) -> Predictor:
     """The predictor with what it learns from a view, where it has a method of that name; else the predictor itself."""
     learns = getattr(predictor, "fitted", None)
     return predictor if learns is None else learns(view)
+
+
+def _neighbour_counts(counts: NDArray[np.int64]) -> Table:
+    """How many perturbations have how many neighbours."""
+    numbers = np.histogram(counts, [*COUNTS, np.inf])[0]
+    ends = [*(end - 1 for end in COUNTS[1:]), None]
+    rows: list[list[Cell]] = [
+        [str(low) if low == high else f"{low} to {high}" if high else f"{low} or more", Bar(str(k), [k / max(numbers)])]
+        for low, high, k in zip(COUNTS, ends, numbers, strict=True)
+    ]
+    return Table("Neighbours averaged", ["neighbours", "perturbations"], rows)
+
+
+def _largest(predictions: Predictions) -> Table:
+    """The perturbations with the largest predicted deltas, by root mean square."""
+    delta, genes = predictions.delta, predictions.genes
+    size = np.sqrt(np.einsum("ij,ij->i", delta, delta, dtype=np.float64) / delta.shape[1])
+    rows: list[list[Cell]] = [
+        [
+            str(predictions.perturbations[i]),
+            Bar(f"{size[i]:.3f}", [float(size[i] / max(size.max(), np.finfo(float).tiny))]),
+            *(f"{genes[j]} {delta[i, j]:+.2f}" for j in (delta[i].argmax(), delta[i].argmin())),
+        ]
+        for i in np.argsort(-size, kind="stable")[:SHOWN]
+    ]
+    columns = ["perturbation", "root mean square", "highest", "lowest"]
+    return Table("Largest predicted deltas", columns, rows)
 
 
 def _places(what: str, names: NameArray, selection: NameArray) -> NDArray[np.intp]:
