@@ -30,7 +30,7 @@ import nbformat
 import yaml
 
 from kgpert_lib import paths
-from kgpert_lib.book import cells
+from kgpert_lib.book import address, cells
 from kgpert_lib.book.chapters import (
     Chapter,
     check_parameters,
@@ -98,6 +98,8 @@ def build(
     config, toc = read_yaml(root / "_config.yml", ("html", "sphinx")), read_yaml(root / "_toc.yml")
     if not (root / "book").is_dir():
         raise InputError(f"{root / 'book'} is missing; run this in the folder that holds the book.")
+    if repository := address.repository(root):
+        address.link(config, repository)
     every = read_chapters(root, toc)
     selected = select(every, chapters)
     check_parameters(selected, parameters)
