@@ -30,7 +30,7 @@ import nbformat
 import yaml
 
 from kgpert_lib import paths
-from kgpert_lib.book import address, cells
+from kgpert_lib.book import address, cells, figures, notebooks
 from kgpert_lib.book.chapters import (
     Chapter,
     check_parameters,
@@ -47,6 +47,7 @@ from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest, locked
 
 RENDER_ENVIRONMENT = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1767225600"}
+DOWNLOADS = "_downloads"
 KEPT_PER_CHAPTER = 8
 STAMP = ".kgpert-book.json"
 OTHER_RUN = "Text and captions describe the stored run; figures and tables name the atlas that they show."
@@ -210,14 +211,23 @@ def _stage(
     stage: Path,
     say: Callable[[str], None],
 ) -> None:
-    """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run."""
+    """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run.
+
+    A chapter's page has links to the numbers of its figures; readers download its notebook from `DOWNLOADS`.
+    """
     shutil.copytree(root / "book", stage / "book")
+    staging = Staging(root, stage, chapters, parameters, say)
+    repository = address.repository(root)
     for chapter, executed in chapters.items():
         page = with_outputs(chapter.notebook, read_notebook(executed))
-        copy = stage / f"{chapter.page}.ipynb"
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(cells.without_unused(page, chapter.defaults | dict(parameters)), copy)
-    generate(Staging(root, stage, chapters, parameters, say), set(toc_pages(toc)))
+        page = notebooks.without_install(cells.without_unused(page, chapter.defaults | dict(parameters)))
+        download = notebooks.with_install(figures.without_numbers(page), repository)
+        copies = {"": figures.with_links(page, chapter, staging.extra), DOWNLOADS: download}
+        for folder, copy in copies.items():
+            path = stage / folder / f"{chapter.page}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(copy, path)
+    generate(staging, set(toc_pages(toc)))
     if (stage / EXTRA).is_dir():
         config["sphinx"].setdefault("config", {})["html_extra_path"] = [EXTRA]
     for settings, content in (("_config.yml", config), ("_toc.yml", toc)):
@@ -264,6 +274,8 @@ def _render(stage: Path, target: Path, scratch: Path, say: Callable[[str], None]
         warned = [line for line in text.splitlines() if "WARNING" in line or "ERROR" in line]
         report = "\n".join(warned or _LAST_WORDS.findall(text)[-1:] or text.splitlines()[-1:])
         raise BuildError(f"Jupyter Book did not accept the pages:\n{report}\nThe last good book is unchanged.")
+    if (stage / DOWNLOADS).is_dir():  # what the download button of a page leads to
+        shutil.copytree(stage / DOWNLOADS, pages / "_sources", dirs_exist_ok=True)
     (pages / STAMP).write_text(_stamp(stage, pages), encoding="utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(old, ignore_errors=True)
@@ -289,16 +301,20 @@ def _files(folder: Path) -> list[Path]:
 def store(root: Path) -> None:
     """Keep the outputs of a run at the stored parameters in the notebooks themselves: `make store`.
 
-    Cells on data that most machines do not have are stored without outputs.
+    Cells on data that most machines do not have are stored without outputs, figures without their numbers. Where the
+    repository has an address, the notebooks install the library from it, as they are opened there alone (Colab).
 
     InputError, and no notebook changed, where cells were left out of the run because their data could not be had.
     """
     pages = {root / "notebooks" / f"{name}.ipynb": read_notebook(page) for name, page in build(root).pages.items()}
+    repository = address.repository(root)
     for path, executed in pages.items():
         if any(cells.BOXES[cells.TAG].html in str(cell.get("outputs", "")) for cell in executed.cells):
             raise InputError(f"{path} would lose its outputs on real screens; run `kgpert fetch perturbqa` first.")
     for path, executed in pages.items():
-        page = with_outputs(read_notebook(path), executed)
+        page = figures.without_numbers(with_outputs(read_notebook(path), executed))
+        if repository:
+            page = notebooks.with_install(page, repository)
         for cell in filter(cells.never_stored, page.cells):
             cell.update(outputs=[], execution_count=None)
         nbformat.write(page, path)
