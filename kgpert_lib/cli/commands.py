@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from kgpert_lib import __version__
-from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, rehearsal, rl, simulate, terminal
+from kgpert_lib.cli import (
+    book,
+    evaluate,
+    fetch,
+    graph,
+    models,
+    perturbqa,
+    predict,
+    predictions,
+    rehearsal,
+    rl,
+    simulate,
+    terminal,
+)
 
 # Typer brings its own copy of click, whose error of usage has no public name.
 USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -23,6 +36,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
         "kgpert predict --all -o predictions.h5ad",
         "kgpert predict --all --line all --top 50 -o strongest.csv.gz",
     ],
+    predictions.predictions: ["kgpert predictions -o predictions", "kgpert predictions -o k562 --line k562 --top 20"],
     evaluate.evaluate: ["kgpert evaluate --line k562", "kgpert evaluate --graph string --graph mine.csv --csv"],
     perturbqa.vote: ["kgpert vote --line rpe1 --task dir", "kgpert vote --line all --csv"],
     perturbqa.ask: [
@@ -36,7 +50,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
 }
 
 
-NOTES = {predict.predict: terminal.PREDICTOR_LIST, evaluate.evaluate: terminal.PREDICTOR_LIST}
+NOTES = dict.fromkeys((predict.predict, predictions.predictions, evaluate.evaluate), terminal.PREDICTOR_LIST)
 
 
 def _epilog(lines: list[str], note: str = "") -> str:

@@ -202,6 +202,16 @@ def explain(
     )
 
 
+def trust_in(view: TrainingView, predictor: Predictor, predictions: Predictions) -> Trust | None:
+    """Trust in a predictor, of which `predictions` are an example; None where it cannot be learnt.
+
+    It takes `FEWEST` training perturbations and a predictor with neighbourhoods.
+    """
+    if predictions.neighbourhoods is None or len(view.target.perturbations) < FEWEST:
+        return None
+    return Trust.fit(view, predictor)
+
+
 def known_gene(symbol: str, graphs: Sequence[KnowledgeGraph], screen: CellLine | None = None) -> str:
     """The spelling of `symbol` that the graphs or the screen use.
 
@@ -223,10 +233,10 @@ def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | N
 
 
 def _expected(view: TrainingView, predictor: Predictor, predictions: Predictions) -> dict[str, float] | None:
-    """Trust in `predictions` of one gene; None for too few training perturbations and without neighbourhoods."""
-    if predictions.neighbourhoods is None or len(view.target.perturbations) < FEWEST:
+    """Trust in `predictions` of one gene; None where `trust_in` gives none."""
+    trust = trust_in(view, predictor, predictions)
+    if trust is None:
         return None
-    trust = Trust.fit(view, predictor)
     expected = trust.expect_from(describe(view, predictions)).first()
     return {"pearson": expected.pop("expected"), **expected, "level": trust.level}
 
