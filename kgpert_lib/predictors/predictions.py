@@ -227,5 +227,5 @@ def _write_parquet(predictions: Predictions, path: Path, graphs: Mapping[str, st
     parquet.write_matrix(path, predictions.perturbations, predictions.genes, predictions.delta, graphs)
 
 
-_READERS = {".h5ad": _read_h5ad, ".npz": _read_npz, parquet.ENDING: parquet.read_matrix, ".csv": _read_csv}
-_WRITERS = {".h5ad": _write_h5ad, ".npz": _write_npz, parquet.ENDING: _write_parquet, ".csv": _write_csv}
+_READERS = {".h5ad": _read_h5ad, ".npz": _read_npz, ".csv": _read_csv, parquet.ENDING: parquet.read_matrix}
+_WRITERS = {".h5ad": _write_h5ad, ".npz": _write_npz, ".csv": _write_csv, parquet.ENDING: _write_parquet}

@@ -11,15 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.predictors import named
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.release.tables import SHARED
+from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.load import load_screen
+from tests import worlds
 from tests.cli import TOY
 
-SIMULATED = ("--atlas", "simulated:seed=0", "--line", "k562")
 WRITTEN = ["README.md", "full-k562.parquet", "full-rpe1.parquet", "genes.parquet", "strongest.parquet"]
 
 
@@ -133,17 +135,23 @@ def test_the_python_of_the_card_reads_the_files(folder, monkeypatch):
     assert names["delta"][names["strongest"]["gene"]].to_numpy() == pytest.approx(names["strongest"]["predicted"])
 
 
-def test_expected_scores_are_those_of_predict_and_the_card_counts_how_often_they_held(kgpert, tmp_path):
-    assert kgpert("predictions", "-o", tmp_path / "out", *SIMULATED, "--top", 2)[0] == 0
-    genes = pd.read_parquet(tmp_path / "out" / "genes.parquet").set_index("perturbation")
+def test_expected_scores_are_those_of_predict_and_the_card_counts_how_often_they_held(kgpert, here):
+    larger = Atlas("larger", "real", {"k562": worlds.line(n=90, tests=20)})
+    larger.save("larger")
+    edges = worlds.to_networkx(worlds.graph(n=100, edges=500)).edges(data="weight")
+    (here / "edges.csv").write_text("\n".join(["gene1,gene2,weight", *(f"{a},{b},{w}" for a, b, w in edges)]))
+    options = ("--atlas", "./larger", "--graph", "edges.csv")
+    assert kgpert("predictions", "-o", "out", *options, "--top", 2)[0] == 0
+    genes = pd.read_parquet("out/genes.parquet").set_index("perturbation")
     gene = genes.index[(genes["status"] == "test") & ~genes["fallback"]][0]
-    one = json.loads(kgpert("predict", gene, *SIMULATED, "--json")[1])["expected"]
+    one = json.loads(kgpert("predict", gene, *options, "--json")[1])["expected"]
     got = genes.loc[gene, ["expected", "low", "high", "level"]].tolist()
     assert got == pytest.approx([one["pearson"], one["low"], one["high"], one["level"]], abs=1e-5)
     test = genes[genes["status"] == "test"]
     share = test["pearson"].between(test["low"], test["high"]).mean()
-    text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert re.search(rf"- k562: {100 * share:.0f} % \[\d+, \d+\] of {len(test)} test genes, 80 % intended\.", text)
+    text = (here / "out" / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"- k562: {100 * share:.0f} % \[\d+, \d+\] of 20 test genes, 80 % intended\.", text)
+    assert "simulation" not in text
 
 
 def test_nothing_is_left_where_a_line_cannot_be_predicted(kgpert, here):
@@ -154,16 +162,13 @@ def test_nothing_is_left_where_a_line_cannot_be_predicted(kgpert, here):
     assert sorted(path.name for path in here.iterdir()) == before
 
 
-def test_a_matrix_in_parquet_is_that_of_h5ad_and_evaluate_reads_it(kgpert, here):
+def test_a_matrix_in_parquet_is_that_of_h5ad_and_is_read_back(kgpert, here):
     for ending in (".parquet", ".h5ad"):
         assert kgpert("predict", "--all", *TOY, "-o", f"all{ending}")[0] == 0
     ours, same = (Predictions.load(here / f"all{ending}") for ending in (".parquet", ".h5ad"))
     for field in ("perturbations", "genes", "delta"):
         assert np.array_equal(getattr(ours, field), getattr(same, field)), field
     assert "sha256" in pq.read_schema(here / "all.parquet").metadata[b"mine"].decode()
-    code, _, err = kgpert("evaluate", *TOY, "--line", "k562", "--outside", "k562=all.parquet")
-    assert code == 2
-    assert "predictions lack 1 of 6 perturbations" in err, "the test gene in no graph"
 
 
 def test_a_parquet_table_holds_what_the_csv_holds(kgpert, here):
@@ -176,12 +181,19 @@ def test_a_parquet_table_holds_what_the_csv_holds(kgpert, here):
     assert (here / "all.parquet").read_bytes() == first
 
 
-def test_a_file_that_is_no_parquet_is_one_sentence(kgpert, here):
-    (here / "bad.parquet").write_bytes(b"PAR1 nothing")
-    code, out, err = kgpert("evaluate", *TOY, "--outside", "k562=bad.parquet")
-    assert (code, out) == (2, "")
-    assert err.startswith("kgpert: bad.parquet cannot be read as predictions")
-    assert err.count("\n") == 1
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda path: path.write_bytes(b"PAR1 nothing"), "cannot be read as predictions"),
+        (lambda path: pd.DataFrame({"gene": ["A"], "B": [1.0]}).to_parquet(path), "has no column 'perturbation'"),
+        (lambda path: pd.DataFrame({"perturbation": ["A"], "B": [np.nan]}).to_parquet(path), "A at gene B is not a"),
+        (lambda path: pd.DataFrame({"perturbation": ["A"], "B": ["x"]}).to_parquet(path), "cannot be read"),
+    ],
+)
+def test_a_file_that_holds_no_predictions_is_one_sentence(tmp_path, damage, sentence):
+    damage(tmp_path / "bad.parquet")
+    with pytest.raises(InputError, match=sentence):
+        Predictions.load(tmp_path / "bad.parquet")
 
 
 @pytest.mark.parametrize(
