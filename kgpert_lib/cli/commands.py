@@ -17,6 +17,7 @@ from kgpert_lib.cli import (
     models,
     perturbqa,
     predict,
+    predictions,
     rehearsal,
     rl,
     simulate,
@@ -36,6 +37,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
         "kgpert predict --all -o predictions.h5ad",
         "kgpert predict --all --line all --top 50 -o strongest.csv.gz",
     ],
+    predictions.predictions: ["kgpert predictions -o predictions", "kgpert predictions -o k562 --line k562 --top 20"],
     evaluate.evaluate: ["kgpert evaluate --line k562", "kgpert evaluate --graph string --graph mine.csv --csv"],
     perturbqa.vote: ["kgpert vote --line rpe1 --task dir", "kgpert vote --line all --csv"],
     perturbqa.ask: [
@@ -53,7 +55,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
 }
 
 
-NOTES = {predict.predict: terminal.PREDICTOR_LIST, evaluate.evaluate: terminal.PREDICTOR_LIST}
+NOTES = dict.fromkeys((predict.predict, predictions.predictions, evaluate.evaluate), terminal.PREDICTOR_LIST)
 
 
 def _epilog(lines: list[str], note: str = "") -> str:

@@ -190,7 +190,7 @@ def explain(
     rest = view.without([gene])
     predictions = model.predict(rest, [gene])
     mean = np.broadcast_to(rest.target.mean, predictions.delta.shape)
-    learnt = _trust(view, model) if trust and predictions.neighbourhoods is not None else None
+    learnt = trust_in(view, model) if trust and predictions.neighbourhoods is not None else None
     return Explanations.of(atlas, rest, predictions, mean, learnt)[0]
 
 
@@ -218,7 +218,7 @@ def explain_each(
             f"{predictor.name} cannot explain many genes at once, as it is fitted for each of them; "
             "name a predictor that averages neighbours as they were measured, such as union or weighted."
         )
-    learnt = _trust(view, model) if trust else None
+    learnt = trust_in(view, model) if trust else None
     for part in chunks(len(genes), BATCH):
         names = genes[part]
         predictions = model.predict_without_own(view, names)
@@ -320,6 +320,11 @@ class Explanations:
         )
 
 
+def trust_in(view: TrainingView, predictor: Predictor) -> Trust | None:
+    """How far to trust the neighbourhoods of a predictor in this line; None for too few training perturbations."""
+    return Trust.fit(view, predictor) if len(view.target.perturbations) >= FEWEST else None
+
+
 def known_gene(symbol: str, graphs: Sequence[KnowledgeGraph], screen: CellLine | None = None) -> str:
     """The spelling of `symbol` that the graphs or the screen use.
 
@@ -359,11 +364,6 @@ def _card_table(title: str, frame: pd.DataFrame, largest: float) -> Table:
         rows.append(cells)
     rest = len(frame) - len(rows)
     return Table(title + (f" ({rest} more in neighbour_table())" if rest else ""), list(frame.columns), rows)
-
-
-def _trust(view: TrainingView, predictor: Predictor) -> Trust | None:
-    """How far to trust neighbourhoods in this line; None for too few training perturbations."""
-    return Trust.fit(view, predictor) if len(view.target.perturbations) >= FEWEST else None
 
 
 def _scores(
