@@ -150,7 +150,7 @@ def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
     """
     if symbol in names:
         return symbol
-    typed = _symbol_of(symbol.strip())
+    typed = symbol_of(symbol.strip())
     same = sorted({name for name in names if name.upper() == typed.upper()})
     if len(same) == 1:
         return same[0]
@@ -177,7 +177,7 @@ def respelt(symbols: pd.Series) -> pd.Series:
     return symbols.map(dict(zip(unique, unique.map(_respelt), strict=True)))
 
 
-def _symbol_of(typed: str) -> str:
+def symbol_of(typed: str) -> str:
     """The approved symbol of an Entrez or Ensembl identifier; anything else as it is."""
     if typed.isdecimal():
         return _identifiers("genes.tsv.gz", "entrez").get(typed, typed)
