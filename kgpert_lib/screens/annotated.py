@@ -35,6 +35,7 @@ from kgpert_lib.types import FloatArray
 if TYPE_CHECKING:
     from anndata import AnnData
 
+SOURCE = "AnnData files"  # in the provenance of the atlases that `read_screen` makes
 MARK = "kgpert"  # key in `uns` of a file whose cells kgpert has simulated
 PERTURBATION_COLUMNS = ("perturbation", "gene", "target_gene", "condition")
 BATCH, LINE, SPLIT, CELLS = "batch", "cell_line", "split", "n_cells"  # columns that are read where they are there
@@ -133,7 +134,7 @@ def read_screen(
     for line in drawn:
         split = np.where(np.isin(lines[line].perturbations, held_out), "test", "train")
         lines[line] = replace(lines[line], split=split)
-    provenance = {"lines": counts, "seed": settings.seed, "source": "AnnData files"}
+    provenance = {"lines": counts, "seed": settings.seed, "source": SOURCE}
     return Atlas(name, "simulated" if simulated else "real", lines, provenance=provenance)
 
 
@@ -172,8 +173,10 @@ def save_screen(atlas: Atlas, folder: str | Path, graphs: Sequence[KnowledgeGrap
 
 
 def left_out(atlas: Atlas) -> list[str]:
-    """What `read_screen` read and left out, one sentence each."""
-    sentences = []
+    """What `read_screen` read and left out, one sentence each; none for an atlas from elsewhere."""
+    sentences: list[str] = []
+    if atlas.provenance.get("source") != SOURCE:
+        return sentences
     for line, count in atlas.provenance["lines"].items():
         what = f"{count['kind']}, {count['rows']:,} rows of {count['file']}"
         sentences.append(f"{line}: {what}; {count['own_readouts']} perturbed genes are readout genes.")
