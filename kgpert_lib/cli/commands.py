@@ -20,6 +20,7 @@ from kgpert_lib.cli import (
     predictions,
     rehearsal,
     rl,
+    screen,
     simulate,
     terminal,
 )
@@ -50,6 +51,10 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
     explorer.explorer: [
         "kgpert explorer -o explorer",
         "kgpert explorer -o explorer --line k562 --predictor union --predictor weighted",
+    ],
+    screen.screen: [
+        "kgpert screen cells.h5ad -o mine --graph edges.csv",
+        "kgpert screen deltas.h5ad -o mine --line thp1 --perturbation-column gene --split 0.2",
     ],
     book.book: ["kgpert book --chapters '02 07' --set 'limit=10'"],
 }

@@ -78,9 +78,9 @@ def predict(
         from kgpert_lib.cli.predictors import build
         from kgpert_lib.evaluation.explain import PRINTED, explain, known_gene
         from kgpert_lib.graphs.provenance import in_words, provenance, records
-        from kgpert_lib.screens.load import default_atlas, load_screen
+        from kgpert_lib.screens.load import default_atlas, default_line, load_screen
 
-        lines = terminal.selected(line or ["k562"])
+        lines = terminal.selected(line or [default_line(atlas)])
         screen = load_screen(atlas or default_atlas(lines), lines, graph, seed)
         model = build(predictor, screen, limit, cut, prior, seed)
         graphs = provenance(model)

@@ -355,10 +355,7 @@ class Atlas:
     def load(cls, path: str | Path) -> Atlas:
         """Read an atlas that `save` wrote; InputError names a missing, foreign or cut-short file."""
         folder = Path(path)
-        head_path = folder / "atlas.json"
-        if not head_path.is_file():
-            raise InputError(f"{folder} is not an atlas: it holds no atlas.json.")
-        head = _read_head(head_path)
+        head = _read_head(_head_of(folder))
         lines = {name: _read_line(name, folder / Path(file).name) for name, file in head["lines"].items()}
         return cls(head["name"], head["kind"], lines, head["missing"], head["provenance"])
 
@@ -374,6 +371,11 @@ def _lines_table(lines: Sequence[CellLine]) -> Table:
         rows.append([line.name, bar, *map(str, counts), str(len(line.genes)), f"{100 * measured:.3g} %"])
     columns = ["line", "perturbations", *SPLITS, "readout genes", "measured"]
     return Table("Cell lines", columns, rows, SPLITS)
+
+
+def saved_lines(folder: str | Path) -> list[str]:
+    """Names of the cell lines of a saved atlas, in its order; InputError as `Atlas.load`, whose files are not read."""
+    return list(_read_head(_head_of(Path(folder)))["lines"])
 
 
 def label(name: str, kind: str) -> str:
@@ -454,6 +456,14 @@ def _files_of(folder: Path) -> list[str]:
     except InputError:
         return []
     return [Path(file).name for file in head["lines"].values()]
+
+
+def _head_of(folder: Path) -> Path:
+    """The ``atlas.json`` of a saved atlas; InputError where there is none."""
+    path = folder / "atlas.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is not an atlas: it holds no atlas.json.")
+    return path
 
 
 def _read_head(path: Path) -> dict[str, Any]:
