@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from kgpert_lib import __version__
-from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, rehearsal, rl, simulate, terminal
+from kgpert_lib.cli import (
+    book,
+    evaluate,
+    explorer,
+    fetch,
+    graph,
+    models,
+    perturbqa,
+    predict,
+    rehearsal,
+    rl,
+    simulate,
+    terminal,
+)
 
 # Typer brings its own copy of click, whose error of usage has no public name.
 USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -32,6 +45,10 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
     models.serve: ["kgpert serve --port 8080"],
     models.record: ["kgpert record --model smollm2 --serve"],
     simulate.simulate: ["kgpert simulate -o screen --size tiny", "kgpert simulate -o files --format replogle"],
+    explorer.explorer: [
+        "kgpert explorer -o explorer",
+        "kgpert explorer -o explorer --line k562 --predictor union --predictor weighted",
+    ],
     book.book: ["kgpert book --chapters '02 07' --set 'limit=10'"],
 }
 

@@ -189,6 +189,16 @@ class TrainingLine:
         total = self.filled.sum(axis=0, dtype=np.float64)
         return (total / np.maximum(count, 1)).astype(np.float32)
 
+    def mean_without(self, perturbations: Sequence[str] | NameArray) -> FloatArray:
+        """(n, m) mean training delta for each of n perturbations, without its own row if it is a training one."""
+        rows = np.array([self.index.get(str(p), -1) for p in perturbations], dtype=np.intp)
+        own = rows[rows >= 0]
+        means = np.tile(self.mean, (len(rows), 1))
+        count = self.measured.sum(axis=0) - self.measured[own]
+        total = self.filled.sum(axis=0, dtype=np.float64) - self.filled[own]
+        means[rows >= 0] = total / np.maximum(count, 1)
+        return means
+
     def over(self, genes: NameArray) -> TrainingLine:
         """The line over other readout genes, NaN where it has no such gene; controls are dropped."""
         place = pd.Index(self.genes).get_indexer(pd.Index(genes))
