@@ -5,6 +5,8 @@ is killed leaves the last good book, and the next one ends with the same book. L
 
     executed/<chapter>-<digest>.ipynb    a chapter with outputs, by all that they depend on
     html/                                the default book
+    publish/html/                        the same without measured calls, to be passed on
+    explorer/<digest>/                   the gene explorer, by all that it depends on
     runs/<slug>/html/                    a book with some chapters or other parameters
     failed/<chapter>.ipynb               the copy of a chapter in which a cell failed
 """
@@ -75,6 +77,7 @@ def build(
     workers: int | None = None,
     say: Callable[[str], None] = print,
     atlas: str | Path | None = None,
+    publish: bool = False,
 ) -> BuildResult:
     """Execute the chapters that changed and render the book.
 
@@ -86,6 +89,7 @@ def build(
     workers : chapters executed at the same time, as many as there are cores for None; the book is the same.
     say : receives one line for each step.
     atlas : folder of a saved atlas; the book then holds the prose pages and the chapters that can show it.
+    publish : leave out measured calls, for a book that is passed on (data page), in a folder of its own.
 
     Raises
     ------
@@ -126,12 +130,12 @@ def build(
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
         stage = scratch / "source"
-        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say)
-        target = root / "_build" / "html"
+        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say, publish)
+        target = root / "_build" / "publish" / "html" if publish else root / "_build" / "html"
         if chapters is not None or parameters:
             names = [c.name for c in selected] if chapters is not None else None
             label = "-".join(c.number for c in selected) if names else "all"
-            slug = f"{label}-{digest(json.dumps([names, parameters], default=str))[:8]}"
+            slug = f"{label}-{digest(json.dumps([names, parameters, *([True] if publish else [])], default=str))[:8]}"
             target = root / "_build" / "runs" / slug / "html"
         rendered = _render(stage, target, scratch, say)
     return BuildResult(target, executed, pages, rendered)
@@ -152,7 +156,11 @@ def library_state(root: Path) -> str:
     always the same.
     """
     files = [
-        *(p for p in _files(root / "kgpert_lib") if not {"book", "cli", "_data"} & set(p.relative_to(root).parts)),
+        *(
+            p
+            for p in _files(root / "kgpert_lib")
+            if not {"book", "cli", "explorer", "_data"} & set(p.relative_to(root).parts)
+        ),
         *(p for p in _files(root / "data") if p.suffix != ".md"),
         *_files(root / "env" / "prime_rl"),
         *_files(paths.cache_dir() / "answers"),
@@ -225,13 +233,14 @@ def _stage(
     parameters: Mapping[str, Any],
     stage: Path,
     say: Callable[[str], None],
+    publish: bool = False,
 ) -> None:
     """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run.
 
     A chapter's page has links to the numbers of its figures; readers download its notebook from `DOWNLOADS`.
     """
     shutil.copytree(root / "book", stage / "book")
-    staging = Staging(root, stage, chapters, parameters, say)
+    staging = Staging(root, stage, chapters, parameters, say, publish)
     repository = address.repository(root)
     for chapter, executed in chapters.items():
         page = with_outputs(chapter.notebook, read_notebook(executed))

@@ -17,6 +17,9 @@ def book(
         Path | None, typer.Option(help="Folder of a saved atlas (kgpert screen); the chapters that can show it do.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Chapters executed at once. Default: all cores.")] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Leave out measured calls, for a book that is passed on.")
+    ] = False,
     root: Annotated[Path, typer.Option(help="Folder of the book.")] = Path(),
 ) -> None:
     """Execute the chapters and render the book; only what changed runs again."""
@@ -24,5 +27,6 @@ def book(
         from kgpert_lib.book.build import build
         from kgpert_lib.book.chapters import parse_settings
 
-    built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers, atlas=atlas)
+    settings = parse_settings(set_ or "")
+    built = build(root, (chapters or "").split() or None, settings, workers, atlas=atlas, publish=publish)
     terminal.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)
