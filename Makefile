@@ -59,7 +59,7 @@ store: sync ## Run the notebooks at their stored parameters and keep the outputs
 	$(BIN)/python -m kgpert_lib.book.build
 	$(BIN)/jupytext --sync notebooks/*.ipynb
 
-finding: install ## Draw the landing page's picture, book/_static/finding.png
+finding: install ## Draw the landing page's picture, book/_static/finding.png, and write its numbers beside it
 	$(BIN)/python book/finding.py
 
 lock: install ## Write the four locks anew from pyproject.toml: for Python 3.11-3.13 on any system

@@ -208,7 +208,7 @@ def _components(scm: HierarchicalSCM, gene: str) -> pd.DataFrame:
         if number:
             needs = [", ".join(scm.names[number - 1][row]) for row in scm.edges[number - 1].toarray().T.astype(bool)]
         columns = {"component": scm.names[number], "needs": needs, "fails": ~state.functional(number)[0]}
-        levels.append(pd.DataFrame(columns).assign(**{"knocked down": gene, "level": level}))
+        levels.append(pd.DataFrame({"knocked down": gene, "level": level, **columns}))
     return pd.concat(levels)
 
 

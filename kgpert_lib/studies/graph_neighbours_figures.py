@@ -98,7 +98,8 @@ def matrix_of_calls(calls: pd.DataFrame, counts: pd.DataFrame, title: str) -> Fi
     right.set_title("train and test")
     right.grid(False)
     sizes = sizes[["atlas", "line", "train", "test"]].assign(kind="real")
-    return finished(figure, sizes, {"call": _tested(calls), "genes knocked down": sizes})
+    sample = _tested(calls).assign(atlas=sizes["atlas"].iloc[0], kind="real", title=title)
+    return finished(figure, sizes, {"call": sample, "genes knocked down": sizes})
 
 
 def one_prediction(calls: pd.DataFrame, gene: str, line: str) -> Figure:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def numbers(figure: Figure) -> pd.DataFrame | None:
 
 def csv(table: pd.DataFrame) -> str:
     """The table as csv with a line of heads: numbers with six significant digits, counts whole, gaps blank."""
-    whole = table.convert_dtypes(convert_string=False, convert_boolean=False, convert_floating=False)
+    with np.errstate(invalid="ignore"):  # no whole number is that large
+        whole = table.convert_dtypes(convert_string=False, convert_floating=False)
     return whole.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
 
 
