@@ -3,7 +3,7 @@
 # torch stands in no lock, as it is another package with a graphics card than without; its version is set here.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-rl rehearse bench lint sync store finding lock clean
+.PHONY: help install book pdf test test-rl rehearse bench lint sync store finding lock clean
 
 BIN := .venv/bin
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
@@ -24,6 +24,9 @@ install: ## Make .venv and install the locked dependencies (does nothing when th
 
 book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" WORKERS=1
 	@$(BIN)/kgpert book $(if $(WORKERS),--workers $(WORKERS)) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)")
+
+pdf: install ## The book, and its print as _build/pdf/kgpert.pdf by Chromium
+	@$(BIN)/kgpert book --pdf
 
 test: install lint ## Lint, build the book, run all tests; the run of the book is compared with the stored notebooks
 	$(BIN)/kgpert book

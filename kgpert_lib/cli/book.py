@@ -14,6 +14,7 @@ def book(
     chapters: Annotated[str | None, typer.Option(help="Chapter numbers, such as '02 07'. Default: all.")] = None,
     set_: Annotated[str | None, typer.Option("--set", help="Chapter parameters, such as 'limit=10 cut=after'.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Chapters executed at once. Default: all cores.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the book as a PDF as well; needs Chromium.")] = False,
     root: Annotated[Path, typer.Option(help="Folder of the book.")] = Path(),
 ) -> None:
     """Execute the chapters and render the book; only what changed runs again."""
@@ -23,3 +24,9 @@ def book(
 
     built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers)
     terminal.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)
+    if pdf:
+        with terminal.working("Printing"):
+            from kgpert_lib.book.pdf import print_book
+
+            path = print_book(root, built.html)
+        terminal.out.print(f"Open {path}", soft_wrap=True)
