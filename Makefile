@@ -4,7 +4,7 @@
 # package with a graphics card than without: its version is set here, and it comes last, among what its lock brought.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-rl rehearse bench lint sync store finding lock clean
+.PHONY: help install book pdf test test-rl rehearse bench lint sync store finding lock clean
 
 BIN := .venv/bin
 LOCKED = $(BIN)/python -m pip install --quiet --require-hashes --no-deps
@@ -26,6 +26,9 @@ install: ## Make .venv and install the locked dependencies (does nothing when th
 
 book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" ATLAS=DIR WORKERS=1
 	@$(BIN)/kgpert book $(if $(WORKERS),--workers $(WORKERS)) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)") $(if $(ATLAS),--atlas "$(ATLAS)")
+
+pdf: install ## The book, and its print as _build/pdf/kgpert.pdf by Chromium
+	@$(BIN)/kgpert book --pdf
 
 test: install lint ## Lint, build the book, run all tests; the run of the book is compared with the stored notebooks
 	$(BIN)/kgpert book

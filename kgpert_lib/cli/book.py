@@ -20,6 +20,7 @@ def book(
     publish: Annotated[
         bool, typer.Option("--publish", help="Leave out measured calls, for a book that is passed on.")
     ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the book as a PDF as well; needs Chromium.")] = False,
     root: Annotated[Path, typer.Option(help="Folder of the book.")] = Path(),
 ) -> None:
     """Execute the chapters and render the book; only what changed runs again."""
@@ -30,3 +31,9 @@ def book(
     settings = parse_settings(set_ or "")
     built = build(root, (chapters or "").split() or None, settings, workers, atlas=atlas, publish=publish)
     terminal.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)
+    if pdf:
+        with terminal.working("Printing"):
+            from kgpert_lib.book.pdf import print_book
+
+            path = print_book(root, built.html)
+        terminal.out.print(f"Open {path}", soft_wrap=True)
