@@ -45,6 +45,7 @@ from kgpert_lib.book.generated import EXTRA, Staging, generate
 from kgpert_lib.downloads.fetch import fetch_all
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest, locked
+from kgpert_lib.screens.atlas import Atlas
 
 RENDER_ENVIRONMENT = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1767225600"}
 KEPT_PER_CHAPTER = 8
@@ -102,9 +103,10 @@ def build(
         raise InputError(f"{root / 'book'} is missing; run this in the folder that holds the book.")
     every = read_chapters(root, toc)
     selected = select(every, chapters)
-    if atlas is not None:
-        selected = saved_atlas.showing(selected, named=chapters is not None)
-        parameters = saved_atlas.parameters(selected, atlas) | parameters
+    own = None if atlas is None else saved_atlas.read(atlas)
+    if atlas is not None and own is not None:
+        selected = saved_atlas.showing(selected, own, named=chapters is not None)
+        parameters = saved_atlas.parameters(selected, own, atlas) | parameters
         chapters = [chapter.name for chapter in selected]
     check_parameters(selected, parameters)
     for chapter in selected:
@@ -117,13 +119,13 @@ def build(
             toc = {"format": "jb-book", "root": root_page, "chapters": [{"file": page} for page in pages_left]}
             # links to the other chapters become text
             config["sphinx"].setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
-        if atlas is not None:
-            config["html"]["announcement"] = saved_atlas.announcement(selected, atlas)
+        if own is not None:
+            config["html"]["announcement"] = saved_atlas.announcement(selected, own)
         elif parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
         stage = scratch / "source"
-        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say)
+        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say, own)
         target = root / "_build" / "html"
         if chapters is not None or parameters:
             names = [c.name for c in selected] if chapters is not None else None
@@ -222,14 +224,19 @@ def _stage(
     parameters: Mapping[str, Any],
     stage: Path,
     say: Callable[[str], None],
+    own: Atlas | None = None,
 ) -> None:
-    """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run."""
+    """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run.
+
+    Chapters on an atlas of the reader's `own` say below their title what it cannot answer.
+    """
     shutil.copytree(root / "book", stage / "book")
     for chapter, executed in chapters.items():
         page = with_outputs(chapter.notebook, read_notebook(executed))
         copy = stage / f"{chapter.page}.ipynb"
         copy.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(cells.without_unused(page, chapter.defaults | dict(parameters)), copy)
+        page = cells.without_unused(page, chapter.defaults | dict(parameters))
+        nbformat.write(page if own is None else saved_atlas.with_limits(page, own), copy)
     generate(Staging(root, stage, chapters, parameters, say), set(toc_pages(toc)))
     if (stage / EXTRA).is_dir():
         config["sphinx"].setdefault("config", {})["html_extra_path"] = [EXTRA]
