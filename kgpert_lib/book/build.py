@@ -47,6 +47,7 @@ from kgpert_lib.book.generated import EXTRA, Staging, generate
 from kgpert_lib.downloads.fetch import fetch_all
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest, locked
+from kgpert_lib.screens.atlas import Atlas
 
 RENDER_ENVIRONMENT = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1767225600"}
 DOWNLOADS = "_downloads"
@@ -109,9 +110,10 @@ def build(
         address.link(config, repository)
     every = read_chapters(root, toc)
     selected = select(every, chapters)
-    if atlas is not None:
-        selected = saved_atlas.showing(selected, named=chapters is not None)
-        parameters = saved_atlas.parameters(selected, atlas) | parameters
+    own = None if atlas is None else saved_atlas.read(atlas)
+    if atlas is not None and own is not None:
+        selected = saved_atlas.showing(selected, own, named=chapters is not None)
+        parameters = saved_atlas.parameters(selected, own, atlas) | parameters
         chapters = [chapter.name for chapter in selected]
     check_parameters(selected, parameters)
     for chapter in selected:
@@ -124,20 +126,21 @@ def build(
             toc = {"format": "jb-book", "root": root_page, "chapters": [{"file": page} for page in pages_left]}
             # links to the other chapters become text
             config["sphinx"].setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
-        if atlas is not None:
-            config["html"]["announcement"] = saved_atlas.announcement(selected, atlas)
+        if own is not None:
+            config["html"]["announcement"] = saved_atlas.announcement(selected, own)
         elif parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
         stage = scratch / "source"
-        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say, publish)
+        staging = Staging(root, scratch / "source", {c: pages[c.name] for c in selected}, parameters, say, publish)
+        _stage(staging, config, toc, own)
         target = root / "_build" / "publish" / "html" if publish else root / "_build" / "html"
         if chapters is not None or parameters:
             names = [c.name for c in selected] if chapters is not None else None
             label = "-".join(c.number for c in selected) if names else "all"
             slug = f"{label}-{digest(json.dumps([names, parameters, *([True] if publish else [])], default=str))[:8]}"
             target = root / "_build" / "runs" / slug / "html"
-        rendered = _render(stage, target, scratch, say)
+        rendered = _render(staging.folder, target, scratch, say)
     return BuildResult(target, executed, pages, rendered)
 
 
@@ -226,25 +229,24 @@ def _has_outputs(page: Path) -> bool:
 
 
 def _stage(
-    root: Path,
+    staging: Staging,
     config: dict[str, Any],
     toc: Mapping[str, Any],
-    chapters: Mapping[Chapter, Path],
-    parameters: Mapping[str, Any],
-    stage: Path,
-    say: Callable[[str], None],
-    publish: bool = False,
+    own: Atlas | None,
 ) -> None:
-    """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run.
+    """Write the book's sources under their own paths into the staged folder, chapters with the outputs of their run.
 
     A chapter's page has links to the numbers of its figures; readers download its notebook from `DOWNLOADS`.
+    Chapters on an atlas of the reader's `own` say below their title what it cannot answer.
     """
-    shutil.copytree(root / "book", stage / "book")
-    staging = Staging(root, stage, chapters, parameters, say, publish)
-    repository = address.repository(root)
-    for chapter, executed in chapters.items():
+    stage = staging.folder
+    shutil.copytree(staging.root / "book", stage / "book")
+    repository = address.repository(staging.root)
+    for chapter, executed in staging.chapters.items():
         page = with_outputs(chapter.notebook, read_notebook(executed))
-        page = notebooks.without_install(cells.without_unused(page, chapter.defaults | dict(parameters)))
+        page = notebooks.without_install(cells.without_unused(page, chapter.defaults | dict(staging.parameters)))
+        if own is not None:
+            page = saved_atlas.with_limits(page, own)
         download = notebooks.with_install(figures.without_numbers(page), repository)
         copies = {"": figures.with_links(page, chapter, staging.extra), DOWNLOADS: download}
         for folder, copy in copies.items():

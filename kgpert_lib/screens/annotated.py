@@ -30,13 +30,13 @@ from kgpert_lib.screens.atlas import SPLITS, Atlas, CellLine
 from kgpert_lib.screens.h5ad import read_h5ad
 from kgpert_lib.screens.load import ATLASES, GRAPH_FOLDER
 from kgpert_lib.screens.pseudobulk import TARGET_SUM, Pseudobulk, assign_halves
+from kgpert_lib.screens.replogle import MARK
 from kgpert_lib.types import FloatArray
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 SOURCE = "AnnData files"  # in the provenance of the atlases that `read_screen` makes
-MARK = "kgpert"  # key in `uns` of a file whose cells kgpert has simulated
 PERTURBATION_COLUMNS = ("perturbation", "gene", "target_gene", "condition")
 BATCH, LINE, SPLIT, CELLS = "batch", "cell_line", "split", "n_cells"  # columns that are read where they are there
 CHUNK = 4096  # cells that are dense or log-normalised at once
@@ -182,21 +182,20 @@ def left_out(atlas: Atlas) -> list[str]:
         sentences.append(f"{line}: {what}; {count['own_readouts']} perturbed genes are readout genes.")
         for key, text in _LEFT_OUT.items():
             if number := count.get(key):
-                names = f" ({_few(number)})" if isinstance(number, list) else ""
-                amount = len(number) if names else number
-                sentences.append(f"{line}: {amount:,} {text}{names}.")
+                amount = f"{len(number):,} ({_few(number)})" if isinstance(number, list) else f"{number:,}"
+                sentences.append(f"{line}: {text}: {amount}.")
     return sentences
 
 
 _LEFT_OUT: Mapping[str, str] = {
-    "without_label": "rows without a label left out",
-    "combinations": "combinations of genes left out",
-    "rows_of_combinations": "rows of combinations left out",
-    "empty_cells": "cells without a count left out",
-    "too_few_cells": "perturbations with too few cells left out",
-    "rows_of_gaps": "perturbations without a measured readout left out",
-    "repeated": "perturbations in several rows averaged",
-    "unknown": "perturbations that are no gene known here, kept under their own names",
+    "without_label": "left out, rows without a label",
+    "combinations": "left out, combinations of genes",
+    "rows_of_combinations": "left out, rows of combinations",
+    "empty_cells": "left out, cells without a count",
+    "too_few_cells": "left out, perturbations with too few cells",
+    "rows_of_gaps": "left out, perturbations without a measured readout",
+    "repeated": "averaged, perturbations in several rows",
+    "unknown": "kept under their own names, perturbations that are no gene known here",
 }
 
 

@@ -25,6 +25,7 @@ from kgpert_lib.screens.annotated import Settings
 from kgpert_lib.screens.atlas import Atlas, CellLine
 from kgpert_lib.screens.h5ad import read_h5ad, write_h5ad
 from kgpert_lib.screens.load import load_screen
+from kgpert_lib.screens.replogle import MARK
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.screens.simulated.simulation import simulate
 from kgpert_lib.studies import ceilings, perturbqa
@@ -70,7 +71,7 @@ def example(folder: str | Path, seed: int = 0) -> Source:
     ids = pd.read_csv(paths.DATA / "knowledge" / "ensembl.tsv.gz", sep="\t").drop_duplicates("symbol")
     index = ids.set_index("symbol")["ensembl"].reindex(cells.var_names)
     cells.var = pd.DataFrame({"gene_name": cells.var_names.to_numpy()}, index=index.fillna(index.index.to_series()))
-    cells.uns[annotated.MARK] = {"simulated": "hierarchical model", "seed": seed}
+    cells.uns[MARK] = np.array([f"simulated with seed {seed}"], dtype=object)
     target = Source(Path(folder) / "cells.h5ad", (Path(folder) / "edges.csv",))
     write_h5ad(cells[kept].copy(), target.file)
     both = pd.concat([_edges(graph) for graph in simulation.graphs]).drop_duplicates()

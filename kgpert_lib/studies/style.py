@@ -30,6 +30,7 @@ BLUE, ORANGE, GREY, GREEN = "#2166ac", "#d95f02", "#7f7f7f", "#1b7837"
 WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 0.8}  # ground of text that lines would strike
 ACROSS = 2  # panels in a row: with more, letters cannot be read at the width of a page
 FOOT = 0.16  # inches below the panels, for the line that names the atlas
+NARROW = 6.0  # inches of width, below which a legend has a line of its own above that
 
 
 def style() -> None:
@@ -155,8 +156,11 @@ def noted(figure: Figure, atlas: str, numbers: pd.DataFrame | Mapping[str, pd.Da
     `numbers` are what is drawn, one row for each mark (`studies.numbers.attach`). Dense clouds and meshes become
     pictures inside the SVG, the rest stays shapes.
     """
-    height = figure.get_figheight()
-    figure.tight_layout(rect=(0, FOOT / height, 1, 1))
+    height, foot = figure.get_figheight(), FOOT
+    if figure.legends and figure.get_figwidth() < NARROW:
+        foot += 1.5 * FOOT
+        figure.legends[0].set_bbox_to_anchor((1, FOOT / height), transform=figure.transFigure)
+    figure.tight_layout(rect=(0, foot / height, 1, 1))
     figure.text(0.005, 0.06 / height, f"atlas: {atlas}", fontsize=8, color=GREY)
     for cloud in figure.findobj(PathCollection):
         cloud.set_rasterized(np.shape(cloud.get_offsets())[0] > DENSE)
