@@ -157,6 +157,8 @@ def test_a_gene_in_no_graph_is_shown_as_the_mean_of_all_knock_downs_and_markup_i
     assert reader.texts(".kx-bars tbody th") == ["BTG1", "HBZ", "INTS8", "NPM1", "RPS2"]
     assert "Expected Pearson delta 0.40" in tab.locator(".kx-expected").inner_text()
     assert tab.locator(".kx-name").inner_text() == EVIL
+    loose = "[...document.querySelectorAll('.kx-card, .kx-column')].flatMap((e) => [...e.childNodes])"
+    assert tab.evaluate(f"{loose}.every((node) => node.nodeType === Node.ELEMENT_NODE)")  # nothing for missing GO terms
     assert tab.title().startswith("LONE1 in K562")
     assert tab.locator("#kgpert-explorer").locator("script, img").count() == 0
     assert not any(link.startswith("javascript") for link in tab.evaluate("[...document.links].map((a) => a.href)"))
@@ -267,7 +269,7 @@ def test_data_that_are_missing_are_named(browser, tmp_path):
 def test_licence_and_atlas_stand_below(reader):
     tab = reader.open()
     foot = tab.locator(".kx-foot").inner_text()
-    assert foot.startswith("Data: PerturbQA's calls, real. Licences: PerturbQA non-commercial; STRING CC BY 4.0.")
+    assert foot.startswith("Data: PerturbQA's calls, real. Licences: PerturbQA: non-commercial; STRING: CC BY 4.0.")
     assert f"{len(LISTED)} genes; split {META['split']}" in foot
 
 
@@ -294,7 +296,8 @@ BOOK_PAGE = """<!doctype html><div class="bd-sidebar"><a href="book/explorer.htm
 <tr><th>INTS9</th><td>0.5</td><td>K562</td></tr>
 <tr><th rowspan="2">K562</th><td>INTS8</td></tr>
 <tr><td>DDX27</td></tr>
-<tr><td>INTS4</td><td>INTS2 and INTS4</td><td>TTTY5</td></tr></table></div>
+<tr><td>INTS4</td><td>INTS2 and INTS4</td><td>TTTY5</td></tr></table>
+<table><caption>The same genes, simulated</caption><tr><td>SSU72</td></tr></table></div>
 <script src="gene_links.js"></script>"""
 
 

@@ -7,7 +7,7 @@
   explorer.element = (tag, attributes = {}, children = []) => {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...[children].flat().filter((child) => child || child === 0));
+    node.append(...[children].flat().filter(Boolean));
     return node;
   };
   const { element } = explorer;
@@ -59,7 +59,8 @@
   };
 
   // The expected score with its interval, and the reached one, in words and on a scale from `from` to 1.
-  const scores = (expected, score) => {
+  const scores = (expected, measured) => {
+    const score = measured && measured[0] !== null ? measured : null;
     if (!expected && !score) return element("p", { class: "kx-expected" }, "No score can be expected or measured here.");
     const values = [expected && expected[1], score && score[0], 0].filter((value) => value !== null && value !== undefined);
     const from = Math.min(...values) < 0 ? Math.floor(Math.min(...values) * 5) / 5 : 0;
@@ -178,7 +179,7 @@
     return element("table", { class: "kx-bars" }, [
       element("caption", {}, heading),
       element("thead", {}, [
-        element("tr", {}, heads.map((head) => element(head ? "th" : "td", head ? { scope: "col" } : {}, head))),
+        element("tr", {}, heads.map((head) => element(head ? "th" : "td", head ? { scope: "col" } : { "aria-hidden": "true" }, head))),
       ]),
       element("tbody", {}, body),
     ]);
@@ -215,7 +216,7 @@
   };
 
   const terms = (facts) =>
-    facts.go?.length &&
+    facts.go?.length > 0 &&
     element("section", { class: "kx-terms" }, [
       element("h3", {}, "In Gene Ontology"),
       element(
@@ -264,8 +265,8 @@
       if (strongest) {
         const [index, predicted, specific, n] = strongest;
         done.push(
-          `For example ${page.readouts.genes[index]}: ${n} of the ${record.count} neighbours measured it; with the mean of all ` +
-            `knock-downs, ${number(predicted - specific)}, the prediction is ${number(predicted)}.`,
+          `For example ${page.readouts.genes[index]}: ${n} of the ${record.count} neighbours measured it; the prediction is ` +
+            `${number(predicted)}, where the mean of all knock-downs is ${number(predicted - specific)}.`,
         );
       }
     } else done.push(`No neighbour of ${gene} was measured for training in ${line.title}, so the prediction is the mean of all knock-downs.`);

@@ -154,7 +154,7 @@
         `Data: ${meta.atlas}, ${meta.kind}. `,
         ...meta.licence.flatMap(({ what, licence, url }, k) => [
           k ? "; " : "Licences: ",
-          `${what} `,
+          `${what}: `,
           web(url) ? element("a", { href: url, rel: "noopener" }, licence) : licence,
         ]),
         ".",
@@ -213,7 +213,7 @@
         (meta.note || simulated) &&
           element("p", { class: "kx-simulated", role: "note" }, [
             simulated && element("strong", {}, "Simulated data. "),
-            meta.note,
+            meta.note || "These numbers come from a simulation and from no experiment.",
           ]),
         form,
         controls.notice,
