@@ -5,6 +5,8 @@ is killed leaves the last good book, and the next one ends with the same book. L
 
     executed/<chapter>-<digest>.ipynb    a chapter with outputs, by all that they depend on
     html/                                the default book
+    publish/html/                        the same without measured calls, to be passed on
+    explorer/<digest>/                   the gene explorer, by all that it depends on
     runs/<slug>/html/                    a book with some chapters or other parameters
     failed/<chapter>.ipynb               the copy of a chapter in which a cell failed
 """
@@ -73,6 +75,7 @@ def build(
     parameters: Mapping[str, Any] | None = None,
     workers: int | None = None,
     say: Callable[[str], None] = print,
+    publish: bool = False,
 ) -> BuildResult:
     """Execute the chapters that changed and render the book.
 
@@ -83,6 +86,7 @@ def build(
     parameters : values that replace the stored ones in every chapter that has them, in a folder of its own.
     workers : chapters executed at the same time, as many as there are cores for None; the book is the same.
     say : receives one line for each step.
+    publish : leave out measured calls, for a book that is passed on (data page), in a folder of its own.
 
     Raises
     ------
@@ -115,12 +119,12 @@ def build(
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
         stage = scratch / "source"
-        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say)
-        target = root / "_build" / "html"
+        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say, publish)
+        target = root / "_build" / "publish" / "html" if publish else root / "_build" / "html"
         if chapters is not None or parameters:
             names = [c.name for c in selected] if chapters is not None else None
             label = "-".join(c.number for c in selected) if names else "all"
-            slug = f"{label}-{digest(json.dumps([names, parameters], default=str))[:8]}"
+            slug = f"{label}-{digest(json.dumps([names, parameters, *([True] if publish else [])], default=str))[:8]}"
             target = root / "_build" / "runs" / slug / "html"
         rendered = _render(stage, target, scratch, say)
     return BuildResult(target, executed, pages, rendered)
@@ -134,7 +138,11 @@ def library_state(root: Path) -> str:
     always the same.
     """
     files = [
-        *(p for p in _files(root / "kgpert_lib") if not {"book", "cli", "_data"} & set(p.relative_to(root).parts)),
+        *(
+            p
+            for p in _files(root / "kgpert_lib")
+            if not {"book", "cli", "explorer", "_data"} & set(p.relative_to(root).parts)
+        ),
         *(p for p in _files(root / "data") if p.suffix != ".md"),
         *_files(root / "env" / "prime_rl"),
         *_files(paths.cache_dir() / "answers"),
@@ -207,6 +215,7 @@ def _stage(
     parameters: Mapping[str, Any],
     stage: Path,
     say: Callable[[str], None],
+    publish: bool = False,
 ) -> None:
     """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run."""
     shutil.copytree(root / "book", stage / "book")
@@ -215,7 +224,7 @@ def _stage(
         copy = stage / f"{chapter.page}.ipynb"
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(cells.without_unused(page, chapter.defaults | dict(parameters)), copy)
-    generate(Staging(root, stage, chapters, parameters, say), set(toc_pages(toc)))
+    generate(Staging(root, stage, chapters, parameters, say, publish), set(toc_pages(toc)))
     if (stage / EXTRA).is_dir():
         config["sphinx"].setdefault("config", {})["html_extra_path"] = [EXTRA]
     for settings, content in (("_config.yml", config), ("_toc.yml", toc)):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kgpert_lib.book.chapters import Chapter
+from kgpert_lib.book.explorer import write_explorer
 
 EXTRA = "_extra"
 
@@ -28,6 +29,7 @@ class Staging:
     chapters : the executed notebook of each chapter.
     parameters : values that replace the stored ones in every chapter that has them.
     say : receives one line for each step.
+    publish : whether the book is to be passed on, so that it holds no row of a screen whose licence asks for care.
     """
 
     root: Path
@@ -35,6 +37,7 @@ class Staging:
     chapters: Mapping[Chapter, Path]
     parameters: Mapping[str, Any]
     say: Callable[[str], None]
+    publish: bool = False
 
     @property
     def extra(self) -> Path:
@@ -45,7 +48,9 @@ class Staging:
 
 
 # The page that a part belongs to, as the table of contents names it, and the function that writes the part.
-PARTS: Mapping[str, Callable[[Staging], None]] = {}
+PARTS: Mapping[str, Callable[[Staging], None]] = {
+    "book/explorer": write_explorer,
+}
 
 
 def generate(staging: Staging, pages: Collection[str]) -> None:

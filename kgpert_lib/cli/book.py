@@ -14,6 +14,9 @@ def book(
     chapters: Annotated[str | None, typer.Option(help="Chapter numbers, such as '02 07'. Default: all.")] = None,
     set_: Annotated[str | None, typer.Option("--set", help="Chapter parameters, such as 'limit=10 cut=after'.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Chapters executed at once. Default: all cores.")] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Leave out measured calls, for a book that is passed on.")
+    ] = False,
     root: Annotated[Path, typer.Option(help="Folder of the book.")] = Path(),
 ) -> None:
     """Execute the chapters and render the book; only what changed runs again."""
@@ -21,5 +24,5 @@ def book(
         from kgpert_lib.book.build import build
         from kgpert_lib.book.chapters import parse_settings
 
-    built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers)
+    built = build(root, (chapters or "").split() or None, parse_settings(set_ or ""), workers=workers, publish=publish)
     terminal.out.print(f"Open {built.html / 'index.html'}", soft_wrap=True)

@@ -18,10 +18,17 @@ def explorer(
         typer.Option(
             "--predictor",
             help="A predictor that averages neighbours: union, string, go, weighted, or graphs joined by +; may be "
-            "repeated. Default: union.",
+            "repeated. Default: union and weighted.",
         ),
     ] = None,
-    atlas: terminal.AtlasOption = "perturbqa",
+    atlas: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<atlas>",
+            help=f"{terminal.ATLASES} Default: perturbqa, and simulated where its files cannot be had.",
+            autocompletion=terminal.complete_atlas,
+        ),
+    ] = None,
     graph: terminal.GraphOption = "string+go",
     genes: Annotated[
         Literal["screened", "all"],
@@ -39,9 +46,12 @@ def explorer(
     It opens from disk, without a server and without a connection.
     """
     with terminal.working("Loading") as say:
+        from kgpert_lib.explorer.shown import screen_or_simulated
         from kgpert_lib.explorer.write import PREDICTORS, Settings, write
-        from kgpert_lib.screens.load import load_screen
 
-        screen = load_screen(atlas, terminal.selected(line), graph)
-        page = write(output, screen, Settings(predictor or PREDICTORS, genes == "all", measured), say)
+        screen, note = screen_or_simulated(atlas, terminal.selected(line), graph)
+        settings = Settings(tuple(predictor or PREDICTORS), genes == "all", measured, note)
+        page = write(output, screen, settings, say)
+    if note:
+        terminal.err.print(note)
     terminal.out.print(f"Open {page}", soft_wrap=True)

@@ -75,15 +75,15 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
 _complete_lines = _starting_with(*LINES, "all")  # an atlas of your own may have others
 complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
 
-_ATLASES = "perturbqa, replogle (options follow as :key=value), simulated, distances or a folder with a saved atlas."
-_complete_atlas = _starting_with("distances", "perturbqa", "replogle", "simulated")
-AtlasOption = Annotated[str, typer.Option(help=_ATLASES, autocompletion=_complete_atlas)]
+ATLASES = "perturbqa, replogle (options follow as :key=value), simulated, distances or a folder with a saved atlas."
+complete_atlas = _starting_with("distances", "perturbqa", "replogle", "simulated")
+AtlasOption = Annotated[str, typer.Option(help=ATLASES, autocompletion=complete_atlas)]
 BestAtlasOption = Annotated[
     str | None,
     typer.Option(
         metavar="<atlas>",
-        help=f"{_ATLASES} Default: replogle where its files of these lines are at hand, else perturbqa.",
-        autocompletion=_complete_atlas,
+        help=f"{ATLASES} Default: replogle where its files of these lines are at hand, else perturbqa.",
+        autocompletion=complete_atlas,
     ),
 ]
 LineOption = Annotated[

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from kgpert_lib.evaluation.explain import LISTED, Explanations
 from kgpert_lib.evaluation.readouts import strongest_places, symbol_order
 from kgpert_lib.graphs.graph import KnowledgeGraph
+from kgpert_lib.graphs.ranking import descending
 from kgpert_lib.predictors.neighbourhoods import Neighbour
-from kgpert_lib.types import NameArray
+from kgpert_lib.types import FloatArray, NameArray
 
 READOUTS = 15  # readout genes in each direction
+SMALLEST = 0.02  # share of the mean from which on a neighbour is listed
+DRAWN = 3  # links to other neighbours that are drawn for each
 DIGITS = 3
 STATUS = {"not screened": "none"}
 
@@ -40,14 +42,15 @@ class Links:
     genes: NameArray
 
     @cached_property
-    def linked(self) -> NDArray[np.bool_]:
-        """(g, g) True where a graph links two of the genes."""
-        linked = np.zeros((len(self.genes), len(self.genes)), bool)
+    def weight(self) -> FloatArray:
+        """(g, g) float32 largest weight that a graph gives two of the genes; 0 for no edge."""
+        weight = np.zeros((len(self.genes), len(self.genes)), np.float32)
         for graph in self.graphs:
             place = pd.Index(graph.symbols).get_indexer(pd.Index(self.genes))
             known = np.flatnonzero(place >= 0)
-            linked[np.ix_(known, known)] |= graph.adjacency[place[known]][:, place[known]].toarray() > 0
-        return linked
+            part = np.ix_(known, known)
+            weight[part] = np.maximum(weight[part], graph.adjacency[place[known]][:, place[known]].toarray())
+        return weight
 
     @cached_property
     def place(self) -> dict[str, int]:
@@ -55,10 +58,16 @@ class Links:
         return {str(gene): row for row, gene in enumerate(self.genes)}
 
     def among(self, genes: Sequence[str]) -> list[list[int]]:
-        """Pairs of places in `genes` that are linked, each once."""
+        """Pairs of places in `genes`: the `DRAWN` strongest links of each to others, each pair once."""
+        if len(genes) < 2:
+            return []
         rows = [self.place[gene] for gene in genes]
-        i, j = np.nonzero(np.triu(self.linked[np.ix_(rows, rows)], 1))
-        return np.column_stack([i, j]).tolist()
+        weight = self.weight[np.ix_(rows, rows)]
+        order = np.argsort(descending(weight), axis=1, kind="stable")[:, :DRAWN]
+        drawn = np.zeros(weight.shape, bool)
+        np.put_along_axis(drawn, order, True, axis=1)
+        drawn &= weight > 0
+        return np.argwhere(np.triu(drawn | drawn.T, 1)).tolist()
 
 
 def records(
@@ -79,7 +88,7 @@ def records(
         status = batch.status[i]
         if not neighbours and status == "not screened":
             continue
-        listed = neighbours[:LISTED]
+        listed = [n for n in neighbours[:LISTED] if n.share >= SMALLEST]
         expected, score = batch.expectation(i), batch.score.get(i)
         yield (
             gene,

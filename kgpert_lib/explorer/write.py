@@ -15,25 +15,29 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from kgpert_lib import __version__
+from kgpert_lib import __version__, paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.explain import explain_each
 from kgpert_lib.explorer import genes, meta
 from kgpert_lib.explorer.records import Links, plain, records
-from kgpert_lib.files import is_empty, scratch_folder
+from kgpert_lib.files import digest, is_empty, scratch_folder
 from kgpert_lib.graphs.provenance import provenance
 from kgpert_lib.predictors import named
 from kgpert_lib.predictors.average import default_prior
+from kgpert_lib.predictors.learning import array_bytes, sparse_bytes
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
 STATIC = Path(__file__).parent / "static"
-PAGE = "page.html.jinja"
+LICENCES = Path(__file__).parent / "licences"
+PAGE = "index.html"
 MARK = "data/meta.js"  # a folder with this file holds an explorer
+ROOMS = ("explorer", "evaluation", "predictors", "screens", "graphs", "metrics")
+"""The parts of the library that the files depend on."""
 BUCKETS = 64
 FIRST = "INTS9"
-PREDICTORS = ("union",)
+PREDICTORS = ("union", "weighted")
 SPLIT: Split = "strict"
 
 
@@ -78,29 +82,40 @@ def write(
         fresh = scratch / "explorer"
         fresh.mkdir()
         write_data(fresh, screen, settings, say)
-        copy_static(fresh)
-        write_page(fresh, screen)
+        copy_static(fresh, screen.name)
         if target.exists():
             target.replace(scratch / "last")
         fresh.replace(target)
-    return Path(folder) / "index.html"
+    return Path(folder) / PAGE
 
 
-def copy_static(folder: Path) -> None:
-    """Copy the page's scripts and styles into a folder."""
-    if STATIC.is_dir():
-        for path in sorted(STATIC.iterdir()):
-            if path.name != PAGE:
-                shutil.copy(path, folder / path.name)
+def copy_static(folder: Path, atlas: str) -> None:
+    """Write the page, and copy its scripts and styles and the licence that goes with the screen's data."""
+    for path in sorted(STATIC.iterdir()) if STATIC.is_dir() else ():
+        if path.suffix == ".jinja":
+            page = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+            text = page.from_string(path.read_text(encoding="utf-8")).render()
+            (folder / PAGE).write_text(text, encoding="utf-8", newline="")
+        else:
+            shutil.copyfile(path, folder / path.name)
+    licence = LICENCES / f"LICENSE.{atlas}"
+    if licence.is_file():
+        shutil.copyfile(licence, folder / licence.name)
 
 
-def write_page(folder: Path, screen: Screen) -> None:
-    """Write the page of an explorer that stands alone."""
-    if (STATIC / PAGE).is_file():
-        environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-        template = environment.from_string((STATIC / PAGE).read_text(encoding="utf-8"))
-        page = template.render(atlas=meta.title(screen.atlas), version=__version__)
-        (folder / "index.html").write_text(page, encoding="utf-8", newline="")
+def state(screen: Screen, settings: Settings) -> str:
+    """Digest of all that the files depend on: library, page, tables of knowledge, screen, graphs and settings."""
+    package = Path(__file__).parents[1]
+    rooms = [path for room in ROOMS for path in sorted((package / room).rglob("*"))]
+    knowledge = sorted((paths.DATA / "knowledge").rglob("*.gz"))
+    files = [path for path in (*rooms, *knowledge) if path.is_file() and "__pycache__" not in path.parts]
+    parts: list[str | bytes] = []
+    for line in screen.lines.values():
+        parts += [line.name, *map(array_bytes, (line.perturbations, line.genes, line.split, line.delta))]
+    for graph in screen.graphs:
+        parts += [graph.name, graph.provenance, array_bytes(graph.symbols), *sparse_bytes(graph.adjacency)]
+    names = [str(path.relative_to(package.parent)) for path in files]
+    return digest(screen.name, screen.kind, repr(settings), __version__, *names, *files, *parts)
 
 
 def write_data(folder: Path, screen: Screen, settings: Settings, say: Callable[[str], None] = print) -> None:
