@@ -1,4 +1,5 @@
-// A cell of a table that holds nothing but the symbol of a gene in the explorer links to that gene's page.
+// A cell of a table that holds nothing but the symbol of a gene in the explorer links to that gene's page; not in a
+// table of another kind of atlas, real or simulated, than the explorer shows.
 document.addEventListener("DOMContentLoaded", async () => {
   const page = document.querySelector(".bd-sidebar a[href$='explorer.html']");
   const text = (cell) => cell.textContent.trim();
@@ -32,7 +33,10 @@ document.addEventListener("DOMContentLoaded", async () => {
     return named.size === 1 ? [...named][0] : "";
   };
 
-  for (const cell of cells.filter((one) => genes.has(text(one)))) {
+  const other = data.meta.kind === "real" ? "simulated" : "(real)";
+  const asks = (cell) => genes.has(text(cell)) && !cell.closest("table").caption?.textContent.includes(other);
+
+  for (const cell of cells.filter(asks)) {
     const link = document.createElement("a");
     const query = new URLSearchParams({ gene: text(cell) });
     const line = lineOf(cell.closest("tr"));

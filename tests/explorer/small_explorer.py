@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from string import ascii_lowercase, digits
 
 import kgpert_lib
 
@@ -106,6 +107,7 @@ def write_explorer(folder: Path, **meta) -> Path:
 
 def _data(meta: dict) -> dict:
     data: dict = {"meta": meta, "names": {"genes": LISTED}}
+    data |= {f"search/{first}": {} for first in f"{ascii_lowercase}{digits}_"}
     for spelling, symbols in SPELLINGS.items():
         file = f"search/{f'ensg{spelling[-1]}' if spelling.startswith('ensg') else spelling[0]}"
         data.setdefault(file, {})[spelling] = symbols

@@ -68,7 +68,7 @@
     if (known.has(asked)) return { symbols: known.get(asked) };
     const distances = new Map();
     const note = (spelling, symbol) => {
-      const most = Math.min(distances.get(symbol) ?? 4, Math.ceil(asked.length / 2));
+      const most = Math.min(distances.get(symbol) ?? 3, Math.ceil(asked.length / 2));
       const distance = editDistance(asked, spelling, most);
       if (distance < most) distances.set(symbol, distance);
     };

@@ -7,7 +7,7 @@
   explorer.element = (tag, attributes = {}, children = []) => {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...[children].flat().filter((child) => child || child === 0));
+    node.append(...[children].flat().filter(Boolean));
     return node;
   };
   const { element } = explorer;
@@ -16,6 +16,13 @@
   const { number } = explorer;
   const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
   const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
+  // A graph's title without its details, or its name where several begin with the same words.
+  explorer.graphTitle = (k) => {
+    const short = explorer.meta.graphs.map(({ title }) => title.split(/, | \(/)[0]);
+    return short.filter((title) => title === short[k]).length > 1 ? explorer.meta.graphs[k].name : short[k];
+  };
+
   const listing = (words) =>
     words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
   const outside = (href, text) => element("a", { href, rel: "noopener", class: "kx-outside" }, text);
@@ -52,7 +59,8 @@
   };
 
   // The expected score with its interval, and the reached one, in words and on a scale from `from` to 1.
-  const scores = (expected, score) => {
+  const scores = (expected, measured) => {
+    const score = measured && measured[0] !== null ? measured : null;
     if (!expected && !score) return element("p", { class: "kx-expected" }, "No score can be expected or measured here.");
     const values = [expected && expected[1], score && score[0], 0].filter((value) => value !== null && value !== undefined);
     const from = Math.min(...values) < 0 ? Math.floor(Math.min(...values) * 5) / 5 : 0;
@@ -114,7 +122,7 @@
     });
     const more = record.count - record.neighbours.length;
     explorer.network(holder, gene, record, { say, go: (symbol) => page.open(symbol) });
-    return element("figure", { class: "kx-network" }, [
+    return element("section", { class: "kx-network" }, [
       element("h3", {}, `${counted(record.count, "neighbour")} in the mean`),
       holder,
       element("ul", { class: "kx-legend" }, legend),
@@ -125,7 +133,7 @@
 
   const weights = (given) => {
     const words = Object.entries(given).map(([graph, weight]) => {
-      const name = explorer.meta.graphs[Number(graph)].title;
+      const name = explorer.graphTitle(graph);
       return weight === null ? name : `${name} ${number(weight)}`;
     });
     return words.length ? `; ${words.join(", ")}` : "";
@@ -171,7 +179,7 @@
     return element("table", { class: "kx-bars" }, [
       element("caption", {}, heading),
       element("thead", {}, [
-        element("tr", {}, heads.map((head) => element(head ? "th" : "td", head ? { scope: "col" } : {}, head))),
+        element("tr", {}, heads.map((head) => element(head ? "th" : "td", head ? { scope: "col" } : { "aria-hidden": "true" }, head))),
       ]),
       element("tbody", {}, body),
     ]);
@@ -185,8 +193,16 @@
       ["kx-key kx-key-tick", "mean of all knock-downs"],
       ["kx-key kx-key-diamond", "measured"],
     ];
+    const id = `kx-order-${page.place}`;
+    const select = element("select", { id }, [
+      element("option", { value: "predicted" }, "by prediction"),
+      element("option", { value: "specific" }, "by difference from the mean"),
+    ]);
+    select.value = page.order;
+    select.addEventListener("change", () => page.arrange(select.value));
     return element("section", { class: "kx-changes" }, [
       element("h3", {}, `What is predicted to change in ${page.line.title}`),
+      element("p", { class: "kx-order" }, [element("label", { for: id }, "Order"), select]),
       element("ul", { class: "kx-legend" }, legend.map(([name, text]) => element("li", {}, [element("span", { class: name }), text]))),
       bars(record.up, 1, "Rise", page),
       bars(record.down, -1, "Fall", page),
@@ -200,7 +216,7 @@
   };
 
   const terms = (facts) =>
-    facts.go?.length &&
+    facts.go?.length > 0 &&
     element("section", { class: "kx-terms" }, [
       element("h3", {}, "In Gene Ontology"),
       element(
@@ -231,7 +247,7 @@
     }
     const several = record.neighbours.filter(([, , given]) => Object.keys(given).length > 1).length;
     const listed = record.neighbours.length < record.count ? ` of the ${record.neighbours.length} with the largest share` : "";
-    const named = [...tally].sort((a, b) => a[0] - b[0]).map(([graph, n]) => `${n} in ${explorer.meta.graphs[graph].title}`);
+    const named = [...tally].sort((a, b) => a[0] - b[0]).map(([graph, n]) => `${n} in ${explorer.graphTitle(graph)}`);
     done.push(...(predictor.steps || []));
     if (record.count) {
       const shares = record.neighbours.map((row) => row[1]);
@@ -249,8 +265,8 @@
       if (strongest) {
         const [index, predicted, specific, n] = strongest;
         done.push(
-          `For example ${page.readouts.genes[index]}: ${n} of the ${record.count} neighbours measured it; with the mean of all ` +
-            `knock-downs, ${number(predicted - specific)}, the prediction is ${number(predicted)}.`,
+          `For example ${page.readouts.genes[index]}: ${n} of the ${record.count} neighbours measured it; the prediction is ` +
+            `${number(predicted)}, where the mean of all knock-downs is ${number(predicted - specific)}.`,
         );
       }
     } else done.push(`No neighbour of ${gene} was measured for training in ${line.title}, so the prediction is the mean of all knock-downs.`);
@@ -263,7 +279,7 @@
 
   const tables = (gene, record, page) => {
     const used = explorer.meta.graphs
-      .map((graph, k) => [graph.title, String(k)])
+      .map((_, k) => [explorer.graphTitle(k), String(k)])
       .filter(([, k]) => record.neighbours.some((row) => k in row[2]));
     const table = (caption, heads, rows) =>
       element("div", { class: "kx-scroll", tabindex: "0", role: "region", "aria-label": caption }, [

@@ -21,7 +21,7 @@
       const graph = graphs[Number(group.name)];
       const both = graphs.length === 2 || new Set(record.neighbours.flatMap(([, , w]) => Object.keys(w))).size === 2;
       if (group.name === "several") group.title = both ? "in both" : "in several graphs";
-      else group.title = graph ? `${groups.size > 1 ? "only " : ""}in ${graph.title}` : "in no graph by itself";
+      else group.title = graph ? `${groups.size > 1 ? "only " : ""}in ${explorer.graphTitle(Number(group.name))}` : "in no graph by itself";
       group.style = graph ? Number(group.name) : -1;
     }
     return [...groups.values()].sort((a, b) => (b.name === "several") - (a.name === "several") || a.style - b.style);

@@ -19,7 +19,7 @@
       "aria-expanded": "false",
       "aria-controls": `${id}-list`,
     });
-    const list = element("ul", { id: `${id}-list`, role: "listbox", "aria-label": label, hidden: "" });
+    const list = element("ul", { id: `${id}-list`, role: "listbox", "aria-label": `${label}: choices`, hidden: "" });
     const clear = optional ? element("button", { type: "button", class: "kx-clear", "aria-label": "Clear" }, "×") : null;
     const box = element("div", { class: "kx-field kx-gene-field" }, [
       element("label", { for: id }, label),

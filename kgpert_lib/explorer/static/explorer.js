@@ -111,11 +111,15 @@
         predictor,
         span,
         order,
+        arrange: (value) => {
+          order = value;
+          show();
+        },
         address: (symbol) => address({ ...state, [place]: symbol }),
         open: (symbol) => open(symbol, place),
       }),
     );
-    const inside = controls.cards.contains(document.activeElement);
+    const focused = controls.cards.contains(document.activeElement) ? document.activeElement : null;
     controls.cards.replaceChildren(...cards);
     controls.cards.classList.toggle("kx-two", cards.length > 1);
     controls.common.textContent = cards.length > 1 ? common(shown.map((place) => genes[place]), loaded) : "";
@@ -126,7 +130,7 @@
     const names = shown.map((place) => genes[place]).join(" and ");
     if (names) document.title = `${names} in ${line.title} · ${pageTitle}`;
     if (names) say(`${names} in ${line.title}, ${predictor.title}.`);
-    if (inside) controls.cards.querySelector("h2")?.focus({ preventScroll: false });
+    if (focused) (document.getElementById(focused.id || "none") || controls.cards.querySelector("h2"))?.focus();
     box.dataset.shown = `${names} ${state.line} ${state.predictor}`;
   };
 
@@ -150,7 +154,7 @@
         `Data: ${meta.atlas}, ${meta.kind}. `,
         ...meta.licence.flatMap(({ what, licence, url }, k) => [
           k ? "; " : "Licences: ",
-          `${what} `,
+          `${what}: `,
           web(url) ? element("a", { href: url, rel: "noopener" }, licence) : licence,
         ]),
         ".",
@@ -187,14 +191,6 @@
     const [predictor, predictorField] = choice("kx-predictor", "Predictor", meta.predictors, (value) =>
       go({ predictor: value }),
     );
-    const orders = [
-      { name: "predicted", title: "prediction" },
-      { name: "specific", title: "difference from the mean" },
-    ];
-    const [, orderField] = choice("kx-order", "Order of bars", orders, (value) => {
-      order = value;
-      show();
-    });
     controls = {
       fields,
       line,
@@ -209,7 +205,6 @@
       lineField,
       predictorField,
       fields.with.box,
-      orderField,
     ]);
     form.addEventListener("submit", (event) => event.preventDefault());
     const simulated = meta.kind === "simulated";
@@ -218,7 +213,7 @@
         (meta.note || simulated) &&
           element("p", { class: "kx-simulated", role: "note" }, [
             simulated && element("strong", {}, "Simulated data. "),
-            meta.note,
+            meta.note || "These numbers come from a simulation and from no experiment.",
           ]),
         form,
         controls.notice,
