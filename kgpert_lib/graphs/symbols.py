@@ -151,7 +151,7 @@ def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
     """
     if symbol in names:
         return symbol
-    typed = _symbol_of(symbol.strip())
+    typed = symbol_of(symbol.strip())
     same = sorted({name for name in names if name.upper() == typed.upper()})
     if len(same) == 1:
         return same[0]
@@ -178,7 +178,7 @@ def respelt(symbols: pd.Series) -> pd.Series:
     return symbols.map(dict(zip(unique, unique.map(_respelt), strict=True)))
 
 
-def _symbol_of(typed: str) -> str:
+def symbol_of(typed: str) -> str:
     """The approved symbol of an Entrez or Ensembl identifier; anything else as it is."""
     if typed.isdecimal():
         return identifiers("entrez").get(typed, typed)

@@ -100,10 +100,12 @@ def paired_wilcoxon(scores: pd.DataFrame, reference: str, seed: int = 0) -> pd.D
     reference : the column that each of the others is compared with.
     seed : of the 95 % BCa bootstrap interval of the mean difference.
 
-    Returns one row per method: ``method_a``, ``method_b`` (the reference), ``n_pairs`` with both scores, ``n_dropped``
-    where one is NaN, ``n_nonzero`` differences after rounding to `DIGITS`, which are what is ranked,
-    ``median_difference``, ``mean_difference`` (a minus b) with ``low`` and ``high``, ``p``, and ``p_holm`` over the
-    rows of this table. No difference anywhere gives p = 1.
+    Returns
+    -------
+    One row per method: ``method_a``, ``method_b`` (the reference), ``n_pairs`` with both scores, ``n_dropped`` where
+    one is NaN, ``n_nonzero`` differences after rounding to `DIGITS`, which are what is ranked, ``median_difference``,
+    ``mean_difference`` (a minus b) with ``low`` and ``high``, ``p``, and ``p_holm`` over the rows of this table. No
+    difference anywhere gives p = 1.
     """
     methods = list(scores.columns)
     if reference not in methods:

@@ -71,7 +71,8 @@ class Pseudobulk:
     perturbations : (n,) perturbations to sum up, without controls.
     batches : names of the batches.
     training : perturbations whose cells, with the controls, choose the highly variable genes; others never do.
-    target_sum : counts a cell is scaled to before log1p (4,000 in the TxPert preprocessing).
+    target_sum : counts a cell is scaled to before log1p (4,000 in the TxPert preprocessing); None for cells that
+        come as log-normalised expression and are summed up as they are.
     splits : number of random half splits that chunks are given for.
     """
 
@@ -81,7 +82,7 @@ class Pseudobulk:
         perturbations: Names,
         batches: Names,
         training: Iterable[str] = (),
-        target_sum: float = TARGET_SUM,
+        target_sum: float | None = TARGET_SUM,
         splits: int = 0,
     ) -> None:
         self.genes = np.asarray(genes, dtype=str)
@@ -99,7 +100,7 @@ class Pseudobulk:
         self._n_moments = 0
 
     def add(self, counts: Counts, obs: pd.DataFrame, halves: NDArray[np.bool_] | None = None) -> None:
-        """Add a chunk: (cells, m) raw counts, CSR or dense, with ``perturbation`` and ``batch`` in `obs`.
+        """Add a chunk: (cells, m) raw counts (`target_sum`), CSR or dense, with ``perturbation`` and ``batch`` in `obs`.
 
         `halves` is the chunk's slice of `assign_halves`. Cells of other perturbations are skipped.
         """
@@ -114,7 +115,7 @@ class Pseudobulk:
         column = pd.Index(self.batches).get_indexer(pd.Index(obs["batch"].astype(str)))
         if (column < 0).any():
             raise InputError(f"Batch {obs['batch'].iloc[int(np.argmin(column))]!r} is not among the declared batches.")
-        values = log_normalised(counts, self.target_sum)
+        values = counts if self.target_sum is None else log_normalised(counts, self.target_sum)
         self._add_moments(values, control | obs["perturbation"].isin(list(self.training)).to_numpy())
         for layer in range(1 + self.splits):
             used = np.ones(len(obs), bool) if layer == 0 or halves is None else halves[:, layer - 1]

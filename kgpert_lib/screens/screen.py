@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from kgpert_lib.cards import Table, card
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import DATED, GRAPHS, load_graphs
 from kgpert_lib.graphs.affinity import Affinity
@@ -132,6 +133,12 @@ class Screen:
         if line not in self._experiments:
             self._experiments[line] = None if self._second is None else self._second(line)
         return self._experiments[line]
+
+    def _repr_html_(self) -> str:
+        lines, notes = self.atlas.card_parts()
+        rows = [[g.name, str(len(g.symbols)), str(g.n_edges), g.provenance] for g in self.graphs]
+        graphs = Table("Graphs", ["graph", "genes", "edges", "source"], rows)
+        return card(f"Screen {self.atlas.label}", [], [lines, graphs], notes)
 
 
 def _by_name(graph: KnowledgeGraph) -> str | KnowledgeGraph:
