@@ -17,7 +17,16 @@ from kgpert_lib.types import FloatArray
 
 @dataclass(frozen=True)
 class TrainingMean:
-    """The mean training delta, whatever the perturbation."""
+    """The mean training delta, whatever the perturbation.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> from kgpert_lib.predictors.baselines import TrainingMean
+    >>> view = load_screen("simulated", ["k562"], size="tiny").view("k562")
+    >>> (TrainingMean().predict(view, ["TP53"]).delta == view.target.mean).all().item()
+    True
+    """
 
     name = "training mean"
 
@@ -35,6 +44,14 @@ class LinearBaseline:
     ``mean + G K P`` with both factors ridge-penalised. A perturbed gene that is not among the readout genes
     has no embedding: its prediction is the mean training delta. Gaps are filled with the mean; where the
     atlas has no control expression the components come from the deltas.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> from kgpert_lib.predictors.baselines import LinearBaseline
+    >>> view = load_screen("simulated", ["k562"], size="tiny").view("k562")
+    >>> LinearBaseline(components=5).predict(view, ["INTS9"]).delta.shape
+    (1, 200)
     """
 
     components: int = 10
