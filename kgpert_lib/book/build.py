@@ -162,7 +162,7 @@ def library_state(root: Path) -> str:
         *(
             p
             for p in _files(root / "kgpert_lib")
-            if not {"book", "cli", "explorer", "_data"} & set(p.relative_to(root).parts)
+            if not {"book", "cli", "explorer", "release", "_data"} & set(p.relative_to(root).parts)
         ),
         *(p for p in _files(root / "data") if p.suffix != ".md"),
         *_files(root / "env" / "prime_rl"),
