@@ -236,7 +236,9 @@ def _stage(
         copy = stage / f"{chapter.page}.ipynb"
         copy.parent.mkdir(parents=True, exist_ok=True)
         page = cells.without_unused(page, chapter.defaults | dict(parameters))
-        nbformat.write(page if own is None else saved_atlas.with_limits(page, own), copy)
+        if own is not None and saved_atlas.FILE not in chapter.defaults:  # that chapter has the box itself
+            page = saved_atlas.with_limits(page, own)
+        nbformat.write(page, copy)
     generate(Staging(root, stage, chapters, parameters, say), set(toc_pages(toc)))
     if (stage / EXTRA).is_dir():
         config["sphinx"].setdefault("config", {})["html_extra_path"] = [EXTRA]

@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from kgpert_lib import __version__
-from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, rehearsal, rl, screen, simulate, terminal
+from kgpert_lib.cli import (
+    book,
+    evaluate,
+    fetch,
+    graph,
+    models,
+    perturbqa,
+    predict,
+    rehearsal,
+    rl,
+    screen,
+    simulate,
+    terminal,
+)
 
 # Typer brings its own copy of click, whose error of usage has no public name.
 USAGE_ERROR: Any = typer.BadParameter.__base__

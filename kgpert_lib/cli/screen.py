@@ -33,7 +33,9 @@ def screen(
     min_cells: Annotated[int, typer.Option(min=2, help="Fewest cells of a perturbation.")] = 10,
     split: Annotated[
         str | None,
-        typer.Option(help="Column of obs with train, val, test, or the share of genes to draw. Default: split, or .25."),
+        typer.Option(
+            help="Column of obs with train, val, test, or the share of genes to draw. Default: split, or .25."
+        ),
     ] = None,
     graph: Annotated[list[Path] | None, typer.Option(help="Edge list (.csv) kept beside it; may be repeated.")] = None,
     seed: terminal.SeedOption = 0,
@@ -61,7 +63,9 @@ def screen(
         say("Writing")
         annotated.save_screen(atlas, output, graphs)
     for cells in atlas.lines.values():
-        size = f"{len(cells.perturbations)} perturbations ({len(cells.names('test'))} test), {len(cells.genes)} readouts"
+        size = (
+            f"{len(cells.perturbations)} perturbations ({len(cells.names('test'))} test), {len(cells.genes)} readouts"
+        )
         terminal.out.print(f"{output}: {cells.name}, {size}", soft_wrap=True)
     for sentence in annotated.left_out(atlas):
         terminal.out.print(sentence, soft_wrap=True)

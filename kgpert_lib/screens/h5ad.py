@@ -46,7 +46,9 @@ def read_h5ad(path: Path) -> AnnData:
         with path.open("rb") as file:
             start = file.read(8)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({(error.strerror or str(error)).lower()}); name an h5ad file.") from error
+        raise InputError(
+            f"{path} cannot be read ({(error.strerror or str(error)).lower()}); name an h5ad file."
+        ) from error
     if not start.startswith(b"\x89HDF\r\n\x1a\n"):
         what = "is empty" if not start else "is not an HDF5 file"
         raise InputError(f"{path} {what}; write it with AnnData.write_h5ad.")
@@ -61,7 +63,9 @@ def read_h5ad(path: Path) -> AnnData:
                 warnings.simplefilter("ignore")  # on old layouts and on names that are not unique, which we look at
                 return ad.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise many kinds for damaged bytes
-        raise InputError(f"{path} is cut short or damaged ({error}); write it again with AnnData.write_h5ad.") from error
+        raise InputError(
+            f"{path} is cut short or damaged ({error}); write it again with AnnData.write_h5ad."
+        ) from error
     raise InputError(
         f"{path} is HDF5 but not an AnnData file: it has no {absent[0]}, only {parts}; "
         "read it with scanpy (read_10x_h5, ...) and save it with write_h5ad."
