@@ -245,7 +245,7 @@ def _stage(
     for chapter, executed in staging.chapters.items():
         page = with_outputs(chapter.notebook, read_notebook(executed))
         page = notebooks.without_install(cells.without_unused(page, chapter.defaults | dict(staging.parameters)))
-        if own is not None:
+        if own is not None and saved_atlas.FILE not in chapter.defaults:  # that chapter has the box itself
             page = saved_atlas.with_limits(page, own)
         download = notebooks.with_install(figures.without_numbers(page), repository)
         copies = {"": figures.with_links(page, chapter, staging.extra), DOWNLOADS: download}

@@ -121,7 +121,7 @@ class Pseudobulk:
         self._n_moments = 0
 
     def add(self, counts: Counts, obs: pd.DataFrame, halves: NDArray[np.bool_] | None = None) -> None:
-        """Add a chunk: (cells, m) raw counts (`target_sum`), CSR or dense, with ``perturbation`` and ``batch`` in `obs`.
+        """Add a chunk: (cells, m) raw counts, CSR or dense, with ``perturbation`` and ``batch`` in `obs`.
 
         `halves` is the chunk's slice of `assign_halves`. Cells of other perturbations are skipped.
         """
