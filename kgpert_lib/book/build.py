@@ -131,7 +131,6 @@ def build(
         elif parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
-        stage = scratch / "source"
         staging = Staging(root, scratch / "source", {c: pages[c.name] for c in selected}, parameters, say, publish)
         _stage(staging, config, toc, own)
         target = root / "_build" / "publish" / "html" if publish else root / "_build" / "html"
