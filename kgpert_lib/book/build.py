@@ -247,7 +247,7 @@ def _stage(
         if own is not None and saved_atlas.FILE not in chapter.defaults:  # that chapter has the box itself
             page = saved_atlas.with_limits(page, own)
         download = notebooks.with_install(figures.without_numbers(page), repository)
-        copies = {"": figures.with_links(page, chapter, staging.extra), DOWNLOADS: download}
+        copies = {"": figures.with_links(page, chapter, staging.extra, staging.publish), DOWNLOADS: download}
         for folder, copy in copies.items():
             path = stage / folder / f"{chapter.page}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)
