@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kgpert_lib.book import api, command_line, downloads
 from kgpert_lib.book.chapters import Chapter
 from kgpert_lib.book.explorer import write_explorer
 
@@ -49,6 +50,9 @@ class Staging:
 
 # The page that a part belongs to, as the table of contents names it, and the function that writes the part.
 PARTS: Mapping[str, Callable[[Staging], None]] = {
+    "book/api": api.write,
+    "book/cli": command_line.write,
+    "book/downloads": downloads.write,
     "book/explorer": write_explorer,
 }
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kgpert_lib import __version__
+import kgpert_lib
 from kgpert_lib.cli import (
     book,
     evaluate,
@@ -17,8 +17,10 @@ from kgpert_lib.cli import (
     models,
     perturbqa,
     predict,
+    predictions,
     rehearsal,
     rl,
+    screen,
     simulate,
     terminal,
 )
@@ -36,6 +38,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
         "kgpert predict --all -o predictions.h5ad",
         "kgpert predict --all --line all --top 50 -o strongest.csv.gz",
     ],
+    predictions.predictions: ["kgpert predictions -o predictions", "kgpert predictions -o k562 --line k562 --top 20"],
     evaluate.evaluate: ["kgpert evaluate --line k562", "kgpert evaluate --graph string --graph mine.csv --csv"],
     perturbqa.vote: ["kgpert vote --line rpe1 --task dir", "kgpert vote --line all --csv"],
     perturbqa.ask: [
@@ -49,11 +52,15 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
         "kgpert explorer -o explorer",
         "kgpert explorer -o explorer --line k562 --predictor union --predictor weighted",
     ],
+    screen.screen: [
+        "kgpert screen cells.h5ad -o mine --graph edges.csv",
+        "kgpert screen deltas.h5ad -o mine --line thp1 --perturbation-column gene --split 0.2",
+    ],
     book.book: ["kgpert book --chapters '02 07' --set 'limit=10'"],
 }
 
 
-NOTES = {predict.predict: terminal.PREDICTOR_LIST, evaluate.evaluate: terminal.PREDICTOR_LIST}
+NOTES = dict.fromkeys((predict.predict, predictions.predictions, evaluate.evaluate), terminal.PREDICTOR_LIST)
 
 
 def _epilog(lines: list[str], note: str = "") -> str:
@@ -73,7 +80,7 @@ def _typer(text: str, **options: Any) -> typer.Typer:
 
 def _print_version(value: bool) -> None:
     if value:
-        terminal.out.print(f"kgpert {__version__}")
+        terminal.out.print(f"kgpert {kgpert_lib.__version__}")
         raise typer.Exit()
 
 

@@ -274,14 +274,18 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """A csv file, compressed where its name ends in .gz; whole or not at all."""
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """A parquet or a csv file, the latter compressed where its name ends in .gz; whole or not at all."""
+    from kgpert_lib import parquet
     from kgpert_lib.files import atomic
 
     # Without a time stamp the same rows are the same bytes.
     how: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
     with atomic(path) as scratch:
-        frame.to_csv(scratch, index=False, compression=how)
+        if path.suffix == parquet.ENDING:
+            parquet.write_frame(scratch, frame)
+        else:
+            frame.to_csv(scratch, index=False, compression=how)
 
 
 def print_csv(frame: pd.DataFrame) -> None:

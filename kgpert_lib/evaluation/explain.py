@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kgpert_lib.cards import Bar, Cell, Table, card
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.readouts import strongest_places, symbol_order
 from kgpert_lib.evaluation.trust import FEWEST, Expected, Trust, describe
@@ -128,11 +128,14 @@ class Explanation:
         return notes
 
     def _repr_html_(self) -> str:
-        parts = [f"<p>{html.escape(self.opening())}</p>"]
-        for title, table in self.tables().items():
-            body = table.to_html(index=False, na_rep="", border=0, float_format="{:.3f}".format)
-            parts.append(f"<p><b>{html.escape(title)}</b></p>{body}")
-        return "\n".join([*parts, *(f"<p>{html.escape(note)}</p>" for note in self.notes())])
+        title, status, *lines = self.opening().replace("; ", "\n", 1).splitlines()
+        frames = self.tables()
+        deltas = pd.concat([self.strongest(PRINTED, sign)[["predicted", "measured"]] for sign in (1, -1)])
+        largest = float(np.nanmax(deltas.abs().to_numpy(), initial=0.0))
+        tables = [_card_table(name, frame, largest) for name, frame in frames.items()]
+        against = bool((deltas["predicted"] * deltas["measured"] < 0).any())
+        notes = [*self.notes(), *(["Orange: measured in the other direction."] if against else [])]
+        return card(title, [status[0].upper() + status[1:], *lines], tables, notes)
 
     def strongest(self, top: int, sign: int, specific: bool = False) -> pd.DataFrame:
         """The `top` readout genes that move most up (`sign` 1) or down (-1), ties by symbol.
@@ -179,6 +182,30 @@ def explain(
     A training perturbation is left out of the training rows of every line before it is predicted, so that its own
     delta never speaks for it. What is learnt from all training rows of the line, a few weights of knowledge and how
     far to trust a neighbourhood, is learnt once for all genes.
+
+    Parameters
+    ----------
+    atlas, line : where the gene is predicted, and what it is compared with if it was screened there.
+    gene : symbol as the graphs or the screen spell it (`known_gene`).
+    predictor : by name from `kgpert_lib.build`, or anything with a method `predict`.
+    split : what the training rows of other lines may hold (`Atlas.view`).
+    trust : whether to learn what score to expect (`Trust`); None is expected with fewer than 50 training
+        perturbations, and of a predictor without neighbourhoods.
+
+    Raises
+    ------
+    InputError
+        For a line that the atlas lacks and another split.
+
+    Examples
+    --------
+    >>> from kgpert_lib import build, explain, load_screen
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> why = explain(screen.atlas, "k562", "INTS9", build("union", screen), trust=False)
+    >>> why.status, len(why.neighbours), why.readout.shape
+    ('test', 8, (200, 5))
+    >>> sorted(neighbour.gene for neighbour in why.neighbours)[:3]
+    ['CNOT1', 'INTS1', 'INTS10']
     """
     view = atlas.view(line, split)
     model = fitted(predictor, view)
@@ -187,7 +214,7 @@ def explain(
     rest = view.without([gene])
     predictions = model.predict(rest, [gene])
     mean = np.broadcast_to(rest.target.mean, predictions.delta.shape)
-    learnt = _trust(view, model) if trust and predictions.neighbourhoods is not None else None
+    learnt = trust_in(view, model) if trust and predictions.neighbourhoods is not None else None
     return Explanations.of(atlas, rest, predictions, mean, learnt)[0]
 
 
@@ -215,7 +242,7 @@ def explain_each(
             f"{predictor.name} cannot explain many genes at once, as it is fitted for each of them; "
             "name a predictor that averages neighbours as they were measured, such as union or weighted."
         )
-    learnt = _trust(view, model) if trust else None
+    learnt = trust_in(view, model) if trust else None
     for part in chunks(len(genes), BATCH):
         names = genes[part]
         predictions = model.predict_without_own(view, names)
@@ -317,6 +344,11 @@ class Explanations:
         )
 
 
+def trust_in(view: TrainingView, predictor: Predictor) -> Trust | None:
+    """How far to trust the neighbourhoods of a predictor in this line; None for too few training perturbations."""
+    return Trust.fit(view, predictor) if len(view.target.perturbations) >= FEWEST else None
+
+
 def known_gene(symbol: str, graphs: Sequence[KnowledgeGraph], screen: CellLine | None = None) -> str:
     """The spelling of `symbol` that the graphs or the screen use.
 
@@ -337,9 +369,25 @@ def graph_neighbours(graphs: Sequence[KnowledgeGraph], gene: str, limit: int | N
     return pd.DataFrame(rows, columns=["gene", "name", *(g.name for g in graphs)])
 
 
-def _trust(view: TrainingView, predictor: Predictor) -> Trust | None:
-    """How far to trust neighbourhoods in this line; None for too few training perturbations."""
-    return Trust.fit(view, predictor) if len(view.target.perturbations) >= FEWEST else None
+def _card_table(title: str, frame: pd.DataFrame, largest: float) -> Table:
+    """The first rows of one of `Explanation.tables`; bars of deltas end at `largest`, those of shares at the first."""
+    rows = []
+    for row in frame.head(PRINTED).to_dict("records"):
+        cells: list[Cell] = []
+        for column, value in row.items():
+            text = value if isinstance(value, str) else "" if pd.isna(value) else f"{value:.3f}"
+            if column == "share":
+                cells.append(Bar(text, [value / frame["share"].iloc[0]]))
+            elif column == "predicted":
+                cells.append(Bar(text, [abs(value) / largest]))
+            elif column == "measured" and text:  # in the second colour, or in the third where it goes the other way
+                others = [0.0, 0.0] if value * row["predicted"] < 0 else [0.0]
+                cells.append(Bar(text, [*others, abs(value) / largest]))
+            else:
+                cells.append(text)
+        rows.append(cells)
+    rest = len(frame) - len(rows)
+    return Table(title + (f" ({rest} more in neighbour_table())" if rest else ""), list(frame.columns), rows)
 
 
 def _scores(

@@ -1,7 +1,8 @@
-"""Many predictions as one long table: the readout genes that move most, one row each."""
+"""Predictions of many genes: a batch at a time, and as one long table of the readout genes that move most."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kgpert_lib.graphs.ranking import first_of_row
-from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.predictors.predictions import Predictions, Predictor, fitted
 from kgpert_lib.screens.atlas import TrainingView
 from kgpert_lib.types import NameArray
+
+BATCH = 1000  # perturbations predicted at once where every gene is predicted
 
 
 class Places(NamedTuple):
@@ -51,6 +54,16 @@ def strongest_readouts(predictions: Predictions, view: TrainingView, top: int, s
     Columns: perturbation, gene, predicted, specific (predicted minus mean training delta), neighbours_measured
     (neighbours that measured this readout gene; 0 for a predictor without neighbours). Ranked by ``predicted``, or
     with `specific` by that column; ties in the order of the readout genes. A gene that does not move is left out.
+
+    Examples
+    --------
+    >>> from kgpert_lib import build, load_screen
+    >>> from kgpert_lib.evaluation.readouts import strongest_readouts
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> view = screen.view("k562")
+    >>> table = strongest_readouts(build("union", screen).predict(view, ["INTS9"]), view, top=2)
+    >>> len(table), table["predicted"].gt(0).tolist()
+    (4, [True, True, False, False])
     """
     difference = predictions.delta - view.target.mean
     count = predictions.neighbours_measured(view)
@@ -72,3 +85,15 @@ def strongest_readouts(predictions: Predictions, view: TrainingView, top: int, s
             )
         )
     return pd.concat(tables).sort_values("row", kind="stable").drop(columns="row").reset_index(drop=True)
+
+
+def in_batches(
+    predictor: Predictor, view: TrainingView, perturbations: Sequence[str], size: int = BATCH
+) -> Iterator[Predictions]:
+    """Predictions of many perturbations in the view's target line, `size` at a time and in their order.
+
+    What the predictor learns from the view is learnt once.
+    """
+    predictor = fitted(predictor, view)
+    for start in range(0, len(perturbations), size):
+        yield predictor.predict(view, perturbations[start : start + size])

@@ -32,7 +32,6 @@ from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
 STATIC = Path(__file__).parent / "static"
-LICENCES = Path(__file__).parent / "licences"
 PAGE = "index.html"
 MARK = "data/meta.js"  # a folder with this file holds an explorer
 ROOMS = ("explorer", "evaluation", "predictors", "screens", "graphs", "metrics")
@@ -100,7 +99,7 @@ def copy_static(folder: Path, atlas: str) -> None:
             (folder / PAGE).write_text(text, encoding="utf-8", newline="")
         else:
             shutil.copyfile(path, folder / path.name)
-    licence = LICENCES / f"LICENSE.{atlas}"
+    licence = paths.LICENCES / f"LICENSE.{atlas}"
     if licence.is_file():
         shutil.copyfile(licence, folder / licence.name)
 

@@ -1,13 +1,19 @@
 """Graph neighbours answer PerturbQA's questions by six rules, each adding one idea to an earlier one.
 
-``union``       share of the training perturbations that STRING and GO (top 20 each) put beside the perturbed
-                gene and that were asked about the readout gene, shrunk to the readout gene's base rate
-``affinity``    every training perturbation votes, weighted by its affinity to the perturbed gene, which is learnt
-                from the line's training rows (`predictors.learning`), to a power that cross-validation chooses
-``smoothed``    the calls of a readout gene also count for readout genes with a similar profile, at a weight
-``lines``       the other lines' training perturbations vote too, at a weight
-``completion``  graph-regularised low-rank completion of the residuals from each readout gene's base rate
-``mixed``       completion and lines, and how much a gene's neighbours change at all
+``union``
+    share of the training perturbations that STRING and GO (top 20 each) put beside the perturbed gene and that were
+    asked about the readout gene, shrunk to the readout gene's base rate
+``affinity``
+    every training perturbation votes, weighted by its affinity to the perturbed gene, which is learnt from the line's
+    training rows (`predictors.learning`), to a power that cross-validation chooses
+``smoothed``
+    the calls of a readout gene also count for readout genes with a similar profile, at a weight
+``lines``
+    the other lines' training perturbations vote too, at a weight
+``completion``
+    graph-regularised low-rank completion of the residuals from each readout gene's base rate
+``mixed``
+    completion and lines, and how much a gene's neighbours change at all
 
 Every rule scores ``evidence``: its answer minus the readout gene's base rate. Nothing here sees a test row: a
 `Voter` is fitted on a `TrainingView`. The settings are in `Choices`, set by cross-validation over training

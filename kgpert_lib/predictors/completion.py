@@ -1,7 +1,7 @@
 """Low-rank completion of training deltas, regularised by a graph (``fill="lowrank"``; ours, not the paper's).
 
 Where a screen has gaps, the residuals ``R[p, j]`` from each readout gene's training mean are modelled as
-``u_p . v_j``. Each half of a round solves, for all rows (or columns) at once,
+``u_p . v_j``. Each half of a round solves, for all rows (or columns) at once::
 
     min over u_p of  sum_j (R[p, j] - u_p . v_j)^2 + ridge * |u_p - sum_q pull[p, q] * u_q|^2
     min over v_j of  sum_p (R[p, j] - u_p . v_j)^2 + ridge * |v_j|^2

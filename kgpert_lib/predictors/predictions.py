@@ -1,6 +1,6 @@
 """Predicted deltas, whatever predicts them: what every predictor returns, saved and loaded.
 
-Predictions made elsewhere are read from ``.h5ad``, ``.npz`` or ``.csv`` and scored like our own.
+Predictions made elsewhere are read from ``.h5ad``, ``.npz``, ``.parquet`` or ``.csv`` and scored like our own.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kgpert_lib import parquet
+from kgpert_lib.cards import Bar, Cell, Table, card
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import atomic
 from kgpert_lib.predictors.neighbourhoods import Neighbourhoods, measured_neighbours
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.screens.h5ad import write_h5ad
 from kgpert_lib.types import FloatArray, NameArray
+
+COUNTS = (0, 1, 2, 5, 10, 20, 40)  # of neighbours: where the rows of a card begin
+SHOWN = 5  # perturbations on a card
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +40,14 @@ class Predictions:
     fallback : (n,) True where the prediction is the mean training delta because there is no neighbour.
     neighbourhoods : of the perturbations, in their order; None where the predictor averages none.
     training : the rows that the neighbourhoods name, where these are others than the view's target line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib import Predictions
+    >>> mine = Predictions.plain(np.array(["RPL3"]), np.array(["MYC", "FOS"]), np.float32([[0.5, -1.0]]))
+    >>> mine.select(["RPL3"], np.array(["FOS"])).delta.tolist()
+    [[-1.0]]
     """
 
     perturbations: NameArray
@@ -76,10 +89,10 @@ class Predictions:
         )
 
     def save(self, path: str | Path, graphs: Mapping[str, str] | None = None) -> Path:
-        """Write ``.h5ad`` (X = predicted delta), ``.npz`` or ``.csv`` by the file's ending.
+        """Write ``.h5ad`` (X = predicted delta), ``.npz``, ``.parquet`` or ``.csv`` by the file's ending.
 
         `graphs` are those behind the predictions with their provenance (`graphs.provenance`); an ``.h5ad`` file keeps
-        them as the table ``uns["graphs"]``, indexed by name.
+        them as the table ``uns["graphs"]``, indexed by name, and a ``.parquet`` file in its metadata, by name.
 
         Raises InputError for another ending and where the file cannot be written.
         """
@@ -91,7 +104,9 @@ class Predictions:
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
-        """Read predictions from ``.h5ad``, ``.npz`` (perturbations, genes, delta) or ``.csv`` (genes as columns).
+        """Read predictions from ``.h5ad``, ``.npz`` (perturbations, genes, delta), ``.parquet`` or ``.csv``.
+
+        The last two have the perturbations in the column ``perturbation`` and one further column for each gene.
 
         Raises
         ------
@@ -106,12 +121,21 @@ class Predictions:
         try:
             with np.errstate(over="ignore"):  # what overflows float32 is infinite, which the check names
                 perturbations, genes, delta = _READERS[source.suffix](source)
-        except InputError:
+        except (InputError, ModuleNotFoundError):  # a package of an extra may be missing
             raise
         except Exception as error:  # anndata, h5py, zipfile, NumPy and pandas raise many kinds for foreign bytes
             raise InputError(f"{source} cannot be read as predictions ({_first_line(error)}).") from error
         _check(source, perturbations, genes, delta)
         return cls.plain(perturbations, genes, delta)
+
+    def _repr_html_(self) -> str:
+        n, m = self.delta.shape
+        lines = []
+        if fallback := int(self.fallback.sum()):
+            lines.append(f"No neighbour, so that the mean training delta stands in: {fallback} of {n} perturbations.")
+        tables = [_neighbour_counts(self.n_neighbours)] if self.n_neighbours.any() else []
+        tables += [_largest(self)] if self.delta.size else []
+        return card(f"Predicted deltas of {n} perturbations and {m} readout genes", lines, tables)
 
 
 def check_ending(path: Path) -> None:
@@ -135,6 +159,33 @@ def fitted(predictor: Predictor, view: TrainingView) -> Predictor:
     """The predictor with what it learns from a view, where it has a method of that name; else the predictor itself."""
     learns = getattr(predictor, "fitted", None)
     return predictor if learns is None else learns(view)
+
+
+def _neighbour_counts(counts: NDArray[np.int64]) -> Table:
+    """How many perturbations have how many neighbours."""
+    numbers = np.histogram(counts, [*COUNTS, np.inf])[0]
+    ends = [*(end - 1 for end in COUNTS[1:]), None]
+    rows: list[list[Cell]] = [
+        [str(low) if low == high else f"{low} to {high}" if high else f"{low} or more", Bar(str(k), [k / max(numbers)])]
+        for low, high, k in zip(COUNTS, ends, numbers, strict=True)
+    ]
+    return Table("Neighbours averaged", ["neighbours", "perturbations"], rows)
+
+
+def _largest(predictions: Predictions) -> Table:
+    """The perturbations with the largest predicted deltas, by root mean square."""
+    delta, genes = predictions.delta, predictions.genes
+    size = np.sqrt(np.einsum("ij,ij->i", delta, delta, dtype=np.float64) / delta.shape[1])
+    rows: list[list[Cell]] = [
+        [
+            str(predictions.perturbations[i]),
+            Bar(f"{size[i]:.3f}", [float(size[i] / max(size.max(), np.finfo(float).tiny))]),
+            *(f"{genes[j]} {delta[i, j]:+.2f}" for j in (delta[i].argmax(), delta[i].argmin())),
+        ]
+        for i in np.argsort(-size, kind="stable")[:SHOWN]
+    ]
+    columns = ["perturbation", "root mean square", "highest", "lowest"]
+    return Table("Largest predicted deltas", columns, rows)
 
 
 def _places(what: str, names: NameArray, selection: NameArray) -> NDArray[np.intp]:
@@ -220,5 +271,9 @@ def _write_csv(predictions: Predictions, path: Path, graphs: Mapping[str, str]) 
     table.to_csv(path, index=False)
 
 
-_READERS = {".h5ad": _read_h5ad, ".npz": _read_npz, ".csv": _read_csv}
-_WRITERS = {".h5ad": _write_h5ad, ".npz": _write_npz, ".csv": _write_csv}
+def _write_parquet(predictions: Predictions, path: Path, graphs: Mapping[str, str]) -> None:
+    parquet.write_matrix(path, predictions.perturbations, predictions.genes, predictions.delta, graphs)
+
+
+_READERS = {".h5ad": _read_h5ad, ".npz": _read_npz, ".csv": _read_csv, parquet.ENDING: parquet.read_matrix}
+_WRITERS = {".h5ad": _write_h5ad, ".npz": _write_npz, ".csv": _write_csv, parquet.ENDING: _write_parquet}

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kgpert_lib.cards import Bar, Cell, Table, card
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import commit_folder, free_names, is_empty, scratch_folder
 from kgpert_lib.metrics.targets import without_own_readouts
@@ -59,6 +60,17 @@ class CellLine:
     ------
     InputError
         When an invariant does not hold; the message names the line, the array and the first offender.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib import CellLine
+    >>> delta = [[-1.0, 0.5], [0.25, np.nan], [0.0, 1.0]]
+    >>> line = CellLine("k562", ["RPL3", "RPL4", "INTS9"], ["RPL3", "MYC"], delta, ["train", "train", "test"])
+    >>> line.names("test"), line.dense, line.delta.shape
+    (['INTS9'], False, (3, 2))
+    >>> line.scored[0]
+    array([nan, 0.5], dtype=float32)
     """
 
     name: str
@@ -143,6 +155,9 @@ class CellLine:
         control = None if self.control is None else self.control[keep]
         return TrainingLine(self.name, self.perturbations[keep], self.genes, self.delta[keep], control)
 
+    def _repr_html_(self) -> str:
+        return card(f"Cell line {self.name}", [], [_lines_table([self])])
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingLine:
@@ -218,6 +233,21 @@ class TrainingView:
     """What a predictor may see when one line is evaluated: training rows only, of every line.
 
     Under ``strict`` the test genes of the evaluated line are absent from every line's rows.
+
+    Attributes
+    ----------
+    line : name of the evaluated line.
+    split : ``"strict"`` or ``"per-line"`` (`Atlas.view`).
+    lines : training rows by line.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> view = load_screen("simulated", ["k562"], size="tiny").view("k562")
+    >>> view.target.delta.shape
+    (40, 200)
+    >>> view.without(["INTS1"]).target.delta.shape
+    (39, 200)
     """
 
     line: str
@@ -252,6 +282,16 @@ class Atlas:
     lines : cell lines by name.
     missing : lines that the source has but that could not be had here, with the reason.
     provenance : free text by key: files, checksums, licence, seed.
+
+    Examples
+    --------
+    >>> from kgpert_lib import Atlas, CellLine
+    >>> line = CellLine("k562", ["RPL3", "INTS9"], ["MYC"], [[0.5], [1.0]], ["train", "test"])
+    >>> atlas = Atlas("mine", "real", {"k562": line}, provenance={"licence": "CC BY 4.0"})
+    >>> atlas.label, atlas.perturbations()
+    ('mine (real)', ['INTS9', 'RPL3'])
+    >>> atlas.view("k562").target.perturbations.tolist()
+    ['RPL3']
     """
 
     name: str
@@ -301,6 +341,21 @@ class Atlas:
         hidden = self[line].names("test") if split == "strict" else []
         return TrainingView(line, split, {k: v.training(hidden) for k, v in self.lines.items()})
 
+    def card_parts(self) -> tuple[Table, list[str]]:
+        """The table of the cell lines, and in sentences what is missing and where the rest comes from."""
+        missing = [f"{line} is missing: {reason}." for line, reason in self.missing.items()]
+        origin = [
+            f"{key}: {', '.join(map(str, value))}"  # of a mapping, such as checksums by file, the keys
+            if isinstance(value, (Mapping, list, tuple))
+            else f"{key}: {value}"
+            for key, value in self.provenance.items()
+        ]
+        return _lines_table(list(self.lines.values())), [*missing, *origin]
+
+    def _repr_html_(self) -> str:
+        lines, notes = self.card_parts()
+        return card(f"Atlas {self.label}", [], [lines], notes)
+
     def save(self, path: str | Path) -> Path:
         """Write the atlas as a directory: ``atlas.json`` and one ``<line>.h5ad`` each.
 
@@ -336,12 +391,27 @@ class Atlas:
     def load(cls, path: str | Path) -> Atlas:
         """Read an atlas that `save` wrote; InputError names a missing, foreign or cut-short file."""
         folder = Path(path)
-        head_path = folder / "atlas.json"
-        if not head_path.is_file():
-            raise InputError(f"{folder} is not an atlas: it holds no atlas.json.")
-        head = _read_head(head_path)
+        head = _read_head(_head_of(folder))
         lines = {name: _read_line(name, folder / Path(file).name) for name, file in head["lines"].items()}
         return cls(head["name"], head["kind"], lines, head["missing"], head["provenance"])
+
+
+def _lines_table(lines: Sequence[CellLine]) -> Table:
+    """One row per cell line: perturbations by split, readout genes, share of the deltas that was measured."""
+    most = max(len(line.perturbations) for line in lines)
+    rows: list[list[Cell]] = []
+    for line in lines:
+        counts = [len(line.names(split)) for split in SPLITS]
+        bar = Bar(str(len(line.perturbations)), [count / most for count in counts])
+        measured = 1 - float(np.isnan(line.delta).mean())
+        rows.append([line.name, bar, *map(str, counts), str(len(line.genes)), f"{100 * measured:.3g} %"])
+    columns = ["line", "perturbations", *SPLITS, "readout genes", "measured"]
+    return Table("Cell lines", columns, rows, SPLITS)
+
+
+def saved_lines(folder: str | Path) -> list[str]:
+    """Names of the cell lines of a saved atlas, in its order; InputError as `Atlas.load`, whose files are not read."""
+    return list(_read_head(_head_of(Path(folder)))["lines"])
 
 
 def label(name: str, kind: str) -> str:
@@ -422,6 +492,14 @@ def _files_of(folder: Path) -> list[str]:
     except InputError:
         return []
     return [Path(file).name for file in head["lines"].values()]
+
+
+def _head_of(folder: Path) -> Path:
+    """The ``atlas.json`` of a saved atlas; InputError where there is none."""
+    path = folder / "atlas.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is not an atlas: it holds no atlas.json.")
+    return path
 
 
 def _read_head(path: Path) -> dict[str, Any]:

@@ -30,7 +30,16 @@ Names: TypeAlias = Sequence[str] | NDArray[np.str_]
 
 
 def log_normalised(counts: Counts, target_sum: float = TARGET_SUM) -> Counts:
-    """log1p of counts scaled to `target_sum` per cell, float32, sparse where the input is; empty cells stay 0."""
+    """log1p of counts scaled to `target_sum` per cell, float32, sparse where the input is; empty cells stay 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib.screens.pseudobulk import log_normalised
+    >>> log_normalised(np.array([[1, 3], [0, 0]]), target_sum=4).round(2)
+    array([[0.69, 1.39],
+           [0.  , 0.  ]], dtype=float32)
+    """
     total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     scale = (target_sum / np.where(total > 0, total, 1.0)).astype(np.float32)
     if isinstance(counts, np.ndarray):
@@ -71,8 +80,21 @@ class Pseudobulk:
     perturbations : (n,) perturbations to sum up, without controls.
     batches : names of the batches.
     training : perturbations whose cells, with the controls, choose the highly variable genes; others never do.
-    target_sum : counts a cell is scaled to before log1p (4,000 in the TxPert preprocessing).
+    target_sum : counts a cell is scaled to before log1p (4,000 in the TxPert preprocessing); None for cells that
+        come as log-normalised expression and are summed up as they are.
     splits : number of random half splits that chunks are given for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from kgpert_lib.screens.pseudobulk import Pseudobulk
+    >>> bulk = Pseudobulk(["MYC", "FOS"], ["RPL3"], ["day 1"], target_sum=8)
+    >>> obs = pd.DataFrame({"perturbation": ["RPL3", "control"], "batch": "day 1"})
+    >>> bulk.add(np.array([[2, 6], [4, 4]]), obs)
+    >>> delta, control = bulk.deltas()
+    >>> delta.round(2)
+    array([[-0.51,  0.34]], dtype=float32)
     """
 
     def __init__(
@@ -81,7 +103,7 @@ class Pseudobulk:
         perturbations: Names,
         batches: Names,
         training: Iterable[str] = (),
-        target_sum: float = TARGET_SUM,
+        target_sum: float | None = TARGET_SUM,
         splits: int = 0,
     ) -> None:
         self.genes = np.asarray(genes, dtype=str)
@@ -114,7 +136,7 @@ class Pseudobulk:
         column = pd.Index(self.batches).get_indexer(pd.Index(obs["batch"].astype(str)))
         if (column < 0).any():
             raise InputError(f"Batch {obs['batch'].iloc[int(np.argmin(column))]!r} is not among the declared batches.")
-        values = log_normalised(counts, self.target_sum)
+        values = counts if self.target_sum is None else log_normalised(counts, self.target_sum)
         self._add_moments(values, control | obs["perturbation"].isin(list(self.training)).to_numpy())
         for layer in range(1 + self.splits):
             used = np.ones(len(obs), bool) if layer == 0 or halves is None else halves[:, layer - 1]

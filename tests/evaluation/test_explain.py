@@ -115,8 +115,9 @@ def test_a_notebook_shows_the_tables_with_every_name_escaped():
     page = Explanation("<i>", "k562", "toy", "real", "test", neighbours, readout, False, score)._repr_html_()
     ET.fromstring(f"<div>{page}</div>")
     text = re.sub(r"<[^>]*>", " ", page)
-    assert "&lt;i&gt; in k562, atlas toy (real); held out for test in this line." in text
     for word in (
+        "&lt;i&gt; in k562, atlas toy (real)",
+        "Held out for test in this line.",
         "&lt;script&gt;",
         "a&amp;b",
         "0.750",

@@ -1,7 +1,11 @@
-"""A small explorer, and its files of data as a page reads them."""
+"""A small explorer of a toy screen as files of data, and the page of another one in a real Chromium.
+
+Without a browser the tests of the page are left out, as those of the rendered book.
+"""
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +16,74 @@ from kgpert_lib.explorer.write import Settings, write
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.screens.screen import Screen
 from tests import worlds
+from tests.explorer.small_explorer import write_explorer
+from tests.pages.conftest import PATIENCE, find_chromium
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config, items):
+    mine = [item for item in items if item.path.parent == HERE and item.path.name.startswith("test_page")]
+    if mine and find_chromium() is None:
+        config.hook.pytest_deselected(items=mine)
+        items[:] = [item for item in items if item not in mine]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="package")
+def page(tmp_path_factory) -> Path:
+    """The page of a small explorer."""
+    return write_explorer(tmp_path_factory.mktemp("explorer"))
+
+
+class Reader:
+    """A reader with one tab, and what the browser reports meanwhile."""
+
+    def __init__(self, browser, address: str, **view):
+        self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | view))
+        self.tab = self.context.new_page()
+        self.tab.set_default_timeout(PATIENCE)
+        self.address = address
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        for event in ("console", "pageerror"):
+            self.tab.on(event, lambda report: self.faults.append(str(report)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+
+    def open(self, query: str = "", shown: str = "INTS9 k562 union"):
+        """The tab at this address, when it shows these genes, line and predictor."""
+        self.tab.goto(self.address + query, wait_until="load")
+        return self.wait(shown)
+
+    def wait(self, shown: str):
+        self.tab.locator(f'#kgpert-explorer[data-shown="{shown}"]').wait_for(state="attached")
+        return self.tab
+
+    def texts(self, selector: str) -> list[str]:
+        return self.tab.locator(selector).all_inner_texts()
+
+
+@pytest.fixture
+def reader(browser, page, request) -> Iterator[Reader]:
+    """A reader of the small explorer; nothing may be reported and no other host asked while it reads."""
+    reader = Reader(browser, page.as_uri(), **getattr(request, "param", {}))
+    yield reader
+    reader.context.close()
+    assert reader.faults == []
+    assert {url.split(":")[0] for url in reader.requests} <= {"file", "data"}
+
 
 SETTINGS = Settings(("union", "one", "weighted"), every=True)
 CALL = re.compile(r'kgpertExplorer\.add\("([^"]+)", (.*)\);\n', re.DOTALL)
