@@ -20,7 +20,8 @@ from kgpert_lib.predictors.neighbourhoods import Neighbour
 from kgpert_lib.types import FloatArray, NameArray
 
 READOUTS = 15  # readout genes in each direction
-SMALLEST = 0.02  # share of the mean from which on a neighbour is listed
+SMALLEST = 0.02  # share of the mean from which on a neighbour is listed, beside the first `FIRST`
+FIRST = 5
 DRAWN = 3  # links to other neighbours that are drawn for each
 DIGITS = 3
 STATUS = {"not screened": "none"}
@@ -89,7 +90,7 @@ def records(
         status = batch.status[i]
         if not neighbours and status == "not screened":
             continue
-        listed = [n for n in neighbours[:LISTED] if n.share >= SMALLEST]
+        listed = [n for k, n in enumerate(neighbours[:LISTED]) if k < FIRST or n.share >= SMALLEST]
         score = batch.score.get(i)
         yield (
             gene,

@@ -7,7 +7,7 @@ import pytest
 
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.explain import explain, explain_each
-from kgpert_lib.explorer.records import DRAWN, READOUTS, Links, plain
+from kgpert_lib.explorer.records import DRAWN, FIRST, READOUTS, SMALLEST, Links, plain
 from kgpert_lib.explorer.write import Settings, write
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors import named
@@ -22,7 +22,11 @@ def told(answer):
     """What a record holds, from the JSON of `kgpert predict`, its numbers as they are."""
     return {
         "status": {"not screened": "none"}.get(answer["status"], answer["status"]),
-        "neighbours": [(n["gene"], n["share"], n["graphs"]) for n in answer["neighbours"] if n["share"] >= 0.02][:40],
+        "neighbours": [
+            (n["gene"], n["share"], n["graphs"])
+            for k, n in enumerate(answer["neighbours"][:40])
+            if k < FIRST or n["share"] >= SMALLEST
+        ],
         "count": len(answer["neighbours"]),
         **{way: [tuple(row[k] for k in COLUMNS) for row in answer[way]] for way in ("up", "down")},
         "expected": answer["expected"] and list(answer["expected"].values()),
