@@ -1,33 +1,14 @@
-"""The explorer's page in a real Chromium; without one these tests are left out, as those of the rendered book."""
+"""The explorer's page in a real Chromium."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.chromium import PATIENCE, browser
 from tests.explorer.small_explorer import write_explorer
-from tests.pages.conftest import PATIENCE, find_chromium
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(config, items):
-    mine = [item for item in items if item.path.parent == HERE and item.path.name.startswith("test_page")]
-    if mine and find_chromium() is None:
-        config.hook.pytest_deselected(items=mine)
-        items[:] = [item for item in items if item not in mine]
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=find_chromium(), args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield chromium
-        chromium.close()
+__all__ = ["browser"]
 
 
 @pytest.fixture(scope="package")
