@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kgpert_lib.book import api, command_line
+from kgpert_lib.book import api, command_line, downloads
 from kgpert_lib.book.chapters import Chapter
 from kgpert_lib.book.explorer import write_explorer
 
@@ -52,6 +52,7 @@ class Staging:
 PARTS: Mapping[str, Callable[[Staging], None]] = {
     "book/api": api.write,
     "book/cli": command_line.write,
+    "book/downloads": downloads.write,
     "book/explorer": write_explorer,
 }
 

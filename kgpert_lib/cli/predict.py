@@ -53,9 +53,9 @@ def predict(
         bool,
         typer.Option(
             "--all",
-            help="Predict every gene in the graphs, into -o FILE: a matrix, or with --top N a table of the N readout "
-            "genes that rise and the N that fall most. A gene's own measurement is then in the training mean and in a "
-            "completion of gaps, not among its neighbours.",
+            help="Predict every gene of the graphs and of the screen, into -o FILE: a matrix, or with --top N a table "
+            "of the N readout genes that rise and the N that fall most. A gene's own measurement is then in the "
+            "training mean and in a completion of gaps, not among its neighbours.",
         ),
     ] = False,
     output: Annotated[
@@ -142,13 +142,13 @@ def _check_request(genes: list[str], lines: list[str], every: bool, output: Path
 
 
 def _write_all(output: Path, screen: Screen, model: Predictor, split: Split, top: int | None, specific: bool) -> str:
-    """Predict every gene of the graphs, write the file, and say in a sentence what it holds."""
+    """Predict every gene of the graphs and of the screen, write the file, and say in a sentence what it holds."""
     import pandas as pd
 
     from kgpert_lib.evaluation.readouts import in_batches, strongest_readouts
     from kgpert_lib.graphs.provenance import provenance
 
-    genes = sorted({str(symbol) for graph in screen.graphs for symbol in graph.symbols})
+    genes = screen.genes()
     where = f"in {', '.join(screen.lines)} of {screen.atlas.label}"
     if top is None:
         [line] = screen.lines

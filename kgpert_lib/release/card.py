@@ -27,6 +27,15 @@ SPLITS = {
 }
 # The smallest number of rows in each of the classes of size that data cards have.
 SIZES = {1_000_000: "1M<n<10M", 100_000: "100K<n<1M", 10_000: "10K<n<100K", 1_000: "1K<n<10K", 0: "n<1K"}
+LICENCES = {  # as data cards name them: of a screen by what its provenance says, or by its licence text
+    "CC BY 4.0": {"license": "cc-by-4.0"},
+    "simulated": {"license": "apache-2.0"},
+    "perturbqa": {
+        "license": "other",
+        "license_name": "genentech-non-commercial-software-license-1.0",
+        "license_link": "LICENSE.perturbqa",
+    },
+}
 UNITS = {
     "perturbqa": "mean of calls: -1 the readout gene falls, 0 it does not change, +1 it rises",
     "replogle": "expression in standard deviations of the controls",
@@ -60,6 +69,9 @@ def write_card(
     text = _template().render(
         request=request,
         atlas=screen.atlas.label,
+        atlas_name=screen.name,
+        licence=_licence(screen),
+        licence_text=(path.parent / f"LICENSE.{screen.name}").is_file(),
         simulated=screen.kind == "simulated",
         unit=UNITS.get(screen.name, "unit of the atlas' deltas"),
         origin=_origin(screen),
@@ -84,6 +96,13 @@ def write_card(
         example=_example(genes),
     )
     write_text(path, text)
+
+
+def _licence(screen: Screen) -> dict[str, str]:
+    """The lines of the card's head on the licence."""
+    unknown = {"license": "other", "license_name": "licence-of-the-screen", "license_link": "README.md"}
+    stated = str(screen.atlas.provenance.get("licence"))
+    return LICENCES.get(screen.name) or LICENCES.get(stated) or unknown
 
 
 def _origin(screen: Screen) -> dict[str, str]:

@@ -43,11 +43,6 @@ class LineTables:
     strongest: int
 
 
-def every_gene(screen: Screen) -> list[str]:
-    """The genes of the graphs and every perturbation of the screen, sorted."""
-    return sorted({str(s) for graph in screen.graphs for s in graph.symbols} | set(screen.perturbations()))
-
-
 def matrix_file(line: str) -> str:
     """File name of a line's matrix."""
     return f"full-{line}{parquet.ENDING}"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from kgpert_lib import parquet
+from kgpert_lib import parquet, paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.files import atomic, is_empty
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.release.card import Request, write_card
-from kgpert_lib.release.tables import LineTables, every_gene, write_line
+from kgpert_lib.release.tables import LineTables, write_line
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
@@ -43,7 +44,8 @@ def write_predictions(
 
     ``strongest.parquet`` has the `top` readout genes that rise and fall most, ``full-<line>.parquet`` every prediction,
     ``genes.parquet`` one row per line and gene with the expected score, and for test perturbations the score that
-    was reached, and ``README.md``, the data card, says how to read them. The folder appears whole or not at all, and
+    was reached, and ``README.md``, the data card, says how to read them; the screen's licence stands beside
+    it where it asks for that. The folder appears whole or not at all, and
     its bytes are the same on every run.
 
     Parameters
@@ -58,7 +60,7 @@ def write_predictions(
     """
     check_folder(folder)
     reached = _test_scores(screen, model, split)
-    genes = every_gene(screen)
+    genes = screen.genes()
     written = {}
     with atomic(folder) as scratch:
         scratch.mkdir()
@@ -68,6 +70,8 @@ def write_predictions(
                 written[line] = write_line(scratch, strongest, screen, line, model, genes, split, top)
         by_gene = _with_scores({line: tables.genes for line, tables in written.items()}, reached, model.name)
         parquet.write_frame(scratch / GENES, by_gene)
+        if (licence := paths.LICENCES / f"LICENSE.{screen.name}").is_file():
+            shutil.copyfile(licence, scratch / licence.name)
         write_card(scratch / CARD, screen, model, split, top, written, by_gene, reached, request or Request())
     return written
 

@@ -36,6 +36,15 @@ class Screen:
     graphs : what is known about its genes, in the atlas' spelling.
     simulation : what the atlas was drawn from, if it was drawn in this process.
     brings_graphs : whether the graphs came with the screen, because STRING and GO say nothing about it.
+
+    Examples
+    --------
+    >>> from kgpert_lib import Atlas, CellLine, KnowledgeGraph, Screen
+    >>> line = CellLine("k562", ["RPL3", "INTS9"], ["MYC"], [[0.5], [1.0]], ["train", "test"])
+    >>> graph = KnowledgeGraph.from_edges("pairs", ["RPL3"], ["INTS9"])
+    >>> screen = Screen(Atlas("mine", "real", {"k562": line}), (graph,))
+    >>> screen.graph("pairs").neighbours("INTS9")
+    {'RPL3': 1.0}
     """
 
     atlas: Atlas
@@ -76,6 +85,10 @@ class Screen:
     def perturbations(self) -> list[str]:
         """Every perturbation of every line, sorted."""
         return self.atlas.perturbations()
+
+    def genes(self) -> list[str]:
+        """Every gene of the graphs and every perturbation, sorted."""
+        return sorted({str(s) for graph in self.graphs for s in graph.symbols} | set(self.perturbations()))
 
     def view(self, line: str, split: Split = "strict") -> TrainingView:
         """What predictors may see when `line` is evaluated (`Atlas.view`)."""

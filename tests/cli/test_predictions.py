@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from kgpert_lib.downloads.registry import default_registry
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
@@ -112,7 +114,7 @@ def test_the_card_is_a_data_card_with_scores_checksums_and_a_command_that_repeat
     card = yaml.safe_load(head)
     names = {entry["config_name"]: entry["data_files"] for entry in card["configs"]}
     assert sorted(names.values()) == [name for name in WRITTEN if name != "README.md"]
-    assert card["license"] == "other"
+    assert card["license"] == "other", "the toy atlas states none"
     for name in names.values():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() in body
     screen = load_screen(here / "toy", None, "mine.csv")
@@ -152,6 +154,19 @@ def test_expected_scores_are_those_of_predict_and_the_card_counts_how_often_they
     text = (here / "out" / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"- k562: {100 * share:.0f} % \[\d+, \d+\] of 20 test genes, 80 % intended\.", text)
     assert "simulation" not in text
+
+
+def test_what_is_made_from_perturbqa_carries_its_licence_and_attribution(kgpert, here, toy):
+    entry = default_registry()["k562-de.csv"]
+    origin = {"licence": entry.licence, "attribution": entry.attribution}
+    replace(toy, name="perturbqa", kind="real", provenance=origin).save("calls")
+    assert kgpert("predictions", "-o", "out", "--atlas", "./calls", "--graph", "mine.csv")[0] == 0
+    text = (here / "out" / "README.md").read_text(encoding="utf-8")
+    card = yaml.safe_load(text.split("---\n")[1])
+    assert "Genentech Non-Commercial" in (here / "out" / card["license_link"]).read_text(encoding="utf-8")
+    assert "use is non-commercial" in text
+    assert f"- Attribution: {entry.attribution}\n" in text
+    assert f"- Licence: {entry.licence}\n" in text
 
 
 def test_nothing_is_left_where_a_line_cannot_be_predicted(kgpert, here):
