@@ -18,10 +18,21 @@ MIRROR = Path(os.environ.get("KGPERT_MIRROR") or _SIBLING).resolve()
 
 PRIME_RL = os.environ.get("KGPERT_PRIME_RL")
 
+
+def _chromium() -> bool:
+    from kgpert_lib.book import pdf  # reads the libraries that build the book, which few tests need
+
+    return pdf.chromium() is not None
+
+
 # What a marker needs -> whether it is there, and what the summary says of the tests that were left out.
 NEEDS = {
-    "needs_mirror": (MIRROR.is_dir(), "on real downloads: set KGPERT_MIRROR to a folder that holds them"),
-    "needs_prime_rl": (bool(PRIME_RL), "of Prime-RL's own classes: set KGPERT_PRIME_RL to a checkout of Prime-RL"),
+    "needs_chromium": (_chromium, "of pages: no Chromium was found; install one or set KGPERT_CHROMIUM"),
+    "needs_mirror": (MIRROR.is_dir, "on real downloads: set KGPERT_MIRROR to a folder that holds them"),
+    "needs_prime_rl": (
+        lambda: bool(PRIME_RL),
+        "of Prime-RL's own classes: set KGPERT_PRIME_RL to a checkout of Prime-RL",
+    ),
 }
 
 
@@ -34,8 +45,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    absent = [marker for marker, (there, _) in NEEDS.items() if not there]
-    by_marker = {marker: [item for item in items if item.get_closest_marker(marker)] for marker in absent}
+    marked = {marker: [item for item in items if item.get_closest_marker(marker)] for marker in NEEDS}
+    by_marker = {marker: some for marker, some in marked.items() if some and not NEEDS[marker][0]()}
     if left_out := [item for item in items if any(item in some for some in by_marker.values())]:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

@@ -1,7 +1,4 @@
-"""A small explorer of a toy screen as files of data, and the page of another one in a real Chromium.
-
-Without a browser the tests of the page are left out, as those of the rendered book.
-"""
+"""A small explorer of a toy screen as files of data, and the page of another one in a real Chromium."""
 
 import json
 import re
@@ -16,29 +13,10 @@ from kgpert_lib.explorer.write import Settings, write
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.screens.screen import Screen
 from tests import worlds
+from tests.chromium import PATIENCE, browser
 from tests.explorer.small_explorer import write_explorer
-from tests.pages.conftest import PATIENCE, find_chromium
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(config, items):
-    mine = [item for item in items if item.path.parent == HERE and item.path.name.startswith("test_page")]
-    if mine and find_chromium() is None:
-        config.hook.pytest_deselected(items=mine)
-        items[:] = [item for item in items if item not in mine]
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=find_chromium(), args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield chromium
-        chromium.close()
+__all__ = ["browser"]
 
 
 @pytest.fixture(scope="package")

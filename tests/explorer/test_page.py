@@ -9,6 +9,7 @@ from tests.explorer.conftest import Reader
 from tests.explorer.small_explorer import EVIL, LISTED, META, NAMES, write_explorer
 from tests.file_server import FileServer
 
+pytestmark = pytest.mark.needs_chromium
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
 LOOK = "tests/pages/look.js"
 

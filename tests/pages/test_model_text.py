@@ -1,8 +1,11 @@
 """What a model wrote is shown on a page as text, whatever it wrote."""
 
+import pytest
+
 from kgpert_lib.llm.proposals import Proposal
 from kgpert_lib.studies.langpert import quotations
 
+pytestmark = pytest.mark.needs_chromium
 EVIL = (
     "<script>document.title = 'broken'</script><img src=x onerror=\"document.title = 'broken'\">"
     "</code></td></table><h1>broken</h1>"

@@ -6,6 +6,7 @@ import pytest
 
 from .conftest import PAGES, VIEWS, WIDTHS
 
+pytestmark = pytest.mark.needs_chromium
 every_page = pytest.mark.parametrize("page", PAGES)
 every_view = pytest.mark.parametrize("view", ["desktop, light", "phone, dark"])
 

@@ -15,6 +15,7 @@ from tests.rendered_book import rendered_book
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.needs_chromium
 MEASURE = """() => [...document.querySelectorAll("main :is(table, pre, img, mjx-math)")].map((element) => ({
   right: element.getBoundingClientRect().right,
   across: element.closest(".across") !== null,
