@@ -309,6 +309,26 @@ BOOK_PAGE = """<!doctype html><div class="bd-sidebar"><a href="book/explorer.htm
 <script src="gene_links.js"></script>"""
 
 
+def test_the_page_shows_every_line_and_predictor_that_the_library_writes(browser, folder, files):
+    reader = Reader(browser, (folder / "index.html").as_uri())
+    meta = files["meta"]
+    first = meta["first"]
+    tab = reader.open(shown=f"{first['gene']} {first['line']} {first['predictor']}")
+    for gene in ("AARS", "</script>", "G0075"):
+        for line in meta["lines"]:
+            for predictor in meta["predictors"]:
+                asked_for = {"gene": gene, "line": line["name"], "predictor": predictor["name"]}
+                tab.evaluate(
+                    "(query) => { history.pushState(null, '', '?' + new URLSearchParams(query)); "
+                    "dispatchEvent(new PopStateEvent('popstate')); }",
+                    asked_for,
+                )
+                reader.wait(" ".join(asked_for.values()))
+                assert tab.locator(".kx-bars").count() == 2, asked_for
+    assert reader.faults == []
+    reader.context.close()
+
+
 def test_symbols_in_tables_link_to_the_gene_and_its_line(browser, page, request, tmp_path):
     write_explorer(tmp_path / "explorer")
     script = request.config.rootpath / "book" / "_static" / "gene_links.js"
