@@ -49,7 +49,7 @@ def checked(
 
 
 def checked_mean(mean: ArrayLike, genes: int) -> Matrix:
-    """The mean training delta as a floating vector; InputError unless it has `genes` finite values."""
+    """The mean training delta as a floating vector (m,); InputError unless it has `genes` finite values."""
     values = np.asarray(mean)
     if values.shape != (genes,) or not np.isfinite(values).all():
         raise InputError(f"The mean training delta needs {genes} finite values; it has shape {values.shape}.")
