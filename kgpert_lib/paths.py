@@ -7,6 +7,7 @@ from kgpert_lib.errors import InputError
 
 _PACKAGED = Path(__file__).parent / "_data"
 DATA = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "data"
+LICENCES = Path(__file__).parent / "screens" / "licences"  # LICENSE.<atlas> goes with what is made from its rows
 
 
 def cache_dir() -> Path:

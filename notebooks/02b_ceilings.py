@@ -27,13 +27,15 @@
 # - A score decides what looks hard: weak effects are predicted badly by Pearson delta and well by MSE and MAE.
 # ```
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # PerturbQA's calls have no repeats, so they cannot say how good a prediction could be.
 # The [simulated atlas](data-simulated) can: it draws single cells from the hierarchical model of [chapter 1](01_causal_model.ipynb), over the names of real essential genes and their real GO complexes and pathways, the experiment can be repeated, and the truth is known.
 # Two graphs see part of it: `complexes` joins genes of one complex, `pathways` genes of one pathway; both miss true edges and hold false ones.
 #
 # What follows from a simulation is what follows from the hierarchy and its noise; only [real calls](02_graph_neighbours.ipynb) show what is true of cells.
 # Its noise and effect sizes were chosen so that the training mean and the ceiling lie near published ones, so those two levels are settings and no results.
+
+# %% [markdown] tags=["dense"]
 # All deltas are complete, so no prior is needed: the prediction is the plain mean over the neighbours.
 #
 # `atlas` is a comma list: `replogle`, or a directory with a saved expression atlas, may stand in it too, and then has a panel of its own.
@@ -74,7 +76,7 @@ tables.shown(
 #
 # **Claim.** Two questions have two answers: Spearman and Brown's formula gives the correlation of two full experiments, its square root (`noise-free`) the correlation of one full experiment with the expected values, and `sqrt` neither.
 
-# %% mystnb={"figure": {"caption": "Bias of each correction: mean of the corrected split-half correlation minus its target, by cells with the perturbation, simulated. Left: the target is the correlation of the observed delta with the noise-free one; right: with that of a second experiment. Bands are 95 % bootstrap intervals over all perturbations of a line, ten splits each.", "name": "fig-correction-bias"}, "image": {"alt": "Bias of five corrections of the split-half correlation by number of cells, against the truth and against a second experiment, one row of panels for each of K562 and RPE1."}} tags=["simulated"]
+# %% mystnb={"figure": {"caption": "Bias of each correction: mean of the corrected split-half correlation minus its target, by cells with the perturbation, simulated. Left: the target is the correlation of the observed delta with the noise-free one; right: with that of a second experiment. Bands are 95 % bootstrap intervals over all perturbations of a line, ten splits each.", "name": "fig-correction-bias"}, "image": {"alt": "Bias of five corrections of the split-half correlation by number of cells, against the truth and against a second experiment, one row of panels for each cell line."}} tags=["simulated"]
 measured = ceiling.measure_simulated(screens)
 calibration = ceiling.calibrate(measured, seed=seed)
 figures.correction_bias(calibration)
@@ -124,7 +126,7 @@ tables.shown(
 # %% [markdown] tags=["simulated"]
 # **Claim.** The union of both graphs beats the training mean in both lines; a single graph does not always.
 
-# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the training mean on the same test genes (the paper's Figure 3). Points are mean differences, bars 95 % bootstrap intervals, grey where they hold 0; orange is how far the mean ceiling under `correction` lies above the training mean, with its interval. All four lines are in the [appendix](A1_cell_lines.ipynb).", "name": "fig-gains-under-ceiling"}, "image": {"alt": "Paired gain of five predictors over the training mean, with the ceiling as an orange band, one panel for each of K562 and RPE1."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the training mean on the same test genes (the paper's Figure 3). Points are mean differences, bars 95 % bootstrap intervals, grey where they hold 0; orange is how far the mean ceiling under `correction` lies above the training mean, with its interval. The [appendix](A1_cell_lines.ipynb) draws this for every line.", "name": "fig-gains-under-ceiling"}, "image": {"alt": "Paired gain of five predictors over the training mean, with the ceiling as an orange band, one panel for each cell line."}} tags=["dense"]
 scores = ceilings.scores(screens, limit, cut, seed, split, correction)
 gains = graph_neighbours.gains(scores, seed=seed)
 room = ceilings.ceilings(scores, "training mean", seed)
@@ -167,7 +169,7 @@ tables.shown(
 # %% [markdown] tags=["simulated"]
 # **Claim.** Under `sqrt` the 40 % of the genes with the largest gaps make .87 (K562) and .95 (RPE1) of the {term}`shortfall`; under `noise-free` the other 60 % make .35 and .28 of it.
 
-# %% mystnb={"figure": {"caption": "Gap between the ceiling and the Pearson delta of the union, test genes sorted by it (the paper's Figure 4 i). One bar is one test gene; the ceiling is the one under `correction`; percentages are shares of the shortfall, the sum of all gaps above 0.", "name": "fig-gap-by-quantile"}, "image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, one panel for each of K562 and RPE1."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Gap between the ceiling and the Pearson delta of the union, test genes sorted by it (the paper's Figure 4 i). One bar is one test gene; the ceiling is the one under `correction`; percentages are shares of the shortfall, the sum of all gaps above 0.", "name": "fig-gap-by-quantile"}, "image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, one panel for each cell line."}} tags=["dense"]
 shares = ceilings.gap_shares(scores, seed=seed)
 figures.gap_by_quantile(ceilings.parts(scores), shares)
 
@@ -197,7 +199,7 @@ tables.shown(
 # Two rankings have to be told apart.
 # The first ranks genes by their Pearson delta:
 
-# %% mystnb={"figure": {"caption": "Delta magnitude, distance from the controls and number of training neighbours by how well a gene is predicted (the paper's Figures 4 ii and 11). Test genes are ranked by Pearson delta of the union; boxes show median and quartiles, whiskers reach to 1.5 times the distance of the quartiles (of the logarithms where the axis is logarithmic). Control-likeness is the correlation of the perturbed profile with its controls; drawn is 1 minus that, on a logarithmic scale.", "name": "fig-part-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for the best 60, the next 30 and the worst 10 per cent of the test genes, one row for each of K562 and RPE1."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Delta magnitude, distance from the controls and number of training neighbours by how well a gene is predicted (the paper's Figures 4 ii and 11). Test genes are ranked by Pearson delta of the union; boxes show median and quartiles, whiskers reach to 1.5 times the distance of the quartiles (of the logarithms where the axis is logarithmic). Control-likeness is the correlation of the perturbed profile with its controls; drawn is 1 minus that, on a logarithmic scale.", "name": "fig-part-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for the best 60, the next 30 and the worst 10 per cent of the test genes, one row for each cell line."}} tags=["dense"]
 ranked = ceilings.parts(scores.assign(error=-scores["pearson"]), by="error")
 figures.part_traits(ranked)
 
@@ -235,7 +237,7 @@ tables.shown(
 # %% [markdown] tags=["simulated"]
 # **Claim.** Genes with large effects are predicted better by Pearson delta and worse by {term}`MSE` and {term}`MAE`.
 
-# %% mystnb={"figure": {"caption": "Spearman correlation of three scores with delta magnitude and with control-likeness over test genes (the paper's Appendix B.2). Bars are 95 % bootstrap intervals over genes; a high Pearson delta is good, a high MSE or MAE is bad.", "name": "fig-score-correlations"}, "image": {"alt": "Spearman correlation of Pearson delta, MSE and MAE with delta magnitude and with control-likeness, with intervals, one panel for each of K562 and RPE1."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Spearman correlation of three scores with delta magnitude and with control-likeness over test genes (the paper's Appendix B.2). Bars are 95 % bootstrap intervals over genes; a high Pearson delta is good, a high MSE or MAE is bad.", "name": "fig-score-correlations"}, "image": {"alt": "Spearman correlation of Pearson delta, MSE and MAE with delta magnitude and with control-likeness, with intervals, one panel for each cell line."}} tags=["dense"]
 correlations = ceilings.score_correlations(scores, seed=seed)
 figures.score_correlations(correlations)
 
@@ -257,7 +259,7 @@ tables.shown(
 # %% [markdown] tags=["simulated"]
 # **Claim.** A gene's neighbours resemble it more than training genes at large, yet most of the ten training genes that resemble it most are not among them.
 
-# %% mystnb={"figure": {"caption": "Pearson correlation between the delta of a test gene and that of every training gene (grey) and of its neighbours (blue) (the paper's Figure 4 iii). Each pair counts once; dotted lines are the means over test genes of the best training gene and of the best neighbour.", "name": "fig-neighbour-correlations"}, "image": {"alt": "Two overlaid histograms of the correlation between deltas, of test genes with all training genes and with their neighbours, one panel for each of K562 and RPE1."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Pearson correlation between the delta of a test gene and that of every training gene (grey) and of its neighbours (blue) (the paper's Figure 4 iii). Each pair counts once; dotted lines are the means over test genes of the best training gene and of the best neighbour.", "name": "fig-neighbour-correlations"}, "image": {"alt": "Two overlaid histograms of the correlation between deltas, of test genes with all training genes and with their neighbours, one panel for each cell line."}} tags=["dense"]
 pairs = ceilings.neighbour_correlations(screens, limit, cut, seed, split)
 figures.neighbour_correlations(pairs)
 

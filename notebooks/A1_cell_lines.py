@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # A1 · Four cell lines: the gap to the ceiling in simulation
+# # A1 · Cell lines: the gap to the ceiling in each
 
 # %% [markdown] tags=["simulated"]
 # ```{admonition} Key takeaways
@@ -25,8 +25,10 @@
 # - {term}`Pearson delta` favours genes with large effects in every line, {term}`MSE` and {term}`MAE` those with small ones.
 # ```
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # This page repeats the figures of the [chapter on ceilings](02b_ceilings.ipynb) for K562, RPE1, HepG2 and Jurkat, as the paper's Appendix B does {cite:p}`fawkes2026`.
+
+# %% [markdown]
 # Everything here needs magnitudes, controls and replicates, so it is shown for the [simulated atlas](data-simulated) and for saved expression atlases named in `atlas`, never for PerturbQA's calls.
 
 # %% tags=["parameters"]
@@ -61,7 +63,7 @@ tables.shown(
 # %% [markdown] tags=["dense"]
 # ## The union against the training mean
 
-# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the training mean on the same test genes in four lines (the paper's Figure 3). Bars are 95 % bootstrap intervals, grey where they hold 0; orange is how far the mean ceiling under `correction` lies above the training mean, with its interval.", "name": "fig-lines-gains"}, "image": {"alt": "Paired gain of five predictors over the training mean, with the ceiling as an orange band, one panel for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Gain in Pearson delta over the training mean on the same test genes in each line (the paper's Figure 3). Bars are 95 % bootstrap intervals, grey where they hold 0; orange is how far the mean ceiling under `correction` lies above the training mean, with its interval.", "name": "fig-lines-gains"}, "image": {"alt": "Paired gain of five predictors over the training mean, with the ceiling as an orange band, one panel for each cell line."}} tags=["dense"]
 scores = ceilings.scores(screens, limit, cut, seed, split, correction)
 gains = graph_neighbours.gains(scores, seed=seed)
 room = ceilings.ceilings(scores, "training mean", seed)
@@ -94,7 +96,7 @@ tables.shown(
 # %% [markdown] tags=["dense"]
 # ## Which genes make the gap
 
-# %% mystnb={"figure": {"caption": "Gap between the ceiling and the Pearson delta of the union, test genes sorted by it (the paper's Figure 4 i for every line). One bar is one test gene; the ceiling is the one under `correction`; percentages are shares of the shortfall, the sum of all gaps above 0.", "name": "fig-lines-gap"}, "image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, one panel for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Gap between the ceiling and the Pearson delta of the union, test genes sorted by it (the paper's Figure 4 i for every line). One bar is one test gene; the ceiling is the one under `correction`; percentages are shares of the shortfall, the sum of all gaps above 0.", "name": "fig-lines-gap"}, "image": {"alt": "Gap to the ceiling of every test gene, sorted and coloured in three parts with their share of the shortfall, one panel for each cell line."}} tags=["dense"]
 shares = ceilings.gap_shares(scores, seed=seed)
 figures.gap_by_quantile(ceilings.parts(scores), shares)
 
@@ -118,7 +120,7 @@ tables.shown(
 # %% [markdown] tags=["dense"]
 # ## Effect size, control-likeness and neighbours of well and poorly predicted genes
 
-# %% mystnb={"figure": {"caption": "Traits of well and poorly predicted genes, ranked by Pearson delta of the union (the paper's Figures 4 ii and 11 for every line). Boxes show median and quartiles, whiskers reach to 1.5 times the distance of the quartiles (of the logarithms where the axis is logarithmic). Distance from the controls is 1 minus the correlation of the perturbed profile with its controls.", "name": "fig-lines-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for three parts of the test genes, one row for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Traits of well and poorly predicted genes, ranked by Pearson delta of the union (the paper's Figures 4 ii and 11 for every line). Boxes show median and quartiles, whiskers reach to 1.5 times the distance of the quartiles (of the logarithms where the axis is logarithmic). Distance from the controls is 1 minus the correlation of the perturbed profile with its controls.", "name": "fig-lines-traits"}, "image": {"alt": "Boxes of delta magnitude, distance from the controls and number of neighbours for three parts of the test genes, one row for each cell line."}} tags=["dense"]
 ranked = ceilings.parts(scores.assign(error=-scores["pearson"]), by="error")
 figures.part_traits(ranked)
 
@@ -131,17 +133,17 @@ tables.shown(
 # %% [markdown] tags=["dense"]
 # ## Which genes a score favours
 
-# %% mystnb={"figure": {"caption": "Scores of the union against delta magnitude (logarithmic), one point per test gene (the paper's Appendix B.2). Each score has one range in all lines.", "name": "fig-lines-magnitude"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its delta magnitude, one column for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Scores of the union against delta magnitude (logarithmic), one point per test gene (the paper's Appendix B.2). Each score has one range in all lines.", "name": "fig-lines-magnitude"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its delta magnitude, one column for each cell line."}} tags=["dense"]
 figures.scores_against_trait(
     scores, "magnitude", ceilings.UNION, ceilings.SCORES
 )
 
-# %% mystnb={"figure": {"caption": "Scores of the union against control-likeness, one point per test gene (the paper's Appendix B.2). Each score has one range in all lines.", "name": "fig-lines-control"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its control-likeness, one column for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Scores of the union against control-likeness, one point per test gene (the paper's Appendix B.2). Each score has one range in all lines.", "name": "fig-lines-control"}, "image": {"alt": "Scatter of Pearson delta, MSE and MAE of every test gene against its control-likeness, one column for each cell line."}} tags=["dense"]
 figures.scores_against_trait(
     scores, "control_likeness", ceilings.UNION, ceilings.SCORES
 )
 
-# %% mystnb={"figure": {"caption": "Spearman correlation of three scores with delta magnitude and control-likeness over test genes, with 95 % bootstrap intervals.", "name": "fig-lines-correlations"}, "image": {"alt": "Spearman correlation of three scores with delta magnitude and control-likeness, with intervals, one panel for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Spearman correlation of three scores with delta magnitude and control-likeness over test genes, with 95 % bootstrap intervals.", "name": "fig-lines-correlations"}, "image": {"alt": "Spearman correlation of three scores with delta magnitude and control-likeness, with intervals, one panel for each cell line."}} tags=["dense"]
 correlations = ceilings.score_correlations(scores, seed=seed)
 figures.score_correlations(correlations)
 
@@ -155,7 +157,7 @@ tables.shown(
 # %% [markdown] tags=["dense"]
 # ## How good the neighbours are
 
-# %% mystnb={"figure": {"caption": "Pearson correlation between the delta of a test gene and that of every training gene (grey) and of its neighbours (blue) (the paper's Figure 4 iii for every line). Dotted lines are the means over test genes of the best training gene and of the best neighbour.", "name": "fig-lines-neighbours"}, "image": {"alt": "Two overlaid histograms of the correlation between deltas, of test genes with all training genes and with their neighbours, one panel for each of four cell lines."}} tags=["dense"]
+# %% mystnb={"figure": {"caption": "Pearson correlation between the delta of a test gene and that of every training gene (grey) and of its neighbours (blue) (the paper's Figure 4 iii for every line). Dotted lines are the means over test genes of the best training gene and of the best neighbour.", "name": "fig-lines-neighbours"}, "image": {"alt": "Two overlaid histograms of the correlation between deltas, of test genes with all training genes and with their neighbours, one panel for each cell line."}} tags=["dense"]
 pairs = ceilings.neighbour_correlations(screens, limit, cut, seed, split)
 figures.neighbour_correlations(pairs)
 

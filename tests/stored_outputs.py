@@ -3,7 +3,8 @@
 The same code gives slightly other floats on another processor, BLAS or number of threads, and one of them now and
 then rounds the other way. A number may therefore differ by one unit of the last decimal that is shown. Below 0.1
 it may also differ by 1 %, and in scientific notation by 10 %: these are p-values and shares of ranks, where
-differences near zero change places. Whole numbers are counts and must be equal. Pictures are not compared.
+differences near zero change places. Whole numbers are counts and must be equal. Pictures are not compared,
+and neither are the numbers of figures as csv, which no notebook is stored with.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from typing import Any
 
 from kgpert_lib.book import cells
+from kgpert_lib.studies.numbers import MIME
 
 _PASSING = re.compile(r"data:image/[\w+]+;base64,[A-Za-z0-9+/=\s]+|0x[0-9a-f]{6,}|T_[0-9a-f]{5,8}")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.(?P<decimals>\d+))?(?P<power>e[-+]?\d+)?(?!\w)")
@@ -66,6 +68,6 @@ def _texts(cell: Any) -> dict[str, str]:
     for output in cell.outputs:
         parts = output.get("data", {}) | ({output.name: output.text} if output.output_type == "stream" else {})
         for kind, text in parts.items():
-            if not kind.startswith("image/"):
+            if not kind.startswith("image/") and kind != MIME:
                 texts[kind] = texts.get(kind, "") + "\n" + str(text)
     return texts

@@ -39,13 +39,14 @@ def run_nbval(folder, cells, *options):
 @pytest.mark.parametrize("options", [[], ["-n", "1"]])
 def test_text_is_compared_pictures_are_not_and_cells_on_absent_data_do_not_run(tmp_path, options):
     html = {"text/html": '<img src="data:image/png;base64,AAAA">', "text/plain": "<IPython.core.display.HTML object>"}
-    svg = {"image/svg+xml": "<svg><g/></svg>", "text/plain": "<IPython.core.display.SVG object>"}
-    show = "from IPython.display import HTML, SVG, display\ndisplay(HTML('<img src=\"data:image/png;base64,BBBB\">'))"
+    svg = {"image/svg+xml": "<svg><g/></svg>", "text/plain": "<Figure>"}
+    figure = svg | {"image/svg+xml": "<svg/>", "text/csv": "gain\n0.1\n"}
+    show = "from IPython.display import HTML, display\ndisplay(HTML('<img src=\"data:image/png;base64,BBBB\">'))"
     cells = [
         cell("print('same')", printed("same\n")),
         cell("print('new')", printed("stored\n")),
         cell(show, new_output("display_data", data=html)),
-        cell("display(SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'))", new_output("display_data", data=svg)),
+        cell(f"display({figure!r}, raw=True)", new_output("display_data", data=svg)),
         cell("print('p = 0.0880')", printed("p = 0.0874\n")),
         cell("print('mean 0.595')", printed("mean 0.575\n")),
         cell("from pathlib import Path\nPath('ran').touch()", tags=["needs-data"]),
@@ -85,7 +86,8 @@ def test_words_are_equal_and_numbers_close(stored, new, equal):
 
 def test_notebooks_are_compared_output_by_output():
     picture = new_output("display_data", data={"image/svg+xml": "<svg/>", "text/plain": "<Figure>"})
-    other = new_output("display_data", data={"image/svg+xml": "<svg></svg>", "text/plain": "<Figure>"})
+    data = {"image/svg+xml": "<svg></svg>", "text/plain": "<Figure>", "text/csv": "gain\n0.1\n"}
+    other = new_output("display_data", data=data)
     stored = new_notebook(cells=[cell("a", printed("0.5")), cell("b", picture), cell("c", printed("one"))])
     now = new_notebook(cells=[cell("a", printed("0.7")), cell("b", other), cell("c")])
     assert [text.splitlines()[0] for text in stored_outputs.differences(stored, now)] == [

@@ -5,6 +5,8 @@ is killed leaves the last good book, and the next one ends with the same book. L
 
     executed/<chapter>-<digest>.ipynb    a chapter with outputs, by all that they depend on
     html/                                the default book
+    publish/html/                        the same without measured calls, to be passed on
+    explorer/<digest>/                   the gene explorer, by all that it depends on
     runs/<slug>/html/                    a book with some chapters or other parameters
     failed/<chapter>.ipynb               the copy of a chapter in which a cell failed
 """
@@ -30,7 +32,7 @@ import nbformat
 import yaml
 
 from kgpert_lib import paths
-from kgpert_lib.book import cells
+from kgpert_lib.book import address, cells, figures, notebooks, saved_atlas
 from kgpert_lib.book.chapters import (
     Chapter,
     check_parameters,
@@ -45,8 +47,10 @@ from kgpert_lib.book.generated import EXTRA, Staging, generate
 from kgpert_lib.downloads.fetch import fetch_all
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import digest, locked
+from kgpert_lib.screens.atlas import Atlas
 
 RENDER_ENVIRONMENT = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1767225600"}
+DOWNLOADS = "_downloads"
 KEPT_PER_CHAPTER = 8
 STAMP = ".kgpert-book.json"
 OTHER_RUN = "Text and captions describe the stored run; figures and tables name the atlas that they show."
@@ -73,6 +77,8 @@ def build(
     parameters: Mapping[str, Any] | None = None,
     workers: int | None = None,
     say: Callable[[str], None] = print,
+    atlas: str | Path | None = None,
+    publish: bool = False,
 ) -> BuildResult:
     """Execute the chapters that changed and render the book.
 
@@ -83,6 +89,8 @@ def build(
     parameters : values that replace the stored ones in every chapter that has them, in a folder of its own.
     workers : chapters executed at the same time, as many as there are cores for None; the book is the same.
     say : receives one line for each step.
+    atlas : folder of a saved atlas; the book then holds the prose pages and the chapters that can show it.
+    publish : leave out measured calls, for a book that is passed on (data page), in a folder of its own.
 
     Raises
     ------
@@ -91,15 +99,22 @@ def build(
     BuildError
         A cell failed or Sphinx warned, as it does of a page that is missing; the last good book is untouched.
     """
-    root, parameters = root.resolve(), dict(sorted((parameters or {}).items()))
+    root, parameters = root.resolve(), _absolute(parameters or {})
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers < 1:
         raise InputError(f"workers={workers} is not possible; give 1 or more.")
     config, toc = read_yaml(root / "_config.yml", ("html", "sphinx")), read_yaml(root / "_toc.yml")
     if not (root / "book").is_dir():
         raise InputError(f"{root / 'book'} is missing; run this in the folder that holds the book.")
+    if repository := address.repository(root):
+        address.link(config, repository)
     every = read_chapters(root, toc)
     selected = select(every, chapters)
+    own = None if atlas is None else saved_atlas.read(atlas)
+    if atlas is not None and own is not None:
+        selected = saved_atlas.showing(selected, own, named=chapters is not None)
+        parameters = saved_atlas.parameters(selected, own, atlas) | parameters
+        chapters = [chapter.name for chapter in selected]
     check_parameters(selected, parameters)
     for chapter in selected:
         chapter.check_pairing()
@@ -111,19 +126,28 @@ def build(
             toc = {"format": "jb-book", "root": root_page, "chapters": [{"file": page} for page in pages_left]}
             # links to the other chapters become text
             config["sphinx"].setdefault("config", {})["suppress_warnings"] = ["myst.xref_missing", "ref"]
-        if parameters:
+        if own is not None:
+            config["html"]["announcement"] = saved_atlas.announcement(selected, own)
+        elif parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
-        stage = scratch / "source"
-        _stage(root, config, toc, {c: pages[c.name] for c in selected}, parameters, stage, say)
-        target = root / "_build" / "html"
+        staging = Staging(root, scratch / "source", {c: pages[c.name] for c in selected}, parameters, say, publish)
+        _stage(staging, config, toc, own)
+        target = root / "_build" / "publish" / "html" if publish else root / "_build" / "html"
         if chapters is not None or parameters:
             names = [c.name for c in selected] if chapters is not None else None
             label = "-".join(c.number for c in selected) if names else "all"
-            slug = f"{label}-{digest(json.dumps([names, parameters], default=str))[:8]}"
+            slug = f"{label}-{digest(json.dumps([names, parameters, *([True] if publish else [])], default=str))[:8]}"
             target = root / "_build" / "runs" / slug / "html"
-        rendered = _render(stage, target, scratch, say)
+        rendered = _render(staging.folder, target, scratch, say)
     return BuildResult(target, executed, pages, rendered)
+
+
+def _absolute(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters by name; a path of a reader's file is made absolute, because chapters run in their own folder."""
+    own = {name: value for name, value in parameters.items() if cells.own_files({name: value})}
+    whole = {name: str(Path(value).resolve()) for name, value in own.items() if Path(value).exists()}
+    return dict(sorted({**parameters, **whole}.items()))
 
 
 def library_state(root: Path) -> str:
@@ -134,7 +158,11 @@ def library_state(root: Path) -> str:
     always the same.
     """
     files = [
-        *(p for p in _files(root / "kgpert_lib") if not {"book", "cli", "_data"} & set(p.relative_to(root).parts)),
+        *(
+            p
+            for p in _files(root / "kgpert_lib")
+            if not {"book", "cli", "explorer", "release", "_data"} & set(p.relative_to(root).parts)
+        ),
         *(p for p in _files(root / "data") if p.suffix != ".md"),
         *_files(root / "env" / "prime_rl"),
         *_files(paths.cache_dir() / "answers"),
@@ -174,7 +202,7 @@ def _executed(
         own = chapter.own(parameters)
         every = chapter.defaults | own
         notebook = cells.runnable(chapter.notebook, every, cells.absent_tags(chapter.notebook, every, failed))
-        key = chapter_digest(notebook, own, digest(state, *cells.expression_files(every)))
+        key = chapter_digest(notebook, own, digest(state, *cells.expression_files(every), *cells.own_files(every)))
         page = pages[chapter.name] = store / f"{chapter.name}-{key}.ipynb"
         if _has_outputs(page):
             say(f"{chapter.name}: unchanged, not executed")
@@ -200,22 +228,31 @@ def _has_outputs(page: Path) -> bool:
 
 
 def _stage(
-    root: Path,
+    staging: Staging,
     config: dict[str, Any],
     toc: Mapping[str, Any],
-    chapters: Mapping[Chapter, Path],
-    parameters: Mapping[str, Any],
-    stage: Path,
-    say: Callable[[str], None],
+    own: Atlas | None,
 ) -> None:
-    """Write the book's sources under their own paths into `stage`, chapters with the outputs of their run."""
-    shutil.copytree(root / "book", stage / "book")
-    for chapter, executed in chapters.items():
+    """Write the book's sources under their own paths into the staged folder, chapters with the outputs of their run.
+
+    A chapter's page has links to the numbers of its figures; readers download its notebook from `DOWNLOADS`.
+    Chapters on an atlas of the reader's `own` say below their title what it cannot answer.
+    """
+    stage = staging.folder
+    shutil.copytree(staging.root / "book", stage / "book")
+    repository = address.repository(staging.root)
+    for chapter, executed in staging.chapters.items():
         page = with_outputs(chapter.notebook, read_notebook(executed))
-        copy = stage / f"{chapter.page}.ipynb"
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(cells.without_unused(page, chapter.defaults | dict(parameters)), copy)
-    generate(Staging(root, stage, chapters, parameters, say), set(toc_pages(toc)))
+        page = notebooks.without_install(cells.without_unused(page, chapter.defaults | dict(staging.parameters)))
+        if own is not None and saved_atlas.FILE not in chapter.defaults:  # that chapter has the box itself
+            page = saved_atlas.with_limits(page, own)
+        download = notebooks.with_install(figures.without_numbers(page), repository)
+        copies = {"": figures.with_links(page, chapter, staging.extra, staging.publish), DOWNLOADS: download}
+        for folder, copy in copies.items():
+            path = stage / folder / f"{chapter.page}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(copy, path)
+    generate(staging, set(toc_pages(toc)))
     if (stage / EXTRA).is_dir():
         config["sphinx"].setdefault("config", {})["html_extra_path"] = [EXTRA]
     for settings, content in (("_config.yml", config), ("_toc.yml", toc)):
@@ -262,6 +299,8 @@ def _render(stage: Path, target: Path, scratch: Path, say: Callable[[str], None]
         warned = [line for line in text.splitlines() if "WARNING" in line or "ERROR" in line]
         report = "\n".join(warned or _LAST_WORDS.findall(text)[-1:] or text.splitlines()[-1:])
         raise BuildError(f"Jupyter Book did not accept the pages:\n{report}\nThe last good book is unchanged.")
+    if (stage / DOWNLOADS).is_dir():  # what the download button of a page leads to
+        shutil.copytree(stage / DOWNLOADS, pages / "_sources", dirs_exist_ok=True)
     (pages / STAMP).write_text(_stamp(stage, pages), encoding="utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(old, ignore_errors=True)
@@ -287,16 +326,20 @@ def _files(folder: Path) -> list[Path]:
 def store(root: Path) -> None:
     """Keep the outputs of a run at the stored parameters in the notebooks themselves: `make store`.
 
-    Cells on data that most machines do not have are stored without outputs.
+    Cells on data that most machines do not have are stored without outputs, figures without their numbers. Where the
+    repository has an address, the notebooks install the library from it, as they are opened there alone (Colab).
 
     InputError, and no notebook changed, where cells were left out of the run because their data could not be had.
     """
     pages = {root / "notebooks" / f"{name}.ipynb": read_notebook(page) for name, page in build(root).pages.items()}
+    repository = address.repository(root)
     for path, executed in pages.items():
         if any(cells.BOXES[cells.TAG].html in str(cell.get("outputs", "")) for cell in executed.cells):
             raise InputError(f"{path} would lose its outputs on real screens; run `kgpert fetch perturbqa` first.")
     for path, executed in pages.items():
-        page = with_outputs(read_notebook(path), executed)
+        page = figures.without_numbers(with_outputs(read_notebook(path), executed))
+        if repository:
+            page = notebooks.with_install(page, repository)
         for cell in filter(cells.never_stored, page.cells):
             cell.update(outputs=[], execution_count=None)
         nbformat.write(page, path)

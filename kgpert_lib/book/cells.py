@@ -1,7 +1,8 @@
 """Cells of a chapter whose data is not on this machine, or whose atlas its parameter ``atlas`` does not name.
 
-Four tags say what a cell needs. ``needs-data``: PerturbQA. ``needs-replogle``: Replogle's expression. ``dense``: an
-expression atlas, which is any but PerturbQA. ``simulated``: the simulated atlas. Cells of an atlas that is not named
+Five tags say what a cell needs. ``needs-data``: PerturbQA. ``needs-replogle``: Replogle's expression. ``dense``: an
+expression atlas, which is any but PerturbQA. ``simulated``: the simulated atlas. ``example``: the example that a
+chapter makes where its parameter ``file`` names none. Cells of an atlas that is not named
 are not run, and neither they nor the text with the same tags are on the page. Where files cannot be had, a box that
 says how to fetch them stands in the place of the results. PerturbQA is downloaded when the book is built; Replogle's
 files are large, so that they are used where they are and never asked for.
@@ -9,21 +10,26 @@ files are large, so that they are used where they are and never asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kgpert_lib.downloads.fetch import available
 from kgpert_lib.lines import LINES
 from kgpert_lib.screens import perturbqa, replogle
-from kgpert_lib.screens.load import SIMULATED, atlas_names
+from kgpert_lib.screens.load import SIMULATED, atlas_names, named
 
 TAG = "needs-data"
 EXPRESSION = "needs-replogle"
+DENSE = "dense"
+EXAMPLE = "example"
+PATHS = ("atlas", "file", "edges", "graph")  # parameters that may name a reader's own files
 NEEDS: Mapping[str, Callable[[list[str]], bool]] = {
     TAG: lambda names: perturbqa.NAME in names,
     EXPRESSION: lambda names: any(name.partition(":")[0] == replogle.NAME for name in names),
-    "dense": lambda names: any(name != perturbqa.NAME for name in names),
+    DENSE: lambda names: any(name != perturbqa.NAME for name in names),
     SIMULATED: lambda names: SIMULATED in names,
 }
 
@@ -63,11 +69,14 @@ def never_stored(cell: Any) -> bool:
 
 
 def unused_tags(parameters: Mapping[str, Any]) -> set[str]:
-    """The tags whose atlas the parameter ``atlas`` does not name; none for a chapter without that parameter."""
+    """The tags whose atlas the parameter ``atlas`` does not name, and that of an example where there is a ``file``;
+    none for a chapter without these parameters.
+    """
+    unused = {EXAMPLE} if parameters.get("file") else set()
     if "atlas" not in parameters:
-        return set()
+        return unused
     names = atlas_names(str(parameters["atlas"]))
-    return {tag for tag, applies in NEEDS.items() if not applies(names)}
+    return unused | {tag for tag, applies in NEEDS.items() if not applies(names)}
 
 
 def without_unused(page: Any, parameters: Mapping[str, Any]) -> Any:
@@ -83,6 +92,20 @@ def data_files(notebook: Any, parameters: Mapping[str, Any]) -> list[str]:
         return []
     lines = dict.fromkeys([*(parameters.get("lines") or LINES), *parameters.get("graph_lines", ())])
     return [name for line in lines for name in perturbqa.files(line)]
+
+
+def of_expression_alone(notebook: Any) -> bool:
+    """Whether results come from expression atlases and none from PerturbQA."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return any(_has(cell, {DENSE}) for cell in code) and not any(_has(cell, {TAG}) for cell in code)
+
+
+def own_files(parameters: Mapping[str, Any]) -> list[Path]:
+    """The reader's files that parameters name: saved atlases, files of a screen, edge lists."""
+    texts = [part for key in PATHS for part in re.split("[,+]", str(parameters.get(key) or ""))]
+    paths = [Path(text.strip()) for text in texts if text.strip() and not named(text.strip())]
+    folders = [p for path in paths if path.is_dir() for p in sorted(path.rglob("*"))]
+    return [path for path in (*paths, *folders) if path.is_file()]
 
 
 def work(notebook: Any, parameters: Mapping[str, Any]) -> int:

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from kgpert_lib.book.chapters import Chapter
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import atomic
+from kgpert_lib.studies.numbers import MIME
 
 ENGINE = "kgpert"
 KERNEL_ENVIRONMENT = {
@@ -40,14 +41,17 @@ class BuildError(InputError):
 
 
 class _Client(PapermillNotebookClient):
-    """Runs one notebook, and keeps at most `MOST_PRINTED` characters of what a cell prints and shows."""
+    """Runs one notebook, and keeps at most `MOST_PRINTED` characters of what a cell prints and shows.
+
+    The numbers of a figure are not among them, as no page shows them.
+    """
 
     def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
         """Collect one message of a cell; text above the limit gives way to one sentence, markup as a whole."""
         content = msg["content"] if msg["msg_type"] != "error" else {}
         texts = content.get("data", content)  # a result has one text for each kind, a stream has one
         room = MOST_PRINTED - sum(map(_printed, outs))
-        for kind in [kind for kind, text in texts.items() if kind.startswith("text") and len(text) > max(room, 0)]:
+        for kind in [kind for kind, text in texts.items() if _is_shown(kind) and len(text) > max(room, 0)]:
             head = texts[kind][:room] if kind in ("text", "text/plain") else ""
             sentence = f"\n[The rest is not kept: a cell may print {MOST_PRINTED:,} characters.]\n"
             texts[kind] = head + sentence if room >= 0 else ""  # below 0 the sentence stands there already
@@ -63,7 +67,12 @@ class _Client(PapermillNotebookClient):
 def _printed(output: Any) -> int:
     """Characters of text in an output."""
     texts = output.get("data", output)
-    return sum(len(text) for kind, text in texts.items() if kind.startswith("text"))
+    return sum(len(text) for kind, text in texts.items() if _is_shown(kind))
+
+
+def _is_shown(kind: str) -> bool:
+    """True for what a page shows as text."""
+    return kind.startswith("text") and kind != MIME
 
 
 class _Engine(NBClientEngine):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kgpert_lib.book import api, command_line
+from kgpert_lib.book import api, command_line, downloads
 from kgpert_lib.book.chapters import Chapter
+from kgpert_lib.book.explorer import write_explorer
 
 EXTRA = "_extra"
 
@@ -29,6 +30,7 @@ class Staging:
     chapters : the executed notebook of each chapter.
     parameters : values that replace the stored ones in every chapter that has them.
     say : receives one line for each step.
+    publish : whether the book is to be passed on, so that it holds no row of a screen whose licence asks for care.
     """
 
     root: Path
@@ -36,6 +38,7 @@ class Staging:
     chapters: Mapping[Chapter, Path]
     parameters: Mapping[str, Any]
     say: Callable[[str], None]
+    publish: bool = False
 
     @property
     def extra(self) -> Path:
@@ -49,6 +52,8 @@ class Staging:
 PARTS: Mapping[str, Callable[[Staging], None]] = {
     "book/api": api.write,
     "book/cli": command_line.write,
+    "book/downloads": downloads.write,
+    "book/explorer": write_explorer,
 }
 
 

@@ -7,8 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from kgpert_lib import __version__
-from kgpert_lib.cli import book, evaluate, fetch, graph, models, perturbqa, predict, rehearsal, rl, simulate, terminal
+import kgpert_lib
+from kgpert_lib.cli import (
+    book,
+    evaluate,
+    explorer,
+    fetch,
+    graph,
+    models,
+    perturbqa,
+    predict,
+    predictions,
+    rehearsal,
+    rl,
+    screen,
+    simulate,
+    terminal,
+)
 
 # Typer brings its own copy of click, whose error of usage has no public name.
 USAGE_ERROR: Any = typer.BadParameter.__base__
@@ -23,6 +38,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
         "kgpert predict --all -o predictions.h5ad",
         "kgpert predict --all --line all --top 50 -o strongest.csv.gz",
     ],
+    predictions.predictions: ["kgpert predictions -o predictions", "kgpert predictions -o k562 --line k562 --top 20"],
     evaluate.evaluate: ["kgpert evaluate --line k562", "kgpert evaluate --graph string --graph mine.csv --csv"],
     perturbqa.vote: ["kgpert vote --line rpe1 --task dir", "kgpert vote --line all --csv"],
     perturbqa.ask: [
@@ -32,11 +48,19 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
     models.serve: ["kgpert serve --port 8080"],
     models.record: ["kgpert record --model smollm2 --serve"],
     simulate.simulate: ["kgpert simulate -o screen --size tiny", "kgpert simulate -o files --format replogle"],
+    explorer.explorer: [
+        "kgpert explorer -o explorer",
+        "kgpert explorer -o explorer --line k562 --predictor union --predictor weighted",
+    ],
+    screen.screen: [
+        "kgpert screen cells.h5ad -o mine --graph edges.csv",
+        "kgpert screen deltas.h5ad -o mine --line thp1 --perturbation-column gene --split 0.2",
+    ],
     book.book: ["kgpert book --chapters '02 07' --set 'limit=10'"],
 }
 
 
-NOTES = {predict.predict: terminal.PREDICTOR_LIST, evaluate.evaluate: terminal.PREDICTOR_LIST}
+NOTES = dict.fromkeys((predict.predict, predictions.predictions, evaluate.evaluate), terminal.PREDICTOR_LIST)
 
 
 def _epilog(lines: list[str], note: str = "") -> str:
@@ -56,7 +80,7 @@ def _typer(text: str, **options: Any) -> typer.Typer:
 
 def _print_version(value: bool) -> None:
     if value:
-        terminal.out.print(f"kgpert {__version__}")
+        terminal.out.print(f"kgpert {kgpert_lib.__version__}")
         raise typer.Exit()
 
 

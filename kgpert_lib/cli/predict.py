@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kgpert_lib import parquet
 from kgpert_lib.cli import terminal
 from kgpert_lib.errors import InputError
 
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from kgpert_lib.screens.screen import Screen
     from kgpert_lib.types import Split
 
-BATCH = 1000  # genes predicted at once for a table of all genes
-MATRICES = (".h5ad", ".npz")
-TABLES = (".csv", ".csv.gz")
+MATRICES = (".h5ad", ".npz", parquet.ENDING)
+TABLES = (".csv", ".csv.gz", parquet.ENDING)  # with --all, parquet is a matrix unless --top N asks for a table
 
 
 def predict(
@@ -53,14 +53,18 @@ def predict(
         bool,
         typer.Option(
             "--all",
-            help="Predict every gene in the graphs, into -o FILE: a matrix, or with --top N a table of the N readout "
-            "genes that rise and the N that fall most. A gene's own measurement is then in the training mean and in a "
-            "completion of gaps, not among its neighbours.",
+            help="Predict every gene of the graphs and of the screen, into -o FILE: a matrix, or with --top N a table "
+            "of the N readout genes that rise and the N that fall most. A gene's own measurement is then in the "
+            "training mean and in a completion of gaps, not among its neighbours.",
         ),
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A table (.csv, .csv.gz), or with --all also a matrix (.h5ad, .npz)."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="A table (.csv, .csv.gz, .parquet), or with --all also a matrix (.h5ad, .npz, .parquet).",
+        ),
     ] = None,
     as_json: terminal.JsonOption = False,
     as_csv: terminal.CsvOption = False,
@@ -74,9 +78,9 @@ def predict(
         from kgpert_lib.cli.predictors import build
         from kgpert_lib.evaluation.explain import PRINTED, explain, known_gene
         from kgpert_lib.graphs.provenance import in_words, provenance, records
-        from kgpert_lib.screens.load import default_atlas, load_screen
+        from kgpert_lib.screens.load import default_atlas, default_line, load_screen
 
-        lines = terminal.selected(line or ["k562"])
+        lines = terminal.selected(line or [default_line(atlas)])
         screen = load_screen(atlas or default_atlas(lines), lines, graph, seed)
         model = build(predictor, screen, limit, cut, prior, seed)
         graphs = provenance(model)
@@ -92,7 +96,7 @@ def predict(
     if every:
         terminal.out.print(summary, soft_wrap=True)
     elif output is not None:
-        terminal.write_csv(output, _readout_rows(explanations, top, specific))
+        terminal.write_table(output, _readout_rows(explanations, top, specific))
         terminal.out.print(f"{output}: {_count(len(explanations), 'prediction')}", soft_wrap=True)
     elif as_json:
         objects = [
@@ -119,26 +123,32 @@ def _check_request(genes: list[str], lines: list[str], every: bool, output: Path
         raise InputError("Give one gene or more, or --all together with -o FILE.")
     if output is None:
         return
-    if every and output.name.endswith(MATRICES):
-        if len(lines) > 1 or terminal.selected(lines or ["k562"]) is None:
-            raise InputError(
-                f"{output}: a matrix holds one cell line; name one, or write a table ({', '.join(TABLES)})."
-            )
-    elif not output.name.endswith(TABLES):
-        endings = ", ".join((*TABLES, *MATRICES) if every else TABLES)
+    if output.suffix == parquet.ENDING:
+        parquet.require()
+    matrix, table = output.name.endswith(MATRICES), output.name.endswith(TABLES)
+    if not table and not (every and matrix):
+        endings = ", ".join(dict.fromkeys((*TABLES, *MATRICES)) if every else TABLES)
         raise InputError(f"{output}: {'all predictions' if every else 'predictions'} are saved as {endings}.")
-    elif every and top is None:
+    if not every:
+        return
+    if top is not None and not table:
+        raise InputError(
+            f"{output}: a matrix holds every readout gene; leave --top out, or write a table ({', '.join(TABLES)})."
+        )
+    if top is None and not matrix:
         raise InputError(f"{output}: a table of all genes needs --top N, the readout genes kept in each direction.")
+    if top is None and (len(lines) > 1 or terminal.selected(lines or ["k562"]) is None):
+        raise InputError(f"{output}: a matrix holds one cell line; name one, or write a table with --top N.")
 
 
 def _write_all(output: Path, screen: Screen, model: Predictor, split: Split, top: int | None, specific: bool) -> str:
-    """Predict every gene of the graphs, write the file, and say in a sentence what it holds."""
+    """Predict every gene of the graphs and of the screen, write the file, and say in a sentence what it holds."""
     import pandas as pd
 
-    from kgpert_lib.evaluation.readouts import strongest_readouts
+    from kgpert_lib.evaluation.readouts import in_batches, strongest_readouts
     from kgpert_lib.graphs.provenance import provenance
 
-    genes = sorted({str(symbol) for graph in screen.graphs for symbol in graph.symbols})
+    genes = screen.genes()
     where = f"in {', '.join(screen.lines)} of {screen.atlas.label}"
     if top is None:
         [line] = screen.lines
@@ -151,11 +161,12 @@ def _write_all(output: Path, screen: Screen, model: Predictor, split: Split, top
     tables = []
     for line in screen.lines:
         view = screen.view(line, split)
-        for start in range(0, len(genes), BATCH):
-            predictions = model.predict(view, genes[start : start + BATCH])
-            tables.append(strongest_readouts(predictions, view, top, specific).assign(line=line))
+        tables += [
+            strongest_readouts(predictions, view, top, specific).assign(line=line)
+            for predictions in in_batches(model, view, genes)
+        ]
     table = pd.concat(tables, ignore_index=True)
-    terminal.write_csv(output, table[["line", *table.columns.drop("line")]])
+    terminal.write_table(output, table[["line", *table.columns.drop("line")]])
     return f"{output}: {len(genes)} genes, up to {2 * top} readout genes each, {where}."
 
 

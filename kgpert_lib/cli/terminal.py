@@ -75,15 +75,15 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
 _complete_lines = _starting_with(*LINES, "all")  # an atlas of your own may have others
 complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
 
-_ATLASES = "perturbqa, replogle (options follow as :key=value), simulated, distances or a folder with a saved atlas."
-_complete_atlas = _starting_with("distances", "perturbqa", "replogle", "simulated")
-AtlasOption = Annotated[str, typer.Option(help=_ATLASES, autocompletion=_complete_atlas)]
+ATLASES = "perturbqa, replogle (options follow as :key=value), simulated, distances or a folder with a saved atlas."
+complete_atlas = _starting_with("distances", "perturbqa", "replogle", "simulated")
+AtlasOption = Annotated[str, typer.Option(help=ATLASES, autocompletion=complete_atlas)]
 BestAtlasOption = Annotated[
     str | None,
     typer.Option(
         metavar="<atlas>",
-        help=f"{_ATLASES} Default: replogle where its files of these lines are at hand, else perturbqa.",
-        autocompletion=_complete_atlas,
+        help=f"{ATLASES} Default: replogle where its files of these lines are at hand, else perturbqa.",
+        autocompletion=complete_atlas,
     ),
 ]
 LineOption = Annotated[
@@ -274,14 +274,18 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """A csv file, compressed where its name ends in .gz; whole or not at all."""
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """A parquet or a csv file, the latter compressed where its name ends in .gz; whole or not at all."""
+    from kgpert_lib import parquet
     from kgpert_lib.files import atomic
 
     # Without a time stamp the same rows are the same bytes.
     how: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
     with atomic(path) as scratch:
-        frame.to_csv(scratch, index=False, compression=how)
+        if path.suffix == parquet.ENDING:
+            parquet.write_frame(scratch, frame)
+        else:
+            frame.to_csv(scratch, index=False, compression=how)
 
 
 def print_csv(frame: pd.DataFrame) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kgpert_lib.cards import Bar, Cell, Table, card
-from kgpert_lib.evaluation.trust import FEWEST, Trust, describe
+from kgpert_lib.errors import InputError
+from kgpert_lib.evaluation.readouts import strongest_places, symbol_order
+from kgpert_lib.evaluation.trust import FEWEST, Expected, Trust, describe
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.symbols import full_name, resolve
 from kgpert_lib.metrics import deltas
+from kgpert_lib.metrics.chunks import chunks
 from kgpert_lib.predictors.neighbourhoods import Neighbour, neighbourhoods
-from kgpert_lib.predictors.predictions import Predictions, Predictor
+from kgpert_lib.predictors.neighbours import NeighbourPredictor
+from kgpert_lib.predictors.predictions import Predictions, Predictor, fitted
 from kgpert_lib.screens.atlas import Atlas, CellLine, TrainingView, label
 from kgpert_lib.types import FloatArray, Split
 
 LISTED = 40  # neighbours shown; a union of two graphs has no more
+BATCH = 500  # genes explained at a time, whose matrices are in memory together
 PRINTED = 10  # readout genes shown in each direction, where nothing else is asked for
 
 
@@ -136,10 +142,9 @@ class Explanation:
 
         With `specific` those that move most beyond the mean training delta.
         """
-        ranked = self.readout["specific" if specific else "predicted"]
-        moved = self.readout[np.sign(ranked) == sign]
-        order = moved.assign(size=-sign * ranked).sort_values(["size", "gene"])
-        return order.drop(columns="size").head(top)
+        ranked = self.readout["specific" if specific else "predicted"].to_numpy()
+        order = symbol_order(self.readout["gene"].to_numpy(str))
+        return self.readout.iloc[strongest_places(ranked[None], top, sign, order).column]
 
     def to_dict(self, top: int = PRINTED, specific: bool = False) -> dict[str, Any]:
         """Plain values for JSON, with the `strongest` readout genes."""
@@ -174,8 +179,9 @@ def explain(
 ) -> Explanation:
     """Predict `gene` in `line` and say why, and with `trust` how good such predictions are (seconds the first time).
 
-    A training perturbation is left out of the training rows of every line before it is predicted, so
-    that its own delta never speaks for it.
+    A training perturbation is left out of the training rows of every line before it is predicted, so that its own
+    delta never speaks for it. What is learnt from all training rows of the line, a few weights of knowledge and how
+    far to trust a neighbourhood, is learnt once for all genes.
 
     Parameters
     ----------
@@ -201,32 +207,146 @@ def explain(
     >>> sorted(neighbour.gene for neighbour in why.neighbours)[:3]
     ['CNOT1', 'INTS1', 'INTS10']
     """
-    cells = atlas[line]
-    view = atlas.view(line, split).without([gene])
-    predictions = predictor.predict(view, [gene])
-    near = predictions.neighbourhoods
-    measured = _measured(cells, gene)
-    readout = pd.DataFrame(
-        {
-            "gene": cells.genes,
-            "predicted": predictions.delta[0].astype(float),
-            "specific": (predictions.delta[0] - view.target.mean).astype(float),
-            "neighbours_measured": predictions.neighbours_measured(view)[0],
-            "measured": measured,
-        }
-    )
-    return Explanation(
-        gene=gene,
-        line=line,
-        atlas=atlas.name,
-        kind=atlas.kind,
-        status=str(cells.split[cells.index[gene]]) if gene in cells.index else "not screened",
-        neighbours=[] if near is None else near.of(gene),
-        readout=readout,
-        fallback=bool(predictions.fallback[0]),
-        score=_score(view, predictions, cells.scored[cells.index[gene]]) if gene in cells.index else None,
-        expected=_expected(view, predictor, predictions) if trust else None,
-    )
+    view = atlas.view(line, split)
+    model = fitted(predictor, view)
+    if batched(model):
+        return next(explain_each(atlas, line, [gene], model, split, trust))[0]
+    rest = view.without([gene])
+    predictions = model.predict(rest, [gene])
+    mean = np.broadcast_to(rest.target.mean, predictions.delta.shape)
+    learnt = trust_in(view, model) if trust and predictions.neighbourhoods is not None else None
+    return Explanations.of(atlas, rest, predictions, mean, learnt)[0]
+
+
+def batched(predictor: Predictor) -> bool:
+    """Whether `explain_each` can predict many genes, each without its own row, at once."""
+    return isinstance(predictor, NeighbourPredictor) and predictor.fill == "none"
+
+
+def explain_each(
+    atlas: Atlas,
+    line: str,
+    genes: Sequence[str],
+    predictor: Predictor,
+    split: Split = "strict",
+    trust: bool = True,
+) -> Iterator[Explanations]:
+    """`explain` for many genes, `BATCH` at a time, for a predictor that averages training rows as they were measured.
+
+    InputError for any other predictor, which would have to be fitted for each gene.
+    """
+    view = atlas.view(line, split)
+    model = fitted(predictor, view)
+    if not isinstance(model, NeighbourPredictor) or not batched(model):
+        raise InputError(
+            f"{predictor.name} cannot explain many genes at once, as it is fitted for each of them; "
+            "name a predictor that averages neighbours as they were measured, such as union or weighted."
+        )
+    learnt = trust_in(view, model) if trust else None
+    for part in chunks(len(genes), BATCH):
+        names = genes[part]
+        predictions = model.predict_without_own(view, names)
+        yield Explanations.of(atlas, view, predictions, view.target.mean_without(names), learnt)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """Predictions for n perturbations in one line and what is said of each; ``[i]`` is the `Explanation` of one.
+
+    Attributes
+    ----------
+    atlas, cells : the atlas and its line.
+    predictions : of the perturbations, each without its own row.
+    mean : (n, m) mean training delta, without the own row of each.
+    counts : (n, m) how many neighbours measured each readout gene.
+    status : (n,) ``"test"``, ``"val"``, ``"train"`` or ``"not screened"``.
+    score : by row, what `Explanation.score` holds; no row without a measured gene beside its own readout.
+    expected : (n,) each of expected score, low and high end; None without trust.
+    level : share of genes that the interval holds.
+    """
+
+    atlas: Atlas
+    cells: CellLine
+    predictions: Predictions
+    mean: FloatArray
+    counts: NDArray[np.int64]
+    status: Sequence[str]
+    score: Mapping[int, dict[str, float]]
+    expected: Expected | None
+    level: float
+
+    @classmethod
+    def of(
+        cls,
+        atlas: Atlas,
+        view: TrainingView,
+        predictions: Predictions,
+        mean: FloatArray,
+        trust: Trust | None,
+    ) -> Explanations:
+        """What is said of `predictions`, which were made from the rows of `view`."""
+        cells = atlas[view.line]
+        rows = [cells.index.get(str(p), -1) for p in predictions.perturbations]
+        return cls(
+            atlas,
+            cells,
+            predictions,
+            mean,
+            predictions.neighbours_measured(view),
+            [str(cells.split[row]) if row >= 0 else "not screened" for row in rows],
+            _scores(cells, predictions, mean, rows),
+            None if trust is None else trust.expect_from(describe(view, predictions, mean)),
+            0.0 if trust is None else trust.level,
+        )
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    def neighbours(self, i: int) -> list[Neighbour]:
+        """The members of one neighbourhood, largest share first."""
+        near = self.predictions.neighbourhoods
+        return [] if near is None else near.of(str(self.predictions.perturbations[i]))
+
+    def expectation(self, i: int) -> dict[str, float] | None:
+        """What `Explanation.expected` holds."""
+        if self.expected is None:
+            return None
+        expected, low, high = (float(values[i]) for values in self.expected)
+        return {"pearson": expected, "low": low, "high": high, "level": self.level}
+
+    def measured(self, i: int) -> FloatArray:
+        """(m,) measured delta of one perturbation; NaN throughout where it was not screened."""
+        row = self.cells.index.get(str(self.predictions.perturbations[i]))
+        return np.full(len(self.cells.genes), np.nan, np.float32) if row is None else self.cells.delta[row]
+
+    def __getitem__(self, i: int) -> Explanation:
+        delta = self.predictions.delta[i]
+        readout = pd.DataFrame(
+            {
+                "gene": self.cells.genes,
+                "predicted": delta.astype(float),
+                "specific": (delta - self.mean[i]).astype(float),
+                "neighbours_measured": self.counts[i],
+                "measured": self.measured(i).astype(float),
+            }
+        )
+        return Explanation(
+            gene=str(self.predictions.perturbations[i]),
+            line=self.cells.name,
+            atlas=self.atlas.name,
+            kind=self.atlas.kind,
+            status=self.status[i],
+            neighbours=self.neighbours(i),
+            readout=readout,
+            fallback=bool(self.predictions.fallback[i]),
+            score=self.score.get(i),
+            expected=self.expectation(i),
+        )
+
+
+def trust_in(view: TrainingView, predictor: Predictor) -> Trust | None:
+    """How far to trust the neighbourhoods of a predictor in this line; None for too few training perturbations."""
+    return Trust.fit(view, predictor) if len(view.target.perturbations) >= FEWEST else None
 
 
 def known_gene(symbol: str, graphs: Sequence[KnowledgeGraph], screen: CellLine | None = None) -> str:
@@ -270,24 +390,20 @@ def _card_table(title: str, frame: pd.DataFrame, largest: float) -> Table:
     return Table(title + (f" ({rest} more in neighbour_table())" if rest else ""), list(frame.columns), rows)
 
 
-def _expected(view: TrainingView, predictor: Predictor, predictions: Predictions) -> dict[str, float] | None:
-    """Trust in `predictions` of one gene; None for too few training perturbations and without neighbourhoods."""
-    if predictions.neighbourhoods is None or len(view.target.perturbations) < FEWEST:
-        return None
-    trust = Trust.fit(view, predictor)
-    expected = trust.expect_from(describe(view, predictions)).first()
-    return {"pearson": expected.pop("expected"), **expected, "level": trust.level}
-
-
-def _measured(cells: CellLine, gene: str) -> np.ndarray:
-    if gene in cells.index:
-        return cells.delta[cells.index[gene]].astype(float)
-    return np.full(len(cells.genes), np.nan)
-
-
-def _score(view: TrainingView, predictions: Predictions, scored: FloatArray) -> dict[str, float] | None:
-    """The scores of one prediction that a reader can use; None where nothing but its own readout was measured."""
-    if np.isnan(scored).all():
-        return None
-    scores = deltas.score(predictions.delta, scored[None], predictions.perturbations.tolist(), view.target.mean).iloc[0]
-    return {"n_genes": int(scores["n_genes"]), **{k: float(scores[k]) for k in ("pearson", "centred_pearson")}}
+def _scores(
+    cells: CellLine, predictions: Predictions, mean: FloatArray, rows: Sequence[int]
+) -> dict[int, dict[str, float]]:
+    """The scores that a reader can use, of the predictions whose perturbation has a measured gene to be scored on."""
+    screened = [i for i, row in enumerate(rows) if row >= 0]
+    truth = cells.scored[[rows[i] for i in screened]]
+    some = ~np.isnan(truth).all(axis=1)
+    scored, truth = np.array(screened, dtype=np.intp)[some], truth[some]
+    if not len(scored):
+        return {}
+    pred = predictions.delta[scored]
+    pearson, centred = deltas.pearson_delta(pred, truth), deltas.centred_pearson(pred, truth, mean[scored])
+    n_genes = np.isfinite(truth).sum(axis=1)
+    return {
+        int(i): {"n_genes": int(n), "pearson": float(p), "centred_pearson": float(c)}
+        for i, n, p, c in zip(scored, n_genes, pearson, centred, strict=True)
+    }

@@ -1,12 +1,51 @@
-"""Many predictions as one long table: the readout genes that move most, one row each."""
+"""Predictions of many genes: a batch at a time, and as one long table of the readout genes that move most."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from kgpert_lib.predictors.predictions import Predictions
+from kgpert_lib.graphs.ranking import first_of_row
+from kgpert_lib.predictors.predictions import Predictions, Predictor, fitted
 from kgpert_lib.screens.atlas import TrainingView
+from kgpert_lib.types import NameArray
+
+BATCH = 1000  # perturbations predicted at once where every gene is predicted
+
+
+class Places(NamedTuple):
+    """Entries of a matrix: `row` and `column`, (k,) each."""
+
+    row: NDArray[np.intp]
+    column: NDArray[np.intp]
+
+
+def symbol_order(genes: NameArray) -> NDArray[np.intp]:
+    """(m,) rank of each readout gene by its symbol, which decides between equal values."""
+    order = np.empty(len(genes), np.intp)
+    order[np.argsort(genes, kind="stable")] = np.arange(len(genes))
+    return order
+
+
+def strongest_places(ranked: NDArray[np.floating], top: int, sign: int, order: NDArray[np.intp]) -> Places:
+    """Where the `top` readout genes stand that move most up (`sign` 1) or down (-1) in each row of `ranked` (n, m).
+
+    By row, the strongest first; equal ones in the order of the keys `order` (m,). A gene that does not move is left
+    out.
+    """
+    size = -sign * ranked
+    last = min(top, size.shape[1]) - 1
+    limit = np.minimum(np.partition(size, last, axis=1)[:, [last]], -np.finfo(size.dtype).tiny)
+    row, column = np.nonzero(size <= limit)
+    key = size[row, column]
+    first = first_of_row(row, key, order[column], top)
+    row, column, key = row[first], column[first], key[first]
+    by = np.lexsort((order[column], key, row))
+    return Places(row[by], column[by])
 
 
 def strongest_readouts(predictions: Predictions, view: TrainingView, top: int, specific: bool = False) -> pd.DataFrame:
@@ -29,21 +68,32 @@ def strongest_readouts(predictions: Predictions, view: TrainingView, top: int, s
     difference = predictions.delta - view.target.mean
     count = predictions.neighbours_measured(view)
     ranked = difference if specific else predictions.delta
+    order = np.arange(ranked.shape[1])
     tables = []
     for sign in (1, -1):
-        columns = np.argsort(-sign * ranked, axis=1, kind="stable")[:, :top]
-        rows = np.arange(len(columns))[:, None]
-        moves = (sign * ranked[rows, columns] > 0).ravel()
+        row, column = strongest_places(ranked, top, sign, order)
         tables.append(
             pd.DataFrame(
                 {
-                    "row": np.repeat(np.arange(len(columns)), columns.shape[1]),
-                    "perturbation": np.repeat(predictions.perturbations, columns.shape[1]),
-                    "gene": predictions.genes[columns].ravel(),
-                    "predicted": predictions.delta[rows, columns].ravel().astype(float),
-                    "specific": difference[rows, columns].ravel().astype(float),
-                    "neighbours_measured": count[rows, columns].ravel(),
+                    "row": row,
+                    "perturbation": predictions.perturbations[row],
+                    "gene": predictions.genes[column],
+                    "predicted": predictions.delta[row, column].astype(float),
+                    "specific": difference[row, column].astype(float),
+                    "neighbours_measured": count[row, column],
                 }
-            )[moves]
+            )
         )
     return pd.concat(tables).sort_values("row", kind="stable").drop(columns="row").reset_index(drop=True)
+
+
+def in_batches(
+    predictor: Predictor, view: TrainingView, perturbations: Sequence[str], size: int = BATCH
+) -> Iterator[Predictions]:
+    """Predictions of many perturbations in the view's target line, `size` at a time and in their order.
+
+    What the predictor learns from the view is learnt once.
+    """
+    predictor = fitted(predictor, view)
+    for start in range(0, len(perturbations), size):
+        yield predictor.predict(view, perturbations[start : start + size])

@@ -36,7 +36,7 @@ from kgpert_lib.metrics import deltas
 from kgpert_lib.predictors.completion import folds
 from kgpert_lib.predictors.predictions import Predictions, Predictor, fitted
 from kgpert_lib.screens.atlas import TrainingView
-from kgpert_lib.types import NameArray
+from kgpert_lib.types import FloatArray, NameArray
 
 FEATURES = ("neighbours", "support", "graphs", "agreement", "measured", "spread", "like_mean")
 PREDICTION_FOLDS = 20
@@ -62,13 +62,14 @@ class Expected(NamedTuple):
         return {name: float(values[0]) for name, values in self._asdict().items()}
 
 
-def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
+def describe(view: TrainingView, predictions: Predictions, mean: FloatArray | None = None) -> pd.DataFrame:
     """What can be seen of each neighbourhood before any answer is known, one row per perturbation.
 
     ``neighbours`` log(1 + number); ``support`` log(1 + summed edge weights over the graphs); ``graphs`` mean number
     of graphs that give a neighbour; ``agreement`` |sum of the neighbours' deltas| over the sum of their sizes, 0..1;
     ``measured`` log(1 + mean number of measured neighbour deltas a readout gene); ``spread`` standard deviation of
-    the predicted delta; ``like_mean`` its Pearson correlation with the mean training delta.
+    the predicted delta; ``like_mean`` its Pearson correlation with the mean training delta, or with
+    `mean` (n, m) where each perturbation has one of its own.
     """
     line, near = predictions.averaged(view), predictions.neighbourhoods
     if near is None:
@@ -82,7 +83,7 @@ def describe(view: TrainingView, predictions: Predictions) -> pd.DataFrame:
     together = np.abs(member @ line.filled).sum(axis=1)
     apart = (member @ np.abs(line.filled)).sum(axis=1)
     count = (member @ line.measured.astype(np.float32)).mean(axis=1)
-    mean = np.broadcast_to(view.target.mean, predictions.delta.shape)
+    mean = np.broadcast_to(view.target.mean if mean is None else mean, predictions.delta.shape)
     return pd.DataFrame(
         {
             "neighbours": np.log1p(size),

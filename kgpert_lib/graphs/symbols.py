@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -162,7 +163,7 @@ def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
     """
     if symbol in names:
         return symbol
-    typed = _symbol_of(symbol.strip())
+    typed = symbol_of(symbol.strip())
     same = sorted({name for name in names if name.upper() == typed.upper()})
     if len(same) == 1:
         return same[0]
@@ -189,20 +190,21 @@ def respelt(symbols: pd.Series) -> pd.Series:
     return symbols.map(dict(zip(unique, unique.map(_respelt), strict=True)))
 
 
-def _symbol_of(typed: str) -> str:
+def symbol_of(typed: str) -> str:
     """The approved symbol of an Entrez or Ensembl identifier; anything else as it is."""
     if typed.isdecimal():
-        return _identifiers("genes.tsv.gz", "entrez").get(typed, typed)
+        return identifiers("entrez").get(typed, typed)
     if re.fullmatch(r"ENSG\d{11}(\.\d+)?", typed, re.IGNORECASE):
-        return _identifiers("ensembl.tsv.gz", "ensembl").get(typed.upper().partition(".")[0], typed)
+        return identifiers("ensembl").get(typed.upper().partition(".")[0], typed)
     return typed
 
 
 @lru_cache(maxsize=2)
-def _identifiers(file: str, column: str) -> dict[str, str]:
-    """Approved symbol by the identifiers in a column of a knowledge table."""
-    table = pd.read_csv(paths.DATA / "knowledge" / file, sep="\t", usecols=[column, "symbol"], dtype=str)
-    return dict(zip(table[column], table["symbol"], strict=True))
+def identifiers(kind: Literal["entrez", "ensembl"]) -> dict[str, str]:
+    """Symbol by Entrez identifier (approved symbols), or by Ensembl identifier (symbols of an older release)."""
+    path = gene_table() if kind == "entrez" else paths.DATA / "knowledge" / "ensembl.tsv.gz"
+    table = pd.read_csv(path, sep="\t", usecols=[kind, "symbol"], dtype=str, keep_default_na=False)
+    return dict(zip(table[kind], table["symbol"], strict=True))
 
 
 def _respelt(symbol: str) -> str:

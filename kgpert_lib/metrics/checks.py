@@ -48,10 +48,10 @@ def checked(
     return p, t
 
 
-def checked_mean(mean: ArrayLike, genes: int) -> Matrix:
-    """The mean training delta as a floating vector (m,); InputError unless it has `genes` finite values."""
+def checked_mean(mean: ArrayLike, genes: int, rows: int | None = None) -> Matrix:
+    """The mean training delta (m,) or (n, m) as floating values; InputError unless it has (rows x) `genes` finite ones."""
     values = np.asarray(mean)
-    if values.shape != (genes,) or not np.isfinite(values).all():
+    if values.shape not in ((genes,), (rows, genes)) or not np.isfinite(values).all():
         raise InputError(f"The mean training delta needs {genes} finite values; it has shape {values.shape}.")
     return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
 

@@ -58,7 +58,8 @@ def pearson_delta(pred: ArrayLike, truth: ArrayLike) -> Vector:
 
 
 def centred_pearson(pred: ArrayLike, truth: ArrayLike, mean: ArrayLike) -> Vector:
-    """Pearson delta with the mean training delta `mean` (m,) subtracted from both sides (ours).
+    """Pearson delta with the mean training delta `mean`, (m,) or one for each row (n, m), subtracted from both sides
+    (ours).
 
     It scores what is predicted beyond the effect that all perturbations share; predicting `mean` itself scores 0.
 
@@ -70,7 +71,7 @@ def centred_pearson(pred: ArrayLike, truth: ArrayLike, mean: ArrayLike) -> Vecto
     [0.0, 1.0]
     """
     p, t = checked(pred, truth)
-    return _row_scores(p, t, checked_mean(mean, p.shape[1])).centred_pearson
+    return _row_scores(p, t, checked_mean(mean, p.shape[1], len(p))).centred_pearson
 
 
 def undefined(pred: ArrayLike, truth: ArrayLike) -> NDArray[np.bool_]:
@@ -248,7 +249,11 @@ class _RowScores(NamedTuple):
 
 def _row_scores(pred: Matrix, truth: Matrix, mean: Matrix | None = None) -> _RowScores:
     """The scores of every row in one pass, in float64; without `mean` the centred correlation is that about 0."""
-    parts = each_chunk(lambda rows: _scores_of(pred[rows], truth[rows], mean), pred.shape)
+
+    def scores(rows: slice) -> _RowScores:
+        return _scores_of(pred[rows], truth[rows], mean if mean is None or mean.ndim == 1 else mean[rows])
+
+    parts = each_chunk(scores, pred.shape)
     return _RowScores(*map(np.concatenate, zip(*parts, strict=True)))
 
 
@@ -262,7 +267,7 @@ def _scores_of(pred: Matrix, truth: Matrix, mean: Matrix | None) -> _RowScores:
     squares = np.einsum("ij,ij->i", error, error) / gaps.measured
     sizes = np.abs(error, out=error).sum(axis=1) / gaps.measured
     centred = np.zeros(len(p))
-    in_single = mean is not None and all(x.dtype == np.float32 for x in (pred, truth, mean))
+    in_single = mean is not None and mean.ndim == 1 and all(x.dtype == np.float32 for x in (pred, truth, mean))
     if mean is not None and not in_single:
         removed = _root_mean_square(mean, gaps)
         a, b = p - mean, t - mean
@@ -373,7 +378,12 @@ def _scale_rows(x: Vector) -> NDArray[np.int32]:
 
 
 def _root_mean_square(values: Matrix, gaps: _Gaps) -> Vector:
-    """(n,) root mean square of `values` (m,) over what is no gap in each row."""
+    """(n,) root mean square of `values`, (m,) or (n, m), over what is no gap in each row."""
+    if values.ndim == 2:
+        each = values.astype(np.float64, order="C")
+        gaps.clear(each)
+        exponents = _scale_rows(each)
+        return np.ldexp(np.sqrt(np.square(each).sum(axis=1) / gaps.measured), exponents)
     row = values.astype(np.float64)[None]
     exponent = _scale_rows(row)
     square = np.square(row[0])

@@ -175,7 +175,8 @@ def neighbourhoods(
 def measured_neighbours(neighbours: Neighbourhoods, line: TrainingLine) -> NDArray[np.int64]:
     """(n, m) how many neighbours measured each readout gene."""
     member = neighbours.weights.astype(bool).astype(np.int64)
-    return member @ line.measured.astype(np.int64)
+    measured = line.measured.astype(np.int64)
+    return (member @ sp.csr_matrix(measured)).toarray() if measured.mean() < 0.2 else member @ measured
 
 
 class _Edges(NamedTuple):

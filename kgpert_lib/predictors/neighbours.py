@@ -33,9 +33,7 @@ def leave_one_out(neighbours: Neighbourhoods, line: TrainingLine, prior: float |
     """
     if not np.array_equal(neighbours.perturbations, line.perturbations):
         raise InputError("Leave-one-out needs the neighbourhoods of the line's own training perturbations.")
-    count = line.measured.sum(axis=0) - line.measured
-    mean = (line.filled.sum(axis=0, dtype=np.float64) - line.filled) / np.maximum(count, 1)
-    delta, empty = average(neighbours.weights, line, prior, mean.astype(np.float32))
+    delta, empty = average(neighbours.weights, line, prior, line.mean_without(line.perturbations))
     return Predictions(neighbours.perturbations, line.genes, delta, neighbours.sizes, empty, neighbours)
 
 
@@ -211,11 +209,26 @@ class NeighbourPredictor:
 
         InputError where the neighbourhoods were made for other training perturbations.
         """
+        return self._averaged(view, perturbations, None)
+
+    def predict_without_own(self, view: TrainingView, perturbations: Sequence[str]) -> Predictions:
+        """`predict` where no perturbation's own row is among the training rows, for many at once.
+
+        Of what the neighbourhood learns from a view, such as weights of knowledge, nothing is learnt anew.
+        InputError where gaps are filled: that is one completion for each perturbation.
+        """
+        if self.fill != "none":
+            raise InputError(
+                f"{self.name} fills gaps, which is done anew for each perturbation; predict one at a time."
+            )
+        return self._averaged(view, perturbations, view.target.mean_without(perturbations))
+
+    def _averaged(self, view: TrainingView, perturbations: Sequence[str], mean: FloatArray | None) -> Predictions:
         near, line = self.neighbourhoods(view, perturbations), self.training_data(view)
         if not np.array_equal(near.training, line.perturbations):
             raise InputError("The neighbourhoods were made for other training perturbations than the line's.")
         prior = default_prior(view.target) if self.prior is None else self.prior
-        delta, empty = average(near.weights, line, prior)
+        delta, empty = average(near.weights, line, prior, mean)
         return Predictions(near.perturbations, line.genes, delta, near.sizes, empty, near)
 
 

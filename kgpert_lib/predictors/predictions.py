@@ -1,6 +1,6 @@
 """Predicted deltas, whatever predicts them: what every predictor returns, saved and loaded.
 
-Predictions made elsewhere are read from ``.h5ad``, ``.npz`` or ``.csv`` and scored like our own.
+Predictions made elsewhere are read from ``.h5ad``, ``.npz``, ``.parquet`` or ``.csv`` and scored like our own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kgpert_lib import parquet
 from kgpert_lib.cards import Bar, Cell, Table, card
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import atomic
@@ -88,10 +89,10 @@ class Predictions:
         )
 
     def save(self, path: str | Path, graphs: Mapping[str, str] | None = None) -> Path:
-        """Write ``.h5ad`` (X = predicted delta), ``.npz`` or ``.csv`` by the file's ending.
+        """Write ``.h5ad`` (X = predicted delta), ``.npz``, ``.parquet`` or ``.csv`` by the file's ending.
 
         `graphs` are those behind the predictions with their provenance (`graphs.provenance`); an ``.h5ad`` file keeps
-        them as the table ``uns["graphs"]``, indexed by name.
+        them as the table ``uns["graphs"]``, indexed by name, and a ``.parquet`` file in its metadata, by name.
 
         Raises InputError for another ending and where the file cannot be written.
         """
@@ -103,7 +104,9 @@ class Predictions:
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
-        """Read predictions from ``.h5ad``, ``.npz`` (perturbations, genes, delta) or ``.csv`` (genes as columns).
+        """Read predictions from ``.h5ad``, ``.npz`` (perturbations, genes, delta), ``.parquet`` or ``.csv``.
+
+        The last two have the perturbations in the column ``perturbation`` and one further column for each gene.
 
         Raises
         ------
@@ -118,7 +121,7 @@ class Predictions:
         try:
             with np.errstate(over="ignore"):  # what overflows float32 is infinite, which the check names
                 perturbations, genes, delta = _READERS[source.suffix](source)
-        except InputError:
+        except (InputError, ModuleNotFoundError):  # a package of an extra may be missing
             raise
         except Exception as error:  # anndata, h5py, zipfile, NumPy and pandas raise many kinds for foreign bytes
             raise InputError(f"{source} cannot be read as predictions ({_first_line(error)}).") from error
@@ -268,5 +271,9 @@ def _write_csv(predictions: Predictions, path: Path, graphs: Mapping[str, str]) 
     table.to_csv(path, index=False)
 
 
-_READERS = {".h5ad": _read_h5ad, ".npz": _read_npz, ".csv": _read_csv}
-_WRITERS = {".h5ad": _write_h5ad, ".npz": _write_npz, ".csv": _write_csv}
+def _write_parquet(predictions: Predictions, path: Path, graphs: Mapping[str, str]) -> None:
+    parquet.write_matrix(path, predictions.perturbations, predictions.genes, predictions.delta, graphs)
+
+
+_READERS = {".h5ad": _read_h5ad, ".npz": _read_npz, ".csv": _read_csv, parquet.ENDING: parquet.read_matrix}
+_WRITERS = {".h5ad": _write_h5ad, ".npz": _write_npz, ".csv": _write_csv, parquet.ENDING: _write_parquet}

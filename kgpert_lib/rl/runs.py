@@ -18,7 +18,8 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kgpert_lib import __version__, paths
+import kgpert_lib
+from kgpert_lib import paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import append_text, atomic, write_text
 from kgpert_lib.rl.tasks import Settings
@@ -272,7 +273,7 @@ def code_version() -> str:
     clone = paths.DATA.parent
     commit = _git(clone, "rev-parse", "--short=12", "HEAD") if (clone / ".git").exists() else None
     if commit is None:
-        return __version__
+        return kgpert_lib.__version__
     parts = ("kgpert_lib", "data", f":(exclude)data/{RUNS.name}")
     return commit + ("+" if _git(clone, "status", "--porcelain", "--", *parts) else "")
 

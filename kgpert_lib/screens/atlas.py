@@ -204,6 +204,16 @@ class TrainingLine:
         total = self.filled.sum(axis=0, dtype=np.float64)
         return (total / np.maximum(count, 1)).astype(np.float32)
 
+    def mean_without(self, perturbations: Sequence[str] | NameArray) -> FloatArray:
+        """(n, m) mean training delta for each of n perturbations, without its own row if it is a training one."""
+        rows = np.array([self.index.get(str(p), -1) for p in perturbations], dtype=np.intp)
+        own = rows[rows >= 0]
+        means = np.tile(self.mean, (len(rows), 1))
+        count = self.measured.sum(axis=0) - self.measured[own]
+        total = self.filled.sum(axis=0, dtype=np.float64) - self.filled[own]
+        means[rows >= 0] = total / np.maximum(count, 1)
+        return means
+
     def over(self, genes: NameArray) -> TrainingLine:
         """The line over other readout genes (g,): deltas (t, g), NaN where it lacks the gene; controls are dropped."""
         place = pd.Index(self.genes).get_indexer(pd.Index(genes))
@@ -381,10 +391,7 @@ class Atlas:
     def load(cls, path: str | Path) -> Atlas:
         """Read an atlas that `save` wrote; InputError names a missing, foreign or cut-short file."""
         folder = Path(path)
-        head_path = folder / "atlas.json"
-        if not head_path.is_file():
-            raise InputError(f"{folder} is not an atlas: it holds no atlas.json.")
-        head = _read_head(head_path)
+        head = _read_head(_head_of(folder))
         lines = {name: _read_line(name, folder / Path(file).name) for name, file in head["lines"].items()}
         return cls(head["name"], head["kind"], lines, head["missing"], head["provenance"])
 
@@ -400,6 +407,11 @@ def _lines_table(lines: Sequence[CellLine]) -> Table:
         rows.append([line.name, bar, *map(str, counts), str(len(line.genes)), f"{100 * measured:.3g} %"])
     columns = ["line", "perturbations", *SPLITS, "readout genes", "measured"]
     return Table("Cell lines", columns, rows, SPLITS)
+
+
+def saved_lines(folder: str | Path) -> list[str]:
+    """Names of the cell lines of a saved atlas, in its order; InputError as `Atlas.load`, whose files are not read."""
+    return list(_read_head(_head_of(Path(folder)))["lines"])
 
 
 def label(name: str, kind: str) -> str:
@@ -480,6 +492,14 @@ def _files_of(folder: Path) -> list[str]:
     except InputError:
         return []
     return [Path(file).name for file in head["lines"].values()]
+
+
+def _head_of(folder: Path) -> Path:
+    """The ``atlas.json`` of a saved atlas; InputError where there is none."""
+    path = folder / "atlas.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is not an atlas: it holds no atlas.json.")
+    return path
 
 
 def _read_head(path: Path) -> dict[str, Any]:

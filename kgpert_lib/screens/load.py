@@ -15,7 +15,8 @@ import pandas as pd
 from kgpert_lib.errors import InputError
 from kgpert_lib.graphs import STANDARD, edgelist, graph_names, load_graphs
 from kgpert_lib.graphs.graph import KnowledgeGraph
-from kgpert_lib.screens.atlas import Atlas, CellLine
+from kgpert_lib.graphs.symbols import align
+from kgpert_lib.screens.atlas import Atlas, CellLine, saved_lines
 from kgpert_lib.screens.pseudobulk import RANDOM_HALVES
 from kgpert_lib.screens.screen import Screen, split_half
 
@@ -26,7 +27,8 @@ ATLASES = {
     "simulated": "kgpert_lib.screens.simulated.simulation",
 }
 SIMULATED = "simulated"
-GRAPHS = "graphs"  # folder of edge lists beside atlas.json
+GRAPH_FOLDER = "graphs"  # of edge lists, beside atlas.json
+KNOWN = 0.5  # share of the perturbed genes from which on the standard graphs join those beside an atlas
 
 
 def load_screen(
@@ -42,7 +44,9 @@ def load_screen(
     ----------
     name_or_path, lines : as in `load_atlas`.
     graph : graphs joined by ``+``, as in `load_graphs`. A simulated screen, also one from a directory that
-        `kgpert simulate` saved, brings its own: all of them for ``"string+go"``, else those that are named.
+        `kgpert simulate` saved, brings its own: all of them for ``"string+go"``, else those that are named. Graphs
+        that were saved beside a real atlas come first, and STRING and GO after them where they know at least half of
+        the perturbed genes.
     seed, size : of the simulation, where `name_or_path` is ``"simulated"``; ``"simulated:seed=1"`` names its own seed.
 
     Raises
@@ -114,8 +118,12 @@ def _simulated(lines: Sequence[str] | None, seed: int, size: str) -> Screen:
 
 def _saved_graphs(folder: Path, atlas: Atlas) -> tuple[KnowledgeGraph, ...]:
     """The graphs stored beside an atlas, in the order of their names."""
-    graphs = tuple(edgelist.read(path)[0] for path in sorted((folder / GRAPHS).glob("*.csv")))
-    return graphs if atlas.kind == "real" else _of_simulation(graphs, atlas)
+    graphs = tuple(edgelist.read(path)[0] for path in sorted((folder / GRAPH_FOLDER).glob("*.csv")))
+    if atlas.kind == "simulated":
+        return _of_simulation(graphs, atlas)
+    names = atlas.perturbations()
+    standard = [g for g in load_graphs(STANDARD, names) if g.known(names).mean() >= KNOWN] if graphs else []
+    return (*(align(graph, names)[0] for graph in graphs), *standard)
 
 
 def _of_simulation(graphs: Iterable[KnowledgeGraph], atlas: Atlas) -> tuple[KnowledgeGraph, ...]:
@@ -194,6 +202,14 @@ def default_atlas(lines: Sequence[str] | None) -> str:
 
     has = lines is not None and replogle.at_hand(line.lower() for line in lines)
     return "replogle" if has else "perturbqa"
+
+
+def default_line(atlas: str | Path | None) -> str:
+    """The line to predict in where none is named: ``k562``, or the first of a saved atlas that has no such line."""
+    if atlas is None or named(atlas) or not Path(atlas).is_dir():
+        return "k562"
+    lines = saved_lines(atlas)
+    return lines[0] if lines and "k562" not in lines else "k562"
 
 
 def _options(name: str, texts: Sequence[str]) -> dict[str, str]:

@@ -80,7 +80,8 @@ class Pseudobulk:
     perturbations : (n,) perturbations to sum up, without controls.
     batches : names of the batches.
     training : perturbations whose cells, with the controls, choose the highly variable genes; others never do.
-    target_sum : counts a cell is scaled to before log1p (4,000 in the TxPert preprocessing).
+    target_sum : counts a cell is scaled to before log1p (4,000 in the TxPert preprocessing); None for cells that
+        come as log-normalised expression and are summed up as they are.
     splits : number of random half splits that chunks are given for.
 
     Examples
@@ -102,7 +103,7 @@ class Pseudobulk:
         perturbations: Names,
         batches: Names,
         training: Iterable[str] = (),
-        target_sum: float = TARGET_SUM,
+        target_sum: float | None = TARGET_SUM,
         splits: int = 0,
     ) -> None:
         self.genes = np.asarray(genes, dtype=str)
@@ -135,7 +136,7 @@ class Pseudobulk:
         column = pd.Index(self.batches).get_indexer(pd.Index(obs["batch"].astype(str)))
         if (column < 0).any():
             raise InputError(f"Batch {obs['batch'].iloc[int(np.argmin(column))]!r} is not among the declared batches.")
-        values = log_normalised(counts, self.target_sum)
+        values = counts if self.target_sum is None else log_normalised(counts, self.target_sum)
         self._add_moments(values, control | obs["perturbation"].isin(list(self.training)).to_numpy())
         for layer in range(1 + self.splits):
             used = np.ones(len(obs), bool) if layer == 0 or halves is None else halves[:, layer - 1]

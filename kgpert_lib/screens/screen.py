@@ -86,6 +86,10 @@ class Screen:
         """Every perturbation of every line, sorted."""
         return self.atlas.perturbations()
 
+    def genes(self) -> list[str]:
+        """Every gene of the graphs and every perturbation, sorted."""
+        return sorted({str(s) for graph in self.graphs for s in graph.symbols} | set(self.perturbations()))
+
     def view(self, line: str, split: Split = "strict") -> TrainingView:
         """What predictors may see when `line` is evaluated (`Atlas.view`)."""
         return self.atlas.view(line, split)

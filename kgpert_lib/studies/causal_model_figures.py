@@ -59,7 +59,8 @@ def knock_downs(scm: HierarchicalSCM, perturbations: Sequence[str]) -> Figure:
         axis.set_title(f"do({gene} = 0)", fontsize=11, loc="left", pad=28 if axis is axes[0, 0] else 8)
     for number, title in enumerate(scm.levels):
         axes[0, 0].text(number, 1.12, PLURAL.get(title, title), ha="center", fontsize=9.5, color=GREY, style="italic")
-    return finished(figure, pd.DataFrame({"atlas": ["toy hierarchy"], "kind": "made up"}))
+    numbers = pd.concat([_components(scm, gene) for gene in perturbations])
+    return finished(figure, numbers.assign(atlas="toy hierarchy", kind="made up"))
 
 
 def bound(table: pd.DataFrame) -> Figure:
@@ -71,6 +72,7 @@ def bound(table: pd.DataFrame) -> Figure:
     top = 1.14 * float(table["distance"].max())
     right = 1.03 * float(table["bound"].max())
     scale = LogNorm(1)
+    numbers = []
     for axis, (line, part) in zip(axes, table.groupby("line", sort=False), strict=True):
         cells = axis.hexbin(
             part["bound"], part["distance"], gridsize=(46, 28), extent=(0, right, 0, top),
@@ -87,8 +89,11 @@ def bound(table: pd.DataFrame) -> Figure:
         axis.set_xlabel("bound: $\\sum_l K_l\\,|De_l(p)\\,\\triangle\\,De_l(q)|$")
         scale.vmax = max(scale.vmax or 0, float(np.max(np.asarray(cells.get_array()))))
         figure.colorbar(cells, ax=axis, label="pairs" if axis is axes[-1] else "")
+        middles, pairs = np.asarray(cells.get_offsets()), np.asarray(cells.get_array())
+        drawn = pd.DataFrame({"bound": middles[:, 0], "distance": middles[:, 1], "pairs": pairs})
+        numbers.append(part[["atlas", "kind", "line"]].head(1).merge(drawn, how="cross"))
     axes[0].set_ylabel("distance of the expected responses")
-    return finished(figure, table)
+    return finished(figure, table, pd.concat(numbers))
 
 
 def similarity_by_level(table: pd.DataFrame) -> Figure:
@@ -146,7 +151,11 @@ def cross_line_map(cross: pd.DataFrame, atlas: Atlas, deltas: str = "measured") 
             style="italic" if names[start] == ALONE else "normal",
         )  # fmt: skip
     figure.colorbar(image, ax=axis, label="correlation across lines", pad=0.24, shrink=0.85, extend="both")
-    return finished(figure, pd.DataFrame({"atlas": [atlas.name], "kind": [atlas.kind]}))
+    numbers = (
+        cross.loc[genes, genes].rename_axis("gene").melt(var_name="with", value_name="correlation", ignore_index=False)
+    )
+    numbers = numbers.reset_index().assign(deltas=deltas, submodule=lambda table: table["gene"].map(submodule))
+    return finished(figure, numbers.assign(atlas=atlas.name, kind=atlas.kind, lines=lines))
 
 
 def assumptions(table: pd.DataFrame) -> Figure:
@@ -188,6 +197,19 @@ def _places(scm: HierarchicalSCM) -> list[NDArray[np.float64]]:
         parts = edge.toarray().astype(np.float64)
         heights.append(parts.T @ heights[-1] / np.maximum(parts.sum(axis=0), 1))
     return heights
+
+
+def _components(scm: HierarchicalSCM, gene: str) -> pd.DataFrame:
+    """Every component, what it needs directly, and whether it fails when `gene` is knocked down."""
+    state = scm.do(gene)
+    levels = []
+    for number, level in enumerate(scm.levels):
+        needs = [""] * scm.sizes[0]
+        if number:
+            needs = [", ".join(scm.names[number - 1][row]) for row in scm.edges[number - 1].toarray().T.astype(bool)]
+        columns = {"component": scm.names[number], "needs": needs, "fails": ~state.functional(number)[0]}
+        levels.append(pd.DataFrame({"knocked down": gene, "level": level, **columns}))
+    return pd.concat(levels)
 
 
 def _hierarchy(axis: Axes, scm: HierarchicalSCM, state: State, heights: Sequence[NDArray[np.float64]]) -> None:

@@ -44,6 +44,7 @@ CORRECTION_COLOURS = {
     "spearman-brown": GREEN,
     "noise-free": "#762a83",
 }
+GENE = ["atlas", "kind", "line", "perturbation"]
 TARGET_LABELS = {"truth": "against noise-free truth", "replicate": "against a second experiment"}
 
 
@@ -72,7 +73,8 @@ def gains_under_ceiling(gains: pd.DataFrame, room: pd.DataFrame) -> Figure:
         draw_gains(axis, part)
         axis.set_title(f"{title} (n = {part['n'].iloc[0]}), {ceiling}")
         axis.set_xlabel("gain over the training mean")
-    return finished(figure, gains)
+    columns = ["atlas", "kind", "line", "n", "gap", "gap_low", "gap_high"]
+    return finished(figure, gains, {"gain": gains, "ceiling": room.loc[room["n"] > 0, columns]})
 
 
 def gap_by_quantile(parts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
@@ -105,7 +107,7 @@ def gap_by_quantile(parts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
         axis.set_title(f"{title} (n = {len(own)})")
         axis.set_xlabel("test genes, smallest gap to largest")
     _label_left(panels, "ceiling minus Pearson delta")
-    return finished(figure, parts)
+    return finished(figure, parts, {"gene": parts[[*GENE, "part", "quantile", "gap"]], "part": shares})
 
 
 def part_traits(parts: pd.DataFrame) -> Figure:
@@ -133,7 +135,7 @@ def part_traits(parts: pd.DataFrame) -> Figure:
             axis.label_outer()
             axis.tick_params(labelsize=9)
         row[0].set_title(f"{line_name(own['line'].iloc[0])} (n = {len(own)})", loc="left")
-    return finished(figure, parts)
+    return finished(figure, parts, parts[[*GENE, "part", "magnitude", "control_likeness", "n_neighbours"]])
 
 
 def neighbour_correlations(pairs: pd.DataFrame) -> Figure:
@@ -143,20 +145,25 @@ def neighbour_correlations(pairs: pd.DataFrame) -> Figure:
     """
     figure, panels = _grid(pairs, 3.0, sharey=True, sharex=True)
     bins = np.linspace(np.floor(10 * pairs["pearson"].min()) / 10, 1, 45).tolist()
+    bars, means = [], []
     for axis, title, own in panels:
         near = own[own["neighbour"]]
         for label, rows, colour in (("all training genes", own, GREY), ("neighbours", near, BLUE)):
-            axis.hist(
+            heights, *_ = axis.hist(
                 rows["pearson"], bins=bins, density=True, histtype="stepfilled", label=label,
                 facecolor=to_rgba(colour, 0.45), edgecolor=colour,
             )  # fmt: skip
             best = rows.groupby("perturbation")["pearson"].max().mean()
             axis.axvline(best, color=colour, linestyle=":", linewidth=1.8)
+            head = own[["atlas", "kind", "line"]].head(1).assign(training=label, pairs=len(rows))
+            bar = pd.DataFrame({"from": bins[:-1], "to": bins[1:], "density": heights})
+            bars.append(head.merge(bar, how="cross"))
+            means.append(head.assign(mean=best, n=rows["perturbation"].nunique()))
         axis.set_title(f"{title} ({own['perturbation'].nunique()} genes, {len(near):,} neighbours)", fontsize=10)
         axis.set_xlabel("Pearson between two deltas")
     _label_left(panels, "density of pairs")
     legend_below(figure, panels[0].axis)
-    return finished(figure, pairs)
+    return finished(figure, pairs, {"density": pd.concat(bars), "mean of the best": pd.concat(means)})
 
 
 def score_correlations(table: pd.DataFrame) -> Figure:
@@ -209,7 +216,7 @@ def scores_against_trait(table: pd.DataFrame, trait: str, predictor: str, scores
         axis.set_title(f"{line_name(own['line'].iloc[0])} (n = {len(own)})")
     for axis in axes[-1]:
         axis.set_xlabel(TRAIT_LABELS[trait], fontsize=9)
-    return finished(figure, rows)
+    return finished(figure, rows, rows[[*GENE, "predictor", trait, *scores]])
 
 
 def correction_bias(calibration: pd.DataFrame) -> Figure:

@@ -13,7 +13,7 @@ from matplotlib.ticker import StrMethodFormatter
 from kgpert_lib.metrics.stats import bootstrap_mean
 from kgpert_lib.screens.distances import Distances
 from kgpert_lib.studies.distances import SCORES
-from kgpert_lib.studies.style import BLUE, GREY, ORANGE, draw_gains, finished, noted, one_range
+from kgpert_lib.studies.style import BLUE, GREY, ORANGE, draw_gains, finished, one_range
 
 
 def effects(tables: Sequence[Distances]) -> Figure:
@@ -22,8 +22,13 @@ def effects(tables: Sequence[Distances]) -> Figure:
     The axis is linear between -1 and 1 and logarithmic beyond.
     """
     figure, axes = plt.subplots(1, len(tables), figsize=(2.35 * len(tables), 3.2), sharey=True, squeeze=False)
+    numbers = []
     for axis, distances in zip(axes[0], tables, strict=True):
-        ratio = np.sort(distances.to_control(distances.controls[0]) / distances.noise)[::-1]
+        ratios = distances.to_control(distances.controls[0]) / distances.noise
+        order = np.argsort(ratios, kind="stable")[::-1]
+        ratio = ratios[order]
+        guides = {"guide": distances.guides[order], "gene": distances.genes[order], "distance / noise": ratio}
+        numbers.append(pd.DataFrame(guides).assign(atlas=distances.name, kind="real", n=len(ratio)))
         clear = int((ratio > 1).sum())
         x = np.arange(len(ratio))
         for part, colour in ((x >= 0, GREY), (x < clear, BLUE)):
@@ -35,7 +40,7 @@ def effects(tables: Sequence[Distances]) -> Figure:
         axis.set_xlabel("guides, sorted")
         axis.grid(False, axis="x")
     axes[0, 0].set_ylabel("E-distance to control / noise")
-    return noted(figure, f"{', '.join(distances.name for distances in tables)} (real)")
+    return finished(figure, pd.concat(numbers))
 
 
 def gains(table: pd.DataFrame) -> Figure:
@@ -68,6 +73,8 @@ def two_guides(scores: pd.DataFrame, seed: int = 0) -> Figure:
     figure, axes = plt.subplots(
         len(controls), len(SCORES), figsize=(9.2, 2.5 * len(controls)), sharex=True, sharey="col", squeeze=False
     )
+    head = ["atlas", "kind", "control", "predictor"]
+    means = []
     for line, control in zip(axes, controls, strict=True):
         part = scores[scores["control"] == control]
         for axis, score in zip(line, SCORES, strict=True):
@@ -77,7 +84,10 @@ def two_guides(scores: pd.DataFrame, seed: int = 0) -> Figure:
             for place, predictor in zip(x, wide, strict=True):
                 mean, low, high = bootstrap_mean(wide[predictor], seed=seed)
                 axis.errorbar(place, mean, [[mean - low], [high - mean]], fmt="o", color=BLUE, capsize=3, zorder=3)
+                interval = {"score": score, "mean": mean, "mean_low": low, "mean_high": high, "n": len(wide)}
+                means.append(part.loc[part["predictor"] == predictor, head].head(1).assign(**interval))
             axis.set_xticks(x, [name.replace(" ", "\n") for name in wide])
             axis.set_ylabel(score)
         line[0].set_title(f"control {control} (n = {part['perturbation'].nunique()} genes)", loc="left", fontsize=10)
-    return finished(figure, scores)
+    genes = scores[[*head, "perturbation", *SCORES]]
+    return finished(figure, scores, {"gene": genes, "mean": pd.concat(means)})

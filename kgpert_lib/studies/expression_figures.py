@@ -19,14 +19,15 @@ def beside_published(scores: pd.DataFrame, ceilings: pd.DataFrame, quoted: pd.Da
     ceiling is drawn where the line has one.
     """
     lines = list(dict.fromkeys(scores["line"]))
+    quoted = quoted[(quoted["metric"] == "pearson") & quoted["line"].isin(lines)]
+    tops = ceilings[(ceilings["n"] > 0) & ceilings["line"].isin(lines)]
     figure, axes = plt.subplots(
         1, len(lines), figsize=(4.6 * len(lines), ROW * _rows(scores, quoted) + 1.2), squeeze=False
     )
     for axis, line in zip(axes[0], lines, strict=True):
         own = scores[scores["line"] == line]
-        others = quoted[(quoted["line"] == line) & (quoted["metric"] == "pearson")]
-        top = ceilings[(ceilings["line"] == line) & (ceilings["n"] > 0)]
-        for row in top.to_dict("records"):
+        others = quoted[quoted["line"] == line]
+        for row in tops[tops["line"] == line].to_dict("records"):
             axis.axvspan(row["ceiling_low"], row["ceiling_high"], color=ORANGE, alpha=0.2, linewidth=0)
             axis.axvline(row["ceiling"], color=ORANGE, linewidth=1.5)
         y = np.arange(len(own) + len(others))[::-1]
@@ -44,12 +45,12 @@ def beside_published(scores: pd.DataFrame, ceilings: pd.DataFrame, quoted: pd.Da
         axis.set_xlabel("mean Pearson delta, 95 % interval")
         axis.grid(visible=False, axis="y")
     one_range(list(axes[0]))
-    return finished(figure, scores)
+    ours = scores[["atlas", "kind", "line", "predictor", "n", "pearson", "pearson_low", "pearson_high"]]
+    ceiling = tops[["atlas", "kind", "line", "n", "ceiling", "ceiling_low", "ceiling_high"]]
+    others = quoted.drop(columns="metric").rename(columns={"value": "pearson"})
+    return finished(figure, scores, {"ours": ours, "quoted": others, "ceiling": ceiling})
 
 
 def _rows(scores: pd.DataFrame, quoted: pd.DataFrame) -> int:
     """Rows of the longest panel."""
-    pearson = quoted[quoted["metric"] == "pearson"]
-    return int(
-        max((scores["line"] == line).sum() + (pearson["line"] == line).sum() for line in scores["line"].unique())
-    )
+    return int(max((scores["line"] == line).sum() + (quoted["line"] == line).sum() for line in scores["line"].unique()))

@@ -97,7 +97,9 @@ def matrix_of_calls(calls: pd.DataFrame, counts: pd.DataFrame, title: str) -> Fi
     right.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     right.set_title("train and test")
     right.grid(False)
-    return finished(figure, counts.assign(kind="real"))
+    sizes = sizes[["atlas", "line", "train", "test"]].assign(kind="real")
+    sample = _tested(calls).assign(atlas=sizes["atlas"].iloc[0], kind="real", title=title)
+    return finished(figure, sizes, {"call": sample, "genes knocked down": sizes})
 
 
 def one_prediction(calls: pd.DataFrame, gene: str, line: str) -> Figure:
@@ -121,7 +123,9 @@ def one_prediction(calls: pd.DataFrame, gene: str, line: str) -> Figure:
         axis.grid(True, which="minor", color="#d9d9d9", linewidth=0.6)
     below.set_xticks(range(values.shape[1]), list(calls.columns), rotation=90, fontsize=8)
     above.set_title(f"{gene} in {line_name(line)}: the calls of its {len(calls) - 2} training neighbours")
-    return finished(figure, pd.DataFrame({"atlas": ["perturbqa"], "kind": ["real"]}))
+    return finished(
+        figure, _tested(calls.rename_axis("row")).assign(atlas="perturbqa", kind="real", line=line, gene=gene)
+    )
 
 
 def sensitivity(table: pd.DataFrame) -> Figure:
@@ -217,10 +221,23 @@ def neighbourhoods(
         axis.set_axis_off()
     for axis, (gene, members, title) in zip(axes.ravel(), drawings, strict=False):
         neighbourhood(gene, members, graph, title, axis)
-    return noted(figure, f"{atlas}, {line_name(line)}")
+    near = pd.DataFrame(
+        [(gene, title, m.gene, m.share, ", ".join(m.graphs)) for gene, members, title in drawings for m in members],
+        columns=["gene", "title", "neighbour", "share", "graphs"],
+    )
+    names = {gene: [gene, *(m.gene for m in members)] for gene, members, _ in drawings}
+    pairs = [(gene, *pair) for gene, these in names.items() for pair in _edges_between(graph, these)]
+    links = pd.DataFrame(pairs, columns=["gene", "from", "to"]).assign(graphs=graph.name)
+    return noted(figure, f"{atlas}, {line_name(line)}", {"neighbour": near, "link": links})
 
 
 _ORACLE = {"add": "additions", "remove": "removals"}
+
+
+def _tested(calls: pd.DataFrame) -> pd.DataFrame:
+    """One row for each call of the matrix; gaps have none."""
+    names = [str(name) for name in calls.index.names]
+    return calls.reset_index().melt(names, var_name="readout gene", value_name="call").dropna(subset="call")
 
 
 def _limit(value: float) -> str:

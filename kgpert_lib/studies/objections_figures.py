@@ -34,4 +34,4 @@ def beside_asked(table: pd.DataFrame, atlas: str) -> Figure:
         axis.set_xlabel("AUROC, mean over readout genes")
     one_range(axes)
     legend_below(figure, axes[0])
-    return noted(figure, atlas)
+    return noted(figure, atlas, table)

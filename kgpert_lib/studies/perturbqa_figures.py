@@ -56,7 +56,9 @@ def rules(own_split: pd.DataFrame, strict: pd.DataFrame, published: pd.DataFrame
             axis.set_title(f"{line_name(line)}, {TASKS[task]} (n = {part['questions'].iloc[0]:,})", fontsize=10)
     label_outer(list(axes.flat), "mean AUROC per readout gene, 95 % interval")
     legend_below(figure, axes[0][0])
-    return noted(figure, atlas)
+    others = published[published["method"].isin(PUBLISHED) & published["line"].isin(own_split["line"])]
+    columns = ["line", "task", "split", "rule", "questions", "auroc", "auroc_low", "auroc_high"]
+    return noted(figure, atlas, {"rule": pd.concat([own_split, strict])[columns], "published": others})
 
 
 def reliability(table: pd.DataFrame, atlas: str) -> Figure:
@@ -73,7 +75,7 @@ def reliability(table: pd.DataFrame, atlas: str) -> Figure:
             axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
             axis.set_title(f"{line_name(line)}, {TASKS[task]} (n = {part['questions'].sum():,})", fontsize=10)
     label_outer(list(axes.flat), "stated probability", "measured share")
-    return noted(figure, atlas)
+    return noted(figure, atlas, table)
 
 
 def trust(table: pd.DataFrame, atlas: str, score: str = "Pearson delta") -> Figure:
@@ -102,7 +104,7 @@ def trust(table: pd.DataFrame, atlas: str, score: str = "Pearson delta") -> Figu
         axis.set_title(f"{line_name(line)}{question} (n = {len(part)})", fontsize=10)
     label_outer(axes, "test perturbations by expected score", score)
     legend_below(figure, axes[0])
-    return noted(figure, atlas)
+    return noted(figure, atlas, table)
 
 
 def _grid(lines: Sequence[str] | np.ndarray, height: float) -> tuple[Figure, np.ndarray]:

@@ -53,17 +53,21 @@ def curves(groups: Sequence[RunGroup], window: int = rehearsal.WINDOW) -> Figure
         return empty(NOTHING)
     size = (2.35 * len(PANELS), 2.3 * len(recorded))
     figure, grid = plt.subplots(len(recorded), len(PANELS), figsize=size, squeeze=False)
+    numbers = []
     for axes, (group, table) in zip(grid, recorded, strict=True):
         drawn = rehearsal.smoothed(table, window)
         for axis, (title, colours) in zip(axes, PANELS.items(), strict=True):
             _curve(axis, drawn, colours)
             axis.set_title(title, fontsize=10)
         atlas = group.atlas.partition(":")[0]
+        quantities = [name for colours in PANELS.values() for name in colours]
+        numbers.append(drawn[drawn["quantity"].isin(quantities)].assign(atlas=atlas, policy=group.policy))
         axes[0].set_ylabel(f"{group.policy}\n{atlas} ({table['run'].nunique()} runs)", fontsize=9)
     for axis in grid[-1]:
         axis.set_xlabel("step")
     names = dict.fromkeys(group.atlas for group, _ in recorded)
-    return noted(figure, ", ".join(label(name, SIMULATED if name == SIMULATED else "real") for name in names))
+    atlases = ", ".join(label(name, SIMULATED if name == SIMULATED else "real") for name in names)
+    return noted(figure, atlases, pd.concat(numbers))
 
 
 def gains(table: pd.DataFrame) -> Figure:

@@ -18,6 +18,8 @@ from kgpert_lib.studies.style import BLUE, GREEN, GREY, ORANGE, WHITE, noted, nu
 
 MARKS = {"kept": ("o", GREY), "removed": ("X", ORANGE), "added": ("P", GREEN)}
 PART_COLOURS = {"format": "#9ecae1", "validity": BLUE, "pearson": GREEN}
+UNEDITED = "graphs, unedited"
+SETS = {UNEDITED: GREY, "model's answer": BLUE, "gold edit": GREEN}
 LONGEST = 330  # characters of an answer that are shown
 WIDTH = 41  # characters of a line of text in the right half
 COLUMNS = {"graphs": 0.23, "answer": 0.53, "gold": 0.78}  # of the left half, where each begins
@@ -36,7 +38,12 @@ def one_gene(example: Example) -> Figure:
     _rewards(figure.add_subplot(grid[2, 1]), example)
     title = f"{example.title}, {LINES.get(example.question.line, example.question.line)} cells"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, parse_math=False)
-    return noted(figure, example.atlas)
+    head = {"line": example.question.line, "knocked down": example.question.gene}
+    pearson = pd.DataFrame(
+        {"neighbourhood": list(_correlations(example)), "pearson": list(_correlations(example).values())}
+    )
+    tables = {"gene": genes, "Pearson delta": pearson, "weighted part of the reward": _parts(example)}
+    return noted(figure, example.atlas, {name: table.assign(**head) for name, table in tables.items()})
 
 
 def signal(shapes: pd.DataFrame, shares: pd.DataFrame, atlas: str, alpha: float, beta: float, share: float) -> Figure:
@@ -68,7 +75,7 @@ def signal(shapes: pd.DataFrame, shares: pd.DataFrame, atlas: str, alpha: float,
     axes[1].set_xlabel("share of the Pearson part in the reward")
     axes[1].set_ylabel("signal to noise")
     axes[1].set_title("weight of the Pearson part")
-    return noted(figure, atlas)
+    return noted(figure, atlas, {"shape of the Pearson part": shapes, "weight of the Pearson part": shares})
 
 
 def _fates(axis: Axes, example: Example, genes: pd.DataFrame) -> None:
@@ -128,22 +135,18 @@ def _text(axis: Axes, example: Example) -> None:
 def _pearson(axis: Axes, example: Example) -> None:
     """Pearson delta of the graphs' neighbourhood and of both edited ones."""
     before = example.answer.verdict.unedited
-    values = {
-        "graphs, unedited": (before, GREY),
-        "model's answer": (before + example.answer.verdict.gap, BLUE),
-        "gold edit": (before + example.gold.verdict.gap, GREEN),
-    }
-    for row, (name, (value, colour)) in enumerate(reversed(values.items())):
-        axis.barh(row, value, color=colour, height=0.6)
+    values = _correlations(example)
+    for row, (name, value) in enumerate(reversed(values.items())):
+        axis.barh(row, value, color=SETS[name], height=0.6)
         text = typographic(f"{value:.3f}")
-        if name != "graphs, unedited":
+        if name != UNEDITED:
             text += f" (gap {signed(value - before)})"
         place = max(value, 0), row
         axis.annotate(text, place, (4, 0), textcoords="offset points", va="center", fontsize=9, bbox=WHITE)
     axis.axvline(before, color=GREY, linestyle="--", linewidth=1)
     axis.tick_params(labelsize=9)
     axis.set_yticks(range(len(values)), list(reversed(values)), fontsize=9)
-    axis.set_xlim(min(0, *(value for value, _ in values.values())), ENDS)
+    axis.set_xlim(min(0, *values.values()), ENDS)
     axis.set_xticks(np.arange(0, 1.1, 0.25))
     axis.set_xlabel("Pearson delta with the measured effect", fontsize=9)
     axis.grid(visible=False, axis="y")
@@ -171,6 +174,20 @@ def _rewards(axis: Axes, example: Example) -> None:
     axis.set_xlabel("weighted parts of the reward", fontsize=9)
     axis.grid(visible=False, axis="y")
     axis.legend(loc="upper left", ncols=3, fontsize=9)
+
+
+def _correlations(example: Example) -> dict[str, float]:
+    """Pearson delta of the mean over each of `SETS`."""
+    before = example.answer.verdict.unedited
+    gaps = 0.0, example.answer.verdict.gap, example.gold.verdict.gap
+    return {name: before + gap for name, gap in zip(SETS, gaps, strict=True)}
+
+
+def _parts(example: Example) -> pd.DataFrame:
+    """What each part adds to the reward of both edits."""
+    edits = {"gold edit": example.gold, "model's answer": example.answer}
+    rows = [(name, part, edit.verdict.weighted[part]) for name, edit in edits.items() for part in PARTS]
+    return pd.DataFrame(rows, columns=["neighbourhood", "part", "value"])
 
 
 def _words(text: str) -> str:

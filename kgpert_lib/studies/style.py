@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kgpert_lib.lines import LINES
+from kgpert_lib.studies import numbers as figure_numbers
 
 LABELS = {"pearson": "Pearson delta", "centred_pearson": "centred Pearson delta", "retrieval": "retrieval"}
 DENSE = 1000  # a cloud of more points is a picture inside the SVG: its shapes would weigh megabytes
@@ -29,10 +30,14 @@ BLUE, ORANGE, GREY, GREEN = "#2166ac", "#d95f02", "#7f7f7f", "#1b7837"
 WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 0.8}  # ground of text that lines would strike
 ACROSS = 2  # panels in a row: with more, letters cannot be read at the width of a page
 FOOT = 0.16  # inches below the panels, for the line that names the atlas
+NARROW = 6.0  # inches of width, below which a legend has a line of its own above that
 
 
 def style() -> None:
-    """Plot settings of the book: light background, readable at phone width, no chart junk; SVG in notebooks."""
+    """Plot settings of the book: light background, readable at phone width, no chart junk.
+
+    A notebook shows a figure as SVG, with its numbers as csv beside the picture.
+    """
     sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
     mpl.rcParams.update(
         {
@@ -52,6 +57,8 @@ def style() -> None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("svg", metadata={"Date": None}, dpi=RASTER_DPI)
+        formatter = ipython.get_ipython().display_formatter.mimebundle_formatter
+        formatter.for_type(Figure, figure_numbers.bundle)
 
 
 def line_name(line: object) -> str:
@@ -134,25 +141,32 @@ def empty(reason: str) -> Figure:
     return figure
 
 
-def finished(figure: Figure, table: pd.DataFrame) -> Figure:
-    """`noted` with the atlas and its kind from the columns of the table."""
+def finished(
+    figure: Figure, table: pd.DataFrame, numbers: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None
+) -> Figure:
+    """`noted` with the atlas and its kind from the columns of the table, the numbers unless others are given."""
     atlas = ", ".join(table["atlas"].unique())
     kind = table["kind"].iloc[0] if "kind" in table else atlas
-    return noted(figure, atlas + (f" ({kind})" if kind != atlas else ""))
+    return noted(figure, atlas + (f" ({kind})" if kind != atlas else ""), table if numbers is None else numbers)
 
 
-def noted(figure: Figure, atlas: str) -> Figure:
-    """Add the line that names the atlas and close the figure for pyplot, so that a notebook shows it once.
+def noted(figure: Figure, atlas: str, numbers: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
+    """Add the line that names the atlas, keep the numbers, and close the figure, so that a notebook shows it once.
 
-    Dense clouds and meshes become pictures inside the SVG, the rest stays shapes.
+    `numbers` are what is drawn, one row for each mark (`studies.numbers.attach`). Dense clouds and meshes become
+    pictures inside the SVG, the rest stays shapes.
     """
-    height = figure.get_figheight()
-    figure.tight_layout(rect=(0, FOOT / height, 1, 1))
+    height, foot = figure.get_figheight(), FOOT
+    if figure.legends and figure.get_figwidth() < NARROW:
+        foot += 1.5 * FOOT
+        figure.legends[0].set_bbox_to_anchor((1, FOOT / height), transform=figure.transFigure)
+    figure.tight_layout(rect=(0, foot / height, 1, 1))
     figure.text(0.005, 0.06 / height, f"atlas: {atlas}", fontsize=8, color=GREY)
     for cloud in figure.findobj(PathCollection):
         cloud.set_rasterized(np.shape(cloud.get_offsets())[0] > DENSE)
     for mesh in figure.findobj(QuadMesh):
         mesh.set_rasterized(True)  # cells that are shapes show hairlines between them
+    figure_numbers.attach(figure, numbers, atlas)
     plt.close(figure)
     return figure
 

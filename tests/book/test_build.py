@@ -93,6 +93,33 @@ def test_pages_show_the_outputs_and_a_second_build_does_nothing(book):
     assert {p: p.stat().st_mtime_ns for p in (book / "_build/html").rglob("*")} == before
 
 
+def test_a_page_offers_its_notebook_which_installs_what_is_missing(book):
+    page = (book / "_build/html/notebooks/02_figure.html").read_text()
+    assert 'href="../_sources/notebooks/02_figure.ipynb"' in page
+    assert "find_spec" not in page
+    download = nbformat.read(book / "_build/html/_sources/notebooks/02_figure.ipynb", as_version=4)
+    first, *others = (cell for cell in download.cells if cell.cell_type == "code")
+    assert first.metadata.tags == ["install"]
+    assert any("image/" in str(cell.outputs) for cell in others)
+
+
+def test_numbers_of_a_figure_are_linked_and_not_stored_and_stored_notebooks_install_from_the_address(book):
+    (page,) = (book / "_build/executed").glob("02_figure-*.ipynb")
+    executed = nbformat.read(page, as_version=4)
+    executed.cells[-1].outputs[-1].data["text/csv"] = "gene,delta\nINTS9,-1.5\n"
+    nbformat.write(executed, page)
+    (book / "pyproject.toml").write_text('[project.urls]\nRepository = "https://example.org/owner/name"\n')
+    store(book)
+    html = book / "_build/html"
+    link = "numbers/02_figure-fig-deltas.csv"
+    assert (html / link).read_text() == "gene,delta\nINTS9,-1.5\n"
+    assert f'href="../{link}"' in (html / "notebooks/02_figure.html").read_text()
+    for notebook in (html / "_sources/notebooks/02_figure.ipynb", book / "notebooks/02_figure.ipynb"):
+        assert "text/csv" not in notebook.read_text()
+        assert "figure-numbers" not in notebook.read_text()
+        assert "git+https://example.org/owner/name" in notebook.read_text()
+
+
 def test_changed_code_runs_one_chapter_and_changed_prose_none(book):
     edit(book / "notebooks/01_table.ipynb", "Largest first:", "The largest come first:")
     edit(book / "notebooks/02_figure.ipynb", "rows = ", "n = 3\nrows = ")

@@ -40,7 +40,7 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(option):
 
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
-SEVERAL_LINES = ("predict", "evaluate", "vote", "record", "simulate")
+SEVERAL_LINES = ("predict", "predictions", "evaluate", "vote", "record", "simulate")
 
 
 def cut(path):
@@ -149,13 +149,21 @@ BROKEN = {
     "a matrix of one gene": (no_change, (*PREDICT, "-o", "p.h5ad"), r"p\.h5ad: predictions are saved as \.csv"),
     "a table of everything": (no_change, (*ALL, "-o", "p.csv"), "needs --top N"),
     "a matrix of two lines": (no_change, (*ALL, "--line", "rpe1", "-o", "p.h5ad"), "a matrix holds one cell line"),
-    "unknown ending": (no_change, (*ALL, "-o", "p.parquet"), r"p\.parquet: all predictions are saved as \.csv"),
+    "unknown ending": (no_change, (*ALL, "-o", "p.feather"), r"p\.feather: all predictions are saved as \.csv"),
+    "a matrix of some readout genes": (no_change, (*ALL, "--top", "2", "-o", "p.h5ad"), "holds every readout gene"),
+    "a parquet matrix of two lines": (no_change, (*ALL, "--line", "rpe1", "-o", "p.parquet"), "with --top N"),
     "a folder that is a file": (no_change, (*ALL, "-o", "mine.csv/p.h5ad"), "p.h5ad cannot be written"),
     "a file that is a folder": (
         lambda folder: (folder / "p.h5ad").mkdir(),
         (*ALL, "-o", "p.h5ad"),
         "p.h5ad cannot be written",
     ),
+    "predictions into a folder that holds something": (
+        no_change,
+        ("predictions", *TOY, "-o", "toy"),
+        "toy exists and is not an empty folder",
+    ),
+    "predictions into a file": (no_change, ("predictions", *TOY, "-o", "mine.csv"), "is not an empty folder"),
     "unknown source": (no_change, ("fetch", "encode"), "No group 'encode' in the registry; the groups are perturbqa"),
     "unknown command": (no_change, ("guess", "G0001"), "No such command 'guess'"),
 }
@@ -240,10 +248,10 @@ def test_every_command_has_the_same_default_split():
         for option in command.params
         if option.name == "split"
     }
-    assert splits == dict.fromkeys(("predict", "evaluate", "vote", "ask"), "strict")
+    assert splits == dict.fromkeys(("predict", "predictions", "evaluate", "vote", "ask"), "strict")
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize("command", ["predict", "predictions", "evaluate"])
 def test_the_help_names_every_predictor_whole_on_a_narrow_terminal(kgpert, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     words = re.split(r"[\s,.;:]+", kgpert(command, "--help")[1])
@@ -278,7 +286,7 @@ def test_help_imports_no_table_and_no_array():
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize(("package", "extra"), [("papermill", "book"), ("xllamacpp", "llm")])
+@pytest.mark.parametrize(("package", "extra"), [("papermill", "book"), ("pyarrow", "book"), ("xllamacpp", "llm")])
 def test_a_package_of_an_extra_that_is_not_installed_is_named_with_its_command(kgpert, package, extra, monkeypatch):
     def lacks(group):
         raise ModuleNotFoundError(f"No module named {package!r}", name=f"{package}.core")

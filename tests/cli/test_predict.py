@@ -90,7 +90,8 @@ def test_all_genes_of_the_graphs_go_into_a_file_that_evaluate_reads_back(kgpert,
     assert code == 0
     count = len(predictions.perturbations)
     assert out.startswith(f"all{ending}: {count} genes x 25 readout genes in k562 of toy (simulated)")
-    assert set(predictions.perturbations) == {g for edge in _edges(here / "mine.csv") for g in edge[:2]}
+    genes = {g for edge in _edges(here / "mine.csv") for g in edge[:2]} | set(toy["k562"].perturbations)
+    assert set(predictions.perturbations) == genes
     gene = toy["k562"].names("test")[1]
     answer = json.loads(kgpert("predict", gene, "--line", "k562", *TOY, "--json", "--top", 25)[1])
     row = predictions.delta[predictions.perturbations.tolist().index(gene)]

@@ -7,6 +7,7 @@ where they are used: pytest reads this file also where it collects nothing here,
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,9 @@ from kgpert_lib.screens.simulated import simulation
 
 ROOT = Path(__file__).parents[2]
 OF_PRIME_RL = ("numpy==2.3.5", "pandas==3.0.3", "scipy==1.17.1", "filelock", "jinja2", "networkx", "threadpoolctl")
+LOCKS = ("requirements.lock", "requirements-llm.lock", "requirements-rl.lock")
 LEFT_OUT = pytest.StashKey[int]()
+_PIN = re.compile(r"^[\w.-]+==[^\s;]+", re.MULTILINE)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -57,10 +60,13 @@ def python312(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("python") / "venv"
     python = folder / "bin" / "python"
-    versions = [f"--constraint={ROOT / name}" for name in ("requirements-llm.lock", "requirements-rl.lock")]
+    pinned = {name: set(_PIN.findall((ROOT / name).read_text())) for name in LOCKS}
+    versions = folder.with_name("constraints.txt")
+    versions.parent.mkdir(exist_ok=True)
+    versions.write_text("\n".join(sorted(set.union(*pinned.values()) - pinned["requirements.lock"])))
     uv = [find_uv_bin(), "--quiet"]
     subprocess.run([*uv, "venv", "--python", str(find_python312()), str(folder)], check=True)
-    install = [*uv, "pip", "install", "--python", str(python), *versions]
+    install = [*uv, "pip", "install", "--python", str(python), f"--constraint={versions}"]
     subprocess.run([*install, "verifiers", *OF_PRIME_RL], check=True)
     return python
 

@@ -1,20 +1,17 @@
 """The rendered book in a real Chromium, opened from disk as a reader opens it."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from kgpert_lib.book import pdf
 from kgpert_lib.book.chapters import toc_pages
 from tests.built_book import built_book
 
 ROOT = Path(__file__).parents[2]
 PAGES = list(toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MAC = "/Applications/{0}.app/Contents/MacOS/{0}"
 WIDTHS = {"tablet": 1024, "screen": 1440}
 VIEWS = {
     "desktop, light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
@@ -25,18 +22,9 @@ PATIENCE = 20_000
 LEFT_OUT = pytest.StashKey[int]()
 
 
-def find_chromium() -> str | None:
-    """The browser named by KGPERT_CHROMIUM, else the system's."""
-    named = os.environ.get("KGPERT_CHROMIUM")
-    if named:
-        return named
-    apps = [MAC.format(name) for name in ("Chromium", "Google Chrome") if Path(MAC.format(name)).is_file()]
-    return next(filter(None, [*map(shutil.which, NAMES), *apps]), None)
-
-
 def pytest_collection_modifyitems(config, items):
     mine = [item for item in items if item.path.parent == Path(__file__).parent]
-    if mine and find_chromium() is None:
+    if mine and pdf.chromium() is None:
         config.stash[LEFT_OUT] = len(mine)
         if hasattr(config, "workeroutput"):  # a worker of pytest-xdist tells the process that prints the summary
             config.workeroutput["without_chromium"] = len(mine)
@@ -69,7 +57,7 @@ def browser() -> Iterator:
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=find_chromium(), args=["--no-sandbox", "--disable-background-networking"]
+            executable_path=pdf.chromium(), args=["--no-sandbox", "--disable-background-networking"]
         )
         yield chromium
         chromium.close()

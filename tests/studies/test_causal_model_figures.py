@@ -7,6 +7,7 @@ from kgpert_lib.screens.simulated.causal import HierarchicalSCM
 from kgpert_lib.screens.simulated.simulation import simulate
 from kgpert_lib.studies import causal_model as cs
 from kgpert_lib.studies import causal_model_figures as figures
+from kgpert_lib.studies.numbers import numbers
 from kgpert_lib.studies.style import ORANGE
 
 
@@ -80,3 +81,17 @@ def test_assumptions_have_a_column_each_and_pairs_above_the_bound_below():
     assert [axis.get_title() for axis in figure.axes[:4]] == list(figures.AXES)
     below = figure.axes[4]
     assert [line.get_ydata().tolist() for line in below.lines] == [[0.0, 0.5]] * 4
+
+
+def test_the_numbers_of_the_bound_and_of_the_map_are_those_drawn(simulation):
+    figure = figures.bound(cs.bound_of_lines(simulation))
+    table = numbers(figure)
+    for axis, line in zip(figure.axes, ["k562", "rpe1"], strict=False):
+        cells, own = axis.collections[0], table[table["line"] == line]
+        np.testing.assert_array_equal(own[["bound", "distance"]], cells.get_offsets())
+        np.testing.assert_array_equal(own["pairs"], cells.get_array())
+    cross = cs.cross_line(simulation.atlas)
+    figure = figures.cross_line_map(cross, simulation.atlas)
+    wide = numbers(figure).pivot(index="gene", columns="with", values="correlation")
+    order = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    np.testing.assert_array_equal(wide.loc[order, order], figure.axes[0].images[0].get_array())

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from kgpert_lib.evaluation import ceiling
 from kgpert_lib.studies import ceilings, graph_neighbours
 from kgpert_lib.studies import ceilings_figures as figures
+from kgpert_lib.studies.numbers import numbers
 from kgpert_lib.studies.style import percent
 
 
@@ -113,3 +114,14 @@ def test_a_second_atlas_has_panels_of_its_own_that_name_it(scored):
     assert titles(figure)[0] == "K562, simulated (n = 15)"
     assert titles(figure)[3] == "K562, mine (n = 15)"
     assert "atlas: simulated, mine" in words(figure)
+
+
+def test_the_numbers_of_the_pairs_are_the_bars_that_are_drawn(screens):
+    figure = figures.neighbour_correlations(ceilings.neighbour_correlations(screens))
+    table = numbers(figure)
+    own = table[(table["line"] == "k562") & (table["drawn"] == "density")]
+    for patch, (_, bars) in zip(figure.axes[0].patches, own.groupby("training", sort=False), strict=True):
+        outline = {(round(x, 9), round(y, 9)) for x, y in patch.get_xy()}
+        assert {(round(x, 9), round(y, 9)) for x, y in bars[["from", "density"]].to_numpy()} <= outline
+    means = table[(table["line"] == "k562") & (table["drawn"] == "mean of the best")]
+    assert means["mean"].tolist() == [line.get_xdata()[0] for line in figure.axes[0].lines]

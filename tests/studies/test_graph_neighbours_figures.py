@@ -7,12 +7,14 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from kgpert_lib.book.figures import MEASURED
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.predictors.baselines import TrainingMean
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
 from kgpert_lib.studies import graph_neighbours
 from kgpert_lib.studies import graph_neighbours_figures as figures
+from kgpert_lib.studies.numbers import numbers
 from kgpert_lib.studies.style import panels, style
 from tests import worlds
 
@@ -144,3 +146,24 @@ def test_four_cell_lines_stand_two_in_a_row():
     assert len(axes) == 3
     assert [axis.axison for axis in three.axes] == [True, True, True, False]
     assert tuple(four.get_size_inches()) == tuple(three.get_size_inches()) == (9.2, 4.0)
+
+
+def test_the_numbers_of_a_figure_are_those_drawn(drawn):
+    gains = numbers(drawn["gains"])
+    points = [line.get_xdata()[0] for axis in drawn["gains"].axes for line in axis.lines if line.get_marker() == "o"]
+    ends = [line.get_xdata() for axis in drawn["gains"].axes for line in axis.lines[1::2]]
+    np.testing.assert_array_equal(gains["gain"], points)
+    np.testing.assert_array_equal(gains[["gain_low", "gain_high"]], ends)
+    above, below = (axis.images[0].get_array().filled(np.nan) for axis in drawn["one"].axes)
+    calls = numbers(drawn["one"]).pivot(index="row", columns="readout gene", values=MEASURED)
+    rows = [label.get_text() for label in drawn["one"].axes[0].get_yticklabels()]
+    genes = [label.get_text() for label in drawn["one"].axes[1].get_xticklabels()]
+    np.testing.assert_array_equal(calls.reindex([*rows, "prediction", "measured"])[genes], np.vstack([above, below]))
+
+
+@pytest.mark.parametrize("name", ["gains", "by neighbours", "sensitivity", "cross-fitted", "matrix", "neighbourhoods"])
+def test_every_figure_has_numbers_that_name_the_atlas(drawn, name):
+    table = numbers(drawn[name])
+    assert len(table)
+    assert table["atlas"].str.startswith("toy").all()
+    assert (MEASURED in table) is (name == "matrix")  # a book that is passed on leaves these numbers out

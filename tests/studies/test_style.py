@@ -20,19 +20,20 @@ style.finished(figure, pd.DataFrame({{"atlas": ["a"]}}))
 """
 
 
-def svg(points, monkeypatch):
+def shown(points, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     notebook = new_notebook(cells=[new_code_cell(CELL.format(points=points))])
     NotebookClient(notebook, kernel_name="python3").execute()
-    return notebook.cells[0].outputs[-1].data["image/svg+xml"]
+    return notebook.cells[0].outputs[-1].data
 
 
 @pytest.mark.parametrize(("points", "picture"), [(30, False), (3000, True)])
 def test_a_notebook_shows_svg_and_a_dense_cloud_as_a_picture_in_it(points, picture, monkeypatch):
-    first = svg(points, monkeypatch)
-    assert ("<image" in first) is picture
-    assert len(first) < 200_000
-    assert svg(points, monkeypatch) == first
+    first = shown(points, monkeypatch)
+    assert ("<image" in first["image/svg+xml"]) is picture
+    assert len(first["image/svg+xml"]) < 200_000
+    assert first["text/csv"] == "atlas\na\n"
+    assert shown(points, monkeypatch)["image/svg+xml"] == first["image/svg+xml"]
 
 
 @pytest.mark.parametrize(("kind", "text"), [("real", "atlas: a (real)"), ("a", "atlas: a")])

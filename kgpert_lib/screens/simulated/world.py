@@ -64,6 +64,7 @@ class GraphQuality:
 
 SIZES: Mapping[str, Size] = {
     "default": Size(perturbations=600, genes=2_000, batches=8, cells=(30, 200), controls=3_000),
+    "small": Size(perturbations=200, genes=300, batches=3, cells=(12, 60), controls=300),
     "tiny": Size(perturbations=60, genes=200, batches=2, cells=(12, 40), controls=120),
 }
 LINES: Mapping[str, Line] = {
