@@ -60,7 +60,12 @@ ROOMS = (
     Room("llm", "Language models", ("llm",)),
     Room("perturbqa", "PerturbQA's questions", ("perturbqa",)),
     Room("rl", "Rewards and recorded runs", ("rl",), ("rl.job", "rl.rehearsal")),
-    Room("files", "Errors, files and downloads", ("errors", "types", "lines", "paths", "files", "cache", "downloads")),
+    Room("explorer", "Explorer and predictions to pass on", ("explorer", "release")),
+    Room(
+        "files",
+        "Errors, files and downloads",
+        ("errors", "types", "lines", "paths", "files", "cache", "parquet", "downloads"),
+    ),
 )
 
 

@@ -201,7 +201,7 @@ class Trust:
         return cls(features, bounds, level, widen, np.vstack([_centre(x, y), _quantiles(x, y, level)]))
 
     def expect(self, perturbations: Sequence[str] | NameArray) -> Expected:
-        """Expected score and interval of genes by name."""
+        """(n,) expected scores and intervals of n genes by name."""
         return self.expect_from(self.features([str(p) for p in perturbations]))
 
     def expect_from(self, table: pd.DataFrame) -> Expected:

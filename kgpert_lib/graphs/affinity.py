@@ -56,7 +56,7 @@ class Table(Protocol):
 
     @property
     def symbols(self) -> NameArray:
-        """Genes that the table knows."""
+        """(g,) genes that the table knows, sorted."""
 
     @property
     def powers(self) -> tuple[int, ...]:

@@ -63,7 +63,7 @@ class KnowledgeGraph:
         target: Sequence[str] | NDArray[np.str_],
         weight: Sequence[float] | NDArray[np.floating] | None = None,
     ) -> KnowledgeGraph:
-        """Build from edge columns; self-loops are dropped, a pair given twice keeps its largest weight."""
+        """Build from edge columns (e,); self-loops are dropped, a pair given twice keeps its largest weight."""
         a, b = np.asarray(source, dtype=str), np.asarray(target, dtype=str)
         w = np.ones(len(a), np.float32) if weight is None else np.asarray(weight, np.float32)
         keep = a != b

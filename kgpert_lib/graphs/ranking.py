@@ -15,7 +15,7 @@ DIGITS = 6
 
 
 def descending(weights: ArrayLike) -> NDArray[np.float64]:
-    """Keys that sort the largest weight first; equal where weights agree to `DIGITS` digits."""
+    """Keys, of the shape of `weights`, that sort the largest first; equal where weights agree to `DIGITS` digits."""
     return -np.asarray(weights, dtype=np.float64).round(DIGITS)
 
 

@@ -84,8 +84,10 @@ def serve(
     ----------
     model : a ``.gguf`` file, a folder that holds one, or a hub name ``owner/name`` or ``owner/name:file.gguf``.
         Default: SmolLM2-135M-Instruct.
-    context : tokens of prompt and answer together, for each request. parallel : requests answered at once.
-    port : 0 takes a free one. threads : all cores by default.
+    context : tokens of prompt and answer together, for each request.
+    parallel : requests answered at once.
+    port : 0 takes a free one.
+    threads : all cores by default.
 
     Raises
     ------

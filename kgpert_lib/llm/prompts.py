@@ -70,10 +70,12 @@ def langpert(
     ----------
     gene, line : target symbol and cell line.
     candidates : all training genes; the target is refused among them.
-    names : full names by symbol. knowledge : what a source says about the target, by source.
+    names : full names by symbol.
+    knowledge : what a source says about the target, by source.
     wider : the genes of the graphs' wider neighbourhood, closest first. Where the whole list of candidates
         does not fit into `room` tokens, as many of these (of those that are candidates) as fit are offered.
-    most : genes that may be chosen. reasoning : ask for thoughts first (not for small models).
+    most : genes that may be chosen.
+    reasoning : ask for thoughts first (not for small models).
     room : tokens for the prompt, that is context less answer; None: no limit.
 
     Candidates stand in the order of the alphabet, so that their place carries no information.

@@ -37,9 +37,11 @@ class Proposal:
     added, removed : proposals that count: no addition is a neighbour, every removal is one. In LangPert `added`
         is the whole set.
     dropped : proposals that do not count, and why.
-    answered : False where the record holds no answer. readable : whether a wanted list was found in it.
+    answered : False where the record holds no answer.
+    readable : whether a wanted list was found in it.
     complete : whether every wanted list was found and none was cut off or endless.
-    offered : genes that the prompt named as candidates. text : the answer as it stands; escape it on a page.
+    offered : genes that the prompt named as candidates.
+    text : the answer as it stands; escape it on a page.
     """
 
     gene: str
@@ -155,7 +157,8 @@ class ModelSets(ABC):
 
     Parameters
     ----------
-    model : a name in `models.toml`, or a `ModelSpec`. record : where its answers are.
+    model : a name in `models.toml`, or a `ModelSpec`.
+    record : where its answers are.
     wider : the graphs' wider neighbourhood, from which candidates are offered where the whole list does not fit.
     """
 

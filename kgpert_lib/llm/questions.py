@@ -93,7 +93,7 @@ def sample_genes(names: Iterable[str], count: int, seed: int = 0) -> list[str]:
     --------
     >>> from kgpert_lib.llm.questions import sample_genes
     >>> sample_genes(["PSMB5", "MED1", "INTS1"], 2)
-    ['MED1', 'PSMB5']
+    ['INTS1', 'MED1']
     """
     ranked = sorted(set(names), key=lambda name: digest(f"{seed} {name}"))
     return sorted(ranked[:count])

@@ -64,7 +64,7 @@ def auroc_per_gene(score: ArrayLike, label: ArrayLike, gene: ArrayLike) -> tuple
 
 
 def mean_auroc(score: ArrayLike, label: ArrayLike, gene: ArrayLike) -> float:
-    """Mean over readout genes of `auroc_per_gene`: the figure that PerturbQA publishes."""
+    """Mean over readout genes of `auroc_per_gene` (questions (q,) as there): the figure that PerturbQA publishes."""
     return float(auroc_per_gene(score, label, gene)[1].mean())
 
 
@@ -110,8 +110,9 @@ def resampled(
 def auroc(score: ArrayLike, label: ArrayLike, gene: ArrayLike, perturbation: ArrayLike, draws: int = 1000) -> Auroc:
     """Mean AUROC per readout gene with its 95 % interval from `resampled`: percentiles, centred on the estimate.
 
-    Samples lose the readout genes whose few positives were not drawn, which moves their mean; the interval is shifted
-    back by that much.
+    `score`, `label`, `gene` and `perturbation` are (q,), one entry for each question, as in `auroc_per_gene`. Samples
+    lose the readout genes whose few positives were not drawn, which moves their mean; the interval is shifted back by
+    that much.
     """
     _, areas = auroc_per_gene(score, label, gene)
     sample = _centred(resampled(score, label, gene, perturbation, draws), float(areas.mean()))
@@ -180,7 +181,10 @@ class Calibration(NamedTuple):
 
 
 def calibration(probability: ArrayLike, label: ArrayLike, bins: int = 10) -> Calibration:
-    """Brier score, expected calibration error and reliability table in `bins` equal bins of probability."""
+    """Brier score, expected calibration error and reliability table in `bins` equal bins of probability.
+
+    `probability` (q,) from 0 to 1 of `label` (q,) being 1. InputError for other values and lengths that differ.
+    """
     p, t = np.asarray(probability, np.float64).ravel(), np.asarray(label, np.float64).ravel()
     if p.shape != t.shape or not p.size:
         raise InputError(f"{p.size} probabilities for {t.size} labels; calibration needs one each, and at least one.")

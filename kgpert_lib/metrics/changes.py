@@ -44,7 +44,7 @@ class Changes(NamedTuple):
 
 
 def changes(pred: ArrayLike, truth: ArrayLike, threshold: float) -> Changes:
-    """All scores of changed readouts at once.
+    """All scores of changed readouts of predictions (n, m) at once; `truth` (n, m) with NaN for gaps.
 
     InputError for a threshold that is not a positive number and as `checks.checked`.
     """
@@ -109,7 +109,7 @@ def fold_change_nmae(pred: ArrayLike, truth: ArrayLike, threshold: float) -> Vec
 
 
 def are_calls(delta: ArrayLike) -> bool:
-    """True where every measured delta is -1, 0 or 1."""
+    """Whether every measured delta of (n, m) is -1, 0 or 1."""
     values = np.asarray(delta)
     for rows in chunks(len(values), SAMPLE):
         size = np.abs(values[rows])

@@ -49,7 +49,7 @@ def checked(
 
 
 def checked_mean(mean: ArrayLike, genes: int, rows: int | None = None) -> Matrix:
-    """The mean training delta as floating values; InputError unless it has (rows x) `genes` finite ones."""
+    """The mean training delta (m,) or (n, m) as floats; InputError unless it has (rows x) `genes` finite ones."""
     values = np.asarray(mean)
     if values.shape not in ((genes,), (rows, genes)) or not np.isfinite(values).all():
         raise InputError(f"The mean training delta needs {genes} finite values; it has shape {values.shape}.")

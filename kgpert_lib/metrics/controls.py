@@ -58,8 +58,8 @@ def positive_wins(positive: ArrayLike, negative: ArrayLike, perfect: float) -> V
 def scaled_score(score: ArrayLike, negative: ArrayLike, replicate: ArrayLike, axis: int = -1) -> Vector:
     """``(u - b) / (r - b)`` of means over perturbations (the last axis): 0 is the negative control, 1 a replicate.
 
-    `score` u, `negative` b and `replicate` r are scores on the same perturbations. Above 1 a prediction is better than
-    repeating the experiment. A ratio of means and no mean of ratios, whose denominators can be 0.
+    `score` u, `negative` b and `replicate` r are scores (..., n) on the same n perturbations. Above 1 a prediction is
+    better than repeating the experiment. A ratio of means and no mean of ratios, whose denominators can be 0.
 
     Examples
     --------

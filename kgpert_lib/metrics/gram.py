@@ -137,8 +137,8 @@ class Gram:
 def correlation(dot: Vector, square: Vector, scale: Vector, tolerance: float = CONSTANT) -> Vector:
     """Pearson from a centred prediction's product with a unit target (`dot`) and its squared length (`square`).
 
-    Without centring it is the cosine. It is 0 where `square` is at most `tolerance` times `scale`: the prediction is
-    constant.
+    Arrays of one shape. Without centring it is the cosine. It is 0 where `square` is at most `tolerance` times `scale`:
+    the prediction is constant.
     """
     constant = square <= tolerance * scale
     return np.where(constant, 0.0, np.clip(dot / np.sqrt(np.where(constant, 1.0, square)), -1.0, 1.0))

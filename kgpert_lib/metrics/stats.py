@@ -64,7 +64,7 @@ def mean_of_present(values: ArrayLike, seed: int = 0) -> Interval:
 
 
 def standard_error(values: ArrayLike) -> float:
-    """Standard deviation of the values over the root of their number, as the paper's Table 1 gives it.
+    """Standard deviation of the values (n,) over the root of their number, as the paper's Table 1 gives it.
 
     NaN is left out; NaN for fewer than two values.
     """
@@ -93,7 +93,7 @@ def percentile_bootstrap(
 
 
 def percentile_interval(values: ArrayLike) -> tuple[float, float]:
-    """The ends between which 95 % of `values` lie: the percentile interval of a statistic that was resampled."""
+    """The ends between which 95 % of `values` (draws,) lie: the percentile interval of a resampled statistic."""
     low, high = np.quantile(np.asarray(values, dtype=np.float64), [0.025, 0.975])
     return float(low), float(high)
 

@@ -403,7 +403,7 @@ class Voter:
         return (normalised(self.weight(names), self.choices.pull_prior) @ mean.astype(np.float32))[:, None]
 
     def parts(self, names: NameArray, at: Pairs | None) -> dict[str, FloatArray]:
-        """The evidence of each part of the mixture, by the names in `PARTS`."""
+        """The evidence (n, m), or (q,) at some pairs, of each part of the mixture, by the names in `PARTS`."""
         level = self.level(names)
         return {
             "lines": _lines(self, names, at),

@@ -95,7 +95,7 @@ def _filled(line: TrainingLine, mean: FloatArray, factors: Factors) -> TrainingL
 
 
 def normalised(weights: FloatArray | sp.csr_matrix, prior: float = 0.3) -> FloatArray | sp.csr_matrix:
-    """Rows of non-negative `weights` divided by their sum plus `prior`: few or weak neighbours pull towards 0."""
+    """Rows (n, t) of `weights` >= 0 divided by their sum plus `prior`: few or weak neighbours pull towards 0."""
     total = np.asarray(weights.sum(axis=1), dtype=np.float32).ravel()
     share = (1 / (total + np.float32(prior))).astype(np.float32)
     return sp.diags(share).astype(np.float32) @ weights if sp.issparse(weights) else weights * share[:, None]

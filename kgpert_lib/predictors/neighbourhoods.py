@@ -128,7 +128,7 @@ def neighbourhoods(
     cut: Cut = "before",
     seed: int = 0,
 ) -> Neighbourhoods:
-    """Neighbours of each perturbation among the training perturbations.
+    """Neighbours of each perturbation (n,) among the training perturbations (t,) (paper, section 4.1).
 
     In each graph a neighbourhood above `limit` genes is cut to the strongest edges (weights rounded to
     6 digits, ties by symbol), or, where the graph has no weights, to genes drawn at random with `seed`.

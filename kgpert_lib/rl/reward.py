@@ -45,7 +45,7 @@ class Weights(BaseModel):
 
 
 def format_part(readable: ArrayLike) -> Vector:
-    """1 where both sets were read whole out of the answer, else 0."""
+    """(k,) 1 where both sets were read whole out of the answer, else 0."""
     return np.asarray(readable, dtype=bool).astype(np.float64)
 
 

@@ -46,12 +46,16 @@ class RunConfig(BaseModel):
 
     Attributes
     ----------
-    name : of the run and of its folder. policy : ``"gene"`` (the gene-edit model), ``"smollm2"`` or ``"prime"``
-        (a model trained in Prime-RL). model : the pretrained model that it began with; None: it began with none.
-    settings : of the training questions and their reward. evaluated : lines whose test genes are asked about.
-    seed : of all that is drawn. steps : GRPO steps that were asked for.
+    name : of the run and of its folder.
+    policy : ``"gene"`` (the gene-edit model), ``"smollm2"`` or ``"prime"`` (a model trained in Prime-RL).
+    model : the pretrained model that it began with; None: it began with none.
+    settings : of the training questions and their reward.
+    evaluated : lines whose test genes are asked about.
+    seed : of all that is drawn.
+    steps : GRPO steps that were asked for.
     questions, rollouts : questions a step, and answers to each (the size of a group).
-    learning_rate, temperature : of GRPO. max_tokens : most tokens of an answer; None: no limit.
+    learning_rate, temperature : of GRPO.
+    max_tokens : most tokens of an answer; None: no limit.
     warm : settings of the supervised warm start; empty: there was none.
     answered : after which step the test questions were answered, by stage; 0 is before the first step.
     fresh : another atlas whose test questions are answered as well, at each stage that follows the warm start; its

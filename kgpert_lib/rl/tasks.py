@@ -83,9 +83,11 @@ class Verdict:
 
     Attributes
     ----------
-    format, validity, pearson : the parts, from 0 (Pearson: -1) to 1. weighted : the same times their shares.
+    format, validity, pearson : the parts, from 0 (Pearson: -1) to 1.
+    weighted : the same times their shares.
     gap : Pearson delta of the edited neighbourhood minus that of the unedited one, `unedited`.
-    size : genes in the edited neighbourhood. added, removed : the proposals that count.
+    size : genes in the edited neighbourhood.
+    added, removed : the proposals that count.
     dropped : how many proposals do not count, for every kind of `answers.Kind`.
     """
 
@@ -120,8 +122,11 @@ class LineTasks:
 
     Attributes
     ----------
-    view : training rows. genes : (p,) perturbations asked about. truth : (p, m) their measured deltas.
-    union, wider : what gives the neighbourhoods and orders the candidates (`QuestionData`). form : of the questions.
+    view : training rows.
+    genes : (p,) perturbations asked about.
+    truth : (p, m) their measured deltas.
+    union, wider : what gives the neighbourhoods and orders the candidates (`QuestionData`).
+    form : of the questions.
     """
 
     view: TrainingView

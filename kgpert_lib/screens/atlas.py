@@ -141,7 +141,7 @@ class CellLine:
         return [str(p) for p in self.perturbations[self.split == split]]
 
     def rows(self, perturbations: Sequence[str]) -> NDArray[np.intp]:
-        """Rows of the named perturbations; InputError names the first that was not screened."""
+        """(k,) rows of the k named perturbations; InputError names the first that was not screened."""
         unknown = [p for p in perturbations if p not in self.index]
         if unknown:
             raise InputError(
@@ -215,7 +215,7 @@ class TrainingLine:
         return means
 
     def over(self, genes: NameArray) -> TrainingLine:
-        """The line over other readout genes, NaN where it has no such gene; controls are dropped."""
+        """The line over other readout genes (g,): deltas (t, g), NaN where it lacks the gene; controls are dropped."""
         place = pd.Index(self.genes).get_indexer(pd.Index(genes))
         delta = np.full((len(self.perturbations), len(genes)), np.nan, np.float32)
         delta[:, place >= 0] = self.delta[:, place[place >= 0]]

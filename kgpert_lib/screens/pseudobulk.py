@@ -220,7 +220,7 @@ class Pseudobulk:
         return pair[0], pair[1]
 
     def highly_variable(self, n_top: int) -> NDArray[np.str_]:
-        """The `n_top` genes of highest normalised dispersion, in readout order, from training and control cells only.
+        """(n_top,) the genes of highest normalised dispersion, in readout order, from training and control cells only.
 
         The "seurat" rule of scanpy: log dispersion, standardised in 20 bins of mean expression.
         """

@@ -72,7 +72,8 @@ class HierarchicalSCM:
     names : for each level, (n_l,) names of its components, unique within the level.
     edges : for each level but the last, (n_l, n_{l+1}) boolean CSR: entry (k, j) says that j needs k.
     loadings : for each level, (n_l, m) change of the expected response when the component fails.
-    genes : (m,) readout genes. baseline : (m,) expected response of an unperturbed cell.
+    genes : (m,) readout genes.
+    baseline : (m,) expected response of an unperturbed cell.
 
     Raises
     ------

@@ -26,8 +26,11 @@ class CellModel:
     Attributes
     ----------
     key : (seed, line) numbers from which the seed of every unit (perturbation, batch) is spawned.
-    log_rate : (m,) log relative rate of each gene. batch_shift : (B, m). effect : (n, m) log fold changes.
-    depth : (B,) median counts per cell. spread : standard deviation of the log library size.
+    log_rate : (m,) log relative rate of each gene.
+    batch_shift : (B, m) what each batch adds to the log rates.
+    effect : (n, m) log fold changes.
+    depth : (B,) median counts per cell.
+    spread : standard deviation of the log library size.
     """
 
     key: tuple[int, int]

@@ -45,7 +45,8 @@ class Simulation:
 
     Attributes
     ----------
-    seed, lines : what was simulated. workers : threads that draw cells; the result does not depend on it.
+    seed, lines : what was simulated.
+    workers : threads that draw cells; the result does not depend on it.
     world : hierarchy, responses, cell models, splits and graphs.
     """
 
@@ -209,8 +210,9 @@ def simulate(
 
     Parameters
     ----------
-    seed : the same seed gives the same bytes. size : ``"default"`` (600 perturbations, 2,000 genes, about 36,000
-        cells per line) or ``"tiny"``. lines : of k562, rpe1, hepg2, jurkat; all by default.
+    seed : the same seed gives the same bytes.
+    size : ``"default"`` (600 perturbations, 2,000 genes, about 36,000 cells per line) or ``"tiny"``.
+    lines : of k562, rpe1, hepg2, jurkat; all by default.
     workers : threads, by default the number of processors.
     complexes, pathways : how much the two graphs see of the truth.
 
