@@ -14,7 +14,8 @@ Examples
 >>> from kgpert_lib import build, evaluate, load_screen
 >>> screen = load_screen("simulated", ["k562"], size="tiny")
 >>> scores = evaluate(screen.atlas, "k562", [build("mean", screen), build("union", screen)])
->>> scores.groupby("predictor")["pearson"].mean().round(1)
+>>> scores.groupby("predictor")["pearson"].mean().idxmax()
+'complexes+pathways'
 """
 
 from __future__ import annotations

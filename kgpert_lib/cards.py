@@ -56,6 +56,7 @@ def card(title: str, lines: Sequence[str], tables: Sequence[Table], notes: Seque
 
     Examples
     --------
+    >>> from kgpert_lib.cards import Table, card
     >>> page = card("RPL3 < RPL4", ["one gene"], [Table("Genes", ["gene"], [["RPL3"]])])
     >>> "<b>RPL3 &lt; RPL4</b>" in page
     True

@@ -2,4 +2,13 @@
 
 
 class InputError(ValueError):
-    """Input that cannot be used: the message is one sentence saying what, where and what to do."""
+    """Input that cannot be used: the message is one sentence saying what, where and what to do.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_graphs
+    >>> load_graphs("string+string")
+    Traceback (most recent call last):
+        ...
+    kgpert_lib.errors.InputError: The graph 'string' is named more than once in 'string+string'; name it once.
+    """

@@ -51,6 +51,17 @@ def atomic(path: str | Path) -> Iterator[Path]:
     would be.
 
     Raises OutputError as `scratch_folder` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from kgpert_lib.files import atomic
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic(Path(folder, "table.csv")) as scratch:
+    ...         _ = scratch.write_text("gene")
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['table.csv']
     """
     with scratch_folder(path) as (folder, target):
         scratch = folder / target.name
@@ -114,6 +125,12 @@ def digest(*parts: str | bytes | Path) -> str:
 
     Of several parts it is the digest of their digests, so that ``("ab", "c")`` and ``("a", "bc")`` differ.
     OSError where a file cannot be read.
+
+    Examples
+    --------
+    >>> from kgpert_lib.files import digest
+    >>> digest("ab", "c") == digest("a", "bc")
+    False
     """
     hashes = [_hash(part) for part in parts]
     return (hashes[0] if len(hashes) == 1 else hashlib.sha256(b"".join(h.digest() for h in hashes))).hexdigest()

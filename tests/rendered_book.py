@@ -23,7 +23,8 @@ PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect 
 WIDE = "".join(f"<td>{10**12 + k}</td>" for k in range(60))
 PAGES = {
     "book/index": """<h1>A small book<a class="headerlink" href="#top">#</a></h1>
-        <p><a href="../notebooks/01_first.html#result">the result</a>, <a href="../notebooks/01_first.html">chapter 1</a>,
+        <p><a href="../notebooks/01_first.html#result">the result</a>,
+        <a href="../notebooks/01_first.html">chapter 1</a>,
         <a href="explorer.html?gene=INTS9">the explorer</a>, <a href="../numbers/table.csv">its numbers</a> and
         <a href="https://example.org/a#b">a page of the web</a></p><section id="result"><h2>Result</h2></section>""",
     "notebooks/01_first": """<h1>1 · First</h1>

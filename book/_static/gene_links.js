@@ -19,7 +19,12 @@ document.addEventListener("DOMContentLoaded", async () => {
   await Promise.all(["names", "meta"].map(load));
   if (!data.names || !data.meta) return;
   const genes = new Set(data.names.genes);
-  const lines = new Map(data.meta.lines.flatMap(({ name, title }) => [[name.toLowerCase(), name], [title.toLowerCase(), name]]));
+  const lines = new Map(
+    data.meta.lines.flatMap(({ name, title }) => [
+      [name.toLowerCase(), name],
+      [title.toLowerCase(), name],
+    ]),
+  );
 
   // The line that a row names, itself or in a cell that reaches down to it; else the only one that the caption names.
   const lineOf = (row) => {

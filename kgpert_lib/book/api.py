@@ -86,7 +86,8 @@ def write(staging: Staging) -> None:
     folder = staging.folder / "book" / "api"
     folder.mkdir(exist_ok=True)
     exports = [name for name in kgpert_lib.__all__ if not name.startswith("_")]
-    tables = ["## Names of `kgpert_lib` itself", _rest(_table(home(name) for name in exports))]
+    own = f".. automodule:: kgpert_lib\n\n.. currentmodule:: None\n\n{_table(home(name) for name in exports)}"
+    tables = ["## Names of `kgpert_lib` itself", _rest(own)]
     for room in ROOMS:
         write_text(folder / f"{room.page}.rst", _page(room))
         tables.append(f"## [{room.title}](api/{room.page}.rst)")
@@ -107,7 +108,8 @@ def _modules(name: str, without: Collection[str]) -> Iterator[ModuleType]:
 
 def _page(room: Room) -> str:
     """A room's page in reStructuredText."""
-    parts = [f".. {_state(room)}", _heading(room.title, "=")]
+    about = f".. meta::\n   :description lang=en: Reference of the Python library kgpert_lib: {room.title.lower()}."
+    parts = [f".. {_state(room)}", about, _heading(room.title, "=")]
     for module in room.modules:
         parts += [_heading(module.__name__, "-"), f".. automodule:: {module.__name__}"]
         for name in public_names(module):

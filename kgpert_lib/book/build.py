@@ -131,7 +131,6 @@ def build(
         elif parameters:
             values = " ".join(f"{name}={value}" for name, value in parameters.items())
             config["html"]["announcement"] = f"Run with {html.escape(values)}. {OTHER_RUN}"
-        stage = scratch / "source"
         staging = Staging(root, scratch / "source", {c: pages[c.name] for c in selected}, parameters, say, publish)
         _stage(staging, config, toc, own)
         target = root / "_build" / "publish" / "html" if publish else root / "_build" / "html"
@@ -245,10 +244,10 @@ def _stage(
     for chapter, executed in staging.chapters.items():
         page = with_outputs(chapter.notebook, read_notebook(executed))
         page = notebooks.without_install(cells.without_unused(page, chapter.defaults | dict(staging.parameters)))
-        if own is not None:
+        if own is not None and saved_atlas.FILE not in chapter.defaults:  # that chapter has the box itself
             page = saved_atlas.with_limits(page, own)
         download = notebooks.with_install(figures.without_numbers(page), repository)
-        copies = {"": figures.with_links(page, chapter, staging.extra), DOWNLOADS: download}
+        copies = {"": figures.with_links(page, chapter, staging.extra, staging.publish), DOWNLOADS: download}
         for folder, copy in copies.items():
             path = stage / folder / f"{chapter.page}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)

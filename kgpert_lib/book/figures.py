@@ -14,6 +14,7 @@ from kgpert_lib.files import write_text
 from kgpert_lib.studies.numbers import MIME
 
 FOLDER = "numbers"
+MEASURED = "call"  # column of measured calls: rows of a screen, whose licence may not allow to pass them on
 TEXT = "Numbers of this figure"
 
 
@@ -25,11 +26,12 @@ def without_numbers(page: Any) -> Any:
     return page
 
 
-def with_links(page: Any, chapter: Chapter, extra: Path) -> Any:
+def with_links(page: Any, chapter: Chapter, extra: Path, publish: bool = False) -> Any:
     """`without_numbers`, with a link below each figure to a file of its numbers.
 
     The files go to `extra`, the top of the rendered book: ``numbers/<chapter>-<name of figure>.csv``, and further
-    figures of the same cell with ``-2``, ``-3`` behind the name.
+    figures of the same cell with ``-2``, ``-3`` behind the name. With `publish`, for a book that is passed on, figures
+    of measured calls have no file.
     """
     linked = without_numbers(page)
     linked.cells = []
@@ -37,7 +39,8 @@ def with_links(page: Any, chapter: Chapter, extra: Path) -> Any:
         linked.cells.append(shown)
         outputs = [output.get("data", {}) for output in cell.get("outputs", ())]
         names: list[str] = []
-        for text in (data[MIME] for data in outputs if MIME in data):
+        texts = [data[MIME] for data in outputs if MIME in data]
+        for text in (text for text in texts if not (publish and MEASURED in text.partition("\n")[0].split(","))):
             names.append(_file(chapter, cell, len(names) + 1))
             write_text(extra / FOLDER / names[-1], text)
         if names:

@@ -1,8 +1,8 @@
 """The book on an atlas of one's own: which chapters can show it, under which parameters, and what they cannot say.
 
-A chapter that reads recorded answers or runs, or PerturbQA's questions, shows what was recorded and no other atlas; it is
-not in such a book. Left are the chapters of expression atlases, whose cells carry the tag ``dense``, and the chapter with
-the parameter ``file``, which reads a screen of one's own.
+A chapter that reads recorded answers or runs, or PerturbQA's questions, shows what was recorded and no other atlas; it
+is not in such a book. Left are the chapters of expression atlases, whose cells carry the tag ``dense``, and the chapter
+with the parameter ``file``, which reads a screen of one's own.
 """
 
 from __future__ import annotations

@@ -129,7 +129,14 @@ def _flatten(groups: dict) -> Iterator[tuple[str, dict]]:
 
 
 def default_registry() -> Registry:
-    """The registry of ``KGPERT_REGISTRY``, else the one that comes with kgpert; InputError as `Registry.read`."""
+    """The registry of ``KGPERT_REGISTRY``, else the one that comes with kgpert; InputError as `Registry.read`.
+
+    Examples
+    --------
+    >>> from kgpert_lib.downloads.registry import default_registry
+    >>> "perturbqa" in default_registry().groups
+    True
+    """
     path = paths.registry_file() or _PATH
     return _read_once(path, path.stat().st_mtime_ns if path.is_file() else 0)
 

@@ -51,6 +51,9 @@ def correct(r: ArrayLike, correction: str = "sqrt") -> NDArray[np.float64]:
     ``spearman-brown`` ``2r / (1 + r)``: the correlation of two full experiments, ``noise-free``
     ``sqrt(2r / (1 + r))``: the correlation of one full experiment with the truth (ours), ``none``.
 
+    Examples
+    --------
+    >>> from kgpert_lib.evaluation.ceiling import correct
     >>> correct(0.5, "spearman-brown").round(3).item()
     0.667
     """

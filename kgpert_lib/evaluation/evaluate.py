@@ -111,6 +111,10 @@ def evaluate(
 
     Parameters
     ----------
+    atlas, line : what is predicted.
+    predictors : by name from `kgpert_lib.build`, or anything with a method `predict`.
+    split : what the training rows of other lines may hold (`Atlas.view`).
+    perturbations : those to score, of any split; None for the test perturbations. A predictor may have seen others.
     reference : retrieval and PDS rank a prediction against those that are scored (``"test"``) or every perturbation
         of the line.
     threshold : from which a readout counts as changed, in units of the delta (`metrics.changes`); None:
@@ -121,7 +125,22 @@ def evaluate(
     -------
     Columns atlas, kind, line, split, predictor, those of `deltas.score`, n_neighbours, fallback, and ``vendi`` and
     ``vendi_measured``, the same in all rows of a predictor: how many different deltas it predicts and there are
-    (`vendi_score`). Raises InputError where two predictors share a name and where the line has no test perturbation.
+    (`vendi_score`).
+
+    Raises
+    ------
+    InputError
+        Where two predictors share a name, where the line has no test perturbation, and for an unknown line, reference
+        or perturbation.
+
+    Examples
+    --------
+    >>> from kgpert_lib import build, evaluate, load_screen
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> scores = evaluate(screen.atlas, "k562", [build("mean", screen), build("union", screen)])
+    >>> mean, union = scores.groupby("predictor", sort=False)["pearson"].mean()
+    >>> len(scores), bool(union > mean)
+    (30, True)
     """
     cells = atlas[line]
     names = cells.names("test") if perturbations is None else list(perturbations)

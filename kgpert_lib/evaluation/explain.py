@@ -182,6 +182,30 @@ def explain(
     A training perturbation is left out of the training rows of every line before it is predicted, so that its own
     delta never speaks for it. What is learnt from all training rows of the line, a few weights of knowledge and how
     far to trust a neighbourhood, is learnt once for all genes.
+
+    Parameters
+    ----------
+    atlas, line : where the gene is predicted, and what it is compared with if it was screened there.
+    gene : symbol as the graphs or the screen spell it (`known_gene`).
+    predictor : by name from `kgpert_lib.build`, or anything with a method `predict`.
+    split : what the training rows of other lines may hold (`Atlas.view`).
+    trust : whether to learn what score to expect (`Trust`); None is expected with fewer than 50 training
+        perturbations, and of a predictor without neighbourhoods.
+
+    Raises
+    ------
+    InputError
+        For a line that the atlas lacks and another split.
+
+    Examples
+    --------
+    >>> from kgpert_lib import build, explain, load_screen
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> why = explain(screen.atlas, "k562", "INTS9", build("union", screen), trust=False)
+    >>> why.status, len(why.neighbours), why.readout.shape
+    ('test', 8, (200, 5))
+    >>> sorted(neighbour.gene for neighbour in why.neighbours)[:3]
+    ['CNOT1', 'INTS1', 'INTS10']
     """
     view = atlas.view(line, split)
     model = fitted(predictor, view)

@@ -77,6 +77,15 @@ def greedy_oracle(
     start : rows to start from; the target's own row must not be among `values`.
     moves : ``"add"``, ``"remove"`` or ``"both"``: the best single move is made until none improves the score.
     max_steps : at most so many moves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib.evaluation.oracle import greedy_oracle
+    >>> deltas = np.float32([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
+    >>> search = greedy_oracle(deltas, np.ones_like(deltas), truth=[1, 1, 0, 0], mean=np.zeros(4))
+    >>> sorted(search.added), round(search.score, 3)
+    ([0, 1], 1.0)
     """
     v, mask = np.asarray(values), np.asarray(measured, dtype=bool)
     y, shared = np.asarray(truth, dtype=np.float64), np.asarray(mean, dtype=np.float64)

@@ -54,6 +54,16 @@ def strongest_readouts(predictions: Predictions, view: TrainingView, top: int, s
     Columns: perturbation, gene, predicted, specific (predicted minus mean training delta), neighbours_measured
     (neighbours that measured this readout gene; 0 for a predictor without neighbours). Ranked by ``predicted``, or
     with `specific` by that column; ties in the order of the readout genes. A gene that does not move is left out.
+
+    Examples
+    --------
+    >>> from kgpert_lib import build, load_screen
+    >>> from kgpert_lib.evaluation.readouts import strongest_readouts
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> view = screen.view("k562")
+    >>> table = strongest_readouts(build("union", screen).predict(view, ["INTS9"]), view, top=2)
+    >>> len(table), table["predicted"].gt(0).tolist()
+    (4, [True, True, False, False])
     """
     difference = predictions.delta - view.target.mean
     count = predictions.neighbours_measured(view)

@@ -24,6 +24,15 @@ def scores(
     neighbour; where `evaluated` says so), and for each score ``<score>``, ``<score>_low``, ``<score>_high``
     (`stats.bootstrap_mean`), which leave out NaN and are NaN where a group has no score at all. Groups come in order
     of first appearance. InputError names a column that `evaluated` lacks.
+
+    Examples
+    --------
+    >>> from kgpert_lib import build, evaluate, load_screen
+    >>> from kgpert_lib.evaluation.summaries import scores
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> table = scores(evaluate(screen.atlas, "k562", [build("mean", screen)]))
+    >>> bool(table["pearson_low"][0] < table["pearson"][0] < table["pearson_high"][0])
+    True
     """
     if absent := [column for column in (*by, *values) if column not in evaluated]:
         columns = ", ".join(map(str, evaluated.columns))

@@ -126,6 +126,23 @@ class Trust:
     level : nominal coverage of the interval.
     widen : what either end of the interval was moved outwards by, so that it covers `level` of held-out genes.
     coefficients : (3, 8) of the expected score and of the interval's ends, over `FEATURES` and a constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib import CellLine, Atlas, KnowledgeGraph, Trust
+    >>> from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
+    >>> rng = np.random.default_rng(0)
+    >>> genes = [f"G{i:02d}" for i in range(61)]
+    >>> delta = np.repeat(rng.normal(size=(10, 8)), 6, axis=0) + 0.5 * rng.normal(size=(60, 8))
+    >>> line = CellLine("toy", genes[:60], list("abcdefgh"), delta, ["train"] * 60)
+    >>> pairs = [(i, j) for i in range(60) for j in range(i + 1, 60) if i // 6 == j // 6]
+    >>> graph = KnowledgeGraph.from_edges("blocks", *([genes[k] for k in side] for side in zip(*pairs)))
+    >>> view = Atlas("toy", "simulated", {"toy": line}).view("toy")
+    >>> trust = Trust.fit(view, NeighbourPredictor(GraphNeighbourhood([graph])))
+    >>> expected, low, high = trust.expect(["G00", "G60"])
+    >>> bool(expected[0] > expected[1]), bool((low <= expected).all() and (expected <= high).all())
+    (True, True)
     """
 
     features: Callable[[Sequence[str]], pd.DataFrame]

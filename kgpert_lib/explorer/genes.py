@@ -57,7 +57,7 @@ def bucket(symbol: str, buckets: int) -> int:
     return sum(symbol.encode()) % buckets
 
 
-def facts(recorded: Iterable[str], graphs: Sequence[KnowledgeGraph], limit: int) -> dict[str, dict[str, Any]]:
+def facts(recorded: Iterable[str], graphs: Sequence[KnowledgeGraph]) -> dict[str, dict[str, Any]]:
     """Full name, identifiers and telling GO terms of every gene, by the symbol that the explorer shows."""
     names = sorted(set(map(str, recorded)))
     table, shown = gene_names(), spellings(names)
@@ -69,7 +69,7 @@ def facts(recorded: Iterable[str], graphs: Sequence[KnowledgeGraph], limit: int)
         if gene is not None and (gene not in ensembl or symbol == gene):
             ensembl[gene] = identifier
     every = sorted({*shown.values(), *names})
-    terms = go_terms(every, graphs, limit)
+    terms = go_terms(every, graphs)
     return {
         name: {
             "name": table.full.get(approved.get(name, name), ""),
@@ -81,36 +81,25 @@ def facts(recorded: Iterable[str], graphs: Sequence[KnowledgeGraph], limit: int)
     }
 
 
-def go_terms(genes: Sequence[str], graphs: Sequence[KnowledgeGraph], limit: int) -> dict[str, list[list[Any]]]:
+def go_terms(genes: Sequence[str], graphs: Sequence[KnowledgeGraph]) -> dict[str, list[list[Any]]]:
     """The GO terms of August 2021 that each gene is annotated with, and how many of its neighbours carry each.
 
-    Neighbours are those that the graphs give among all genes, with or without a screen. Terms of little information
-    are left out. First come terms of most information times carrying genes, the gene itself counted.
+    Neighbours are those that the graphs give among all genes, screened or not (`neighbourhoods`). Terms of less
+    information than `TELLING` are left out. Terms of most information times genes that carry them, the gene itself
+    counted, come first.
     """
-    annotated = go.annotate_dated()
-    direct = read_gmt(go.dated_file())
-    direct = direct[direct["set"] != go.PROTEIN_BINDING]
+    annotated, titles = go.annotate_dated(), _titles()
     spelt = {v: k for k, v in match(map(str, annotated.genes), genes).resolved.items()}
-    symbols = np.array([spelt.get(str(s), str(s)) for s in annotated.genes])
-    place = pd.Index(symbols).get_indexer(pd.Index(np.asarray(genes, dtype=str)))
-    titles = _titles()
-    own = {str(symbol): terms.tolist() for symbol, terms in direct.groupby("symbol")["set"]}
-    term_place = {str(term): k for k, term in enumerate(annotated.terms)}
-    near = neighbourhoods(graphs, genes, symbols, limit).weights
-    carried = (near @ annotated.carried.astype(np.float32)).tocsr()
+    symbols = [spelt.get(str(symbol), str(symbol)) for symbol in annotated.genes]
+    shared = (neighbourhoods(graphs, genes, symbols).weights @ annotated.carried.astype(np.float32)).tolil()
+    column = {str(term): k for k, term in enumerate(annotated.terms) if annotated.information[k] >= TELLING}
+    direct = read_gmt(go.dated_file())
+    own = {spelt.get(str(symbol), str(symbol)): terms for symbol, terms in direct.groupby("symbol")["set"]}
     out: dict[str, list[list[Any]]] = {}
     for row, gene in enumerate(genes):
-        out[gene] = []
-        if place[row] < 0:
-            continue
-        part = slice(carried.indptr[row], carried.indptr[row + 1])
-        count = dict(zip(carried.indices[part].tolist(), carried.data[part].astype(int).tolist(), strict=True))
-        rated = []
-        for term in own.get(str(annotated.genes[place[row]]), []):
-            k = term_place.get(term)
-            if k is not None and term in titles and annotated.information[k] >= TELLING:
-                n = count.get(k, 0)
-                rated.append((-annotated.information[k] * (1 + n), term, n))
+        count = dict(zip(shared.rows[row], shared.data[row], strict=True))
+        terms = [(term, column[term]) for term in own.get(gene, ()) if term in column and term in titles]
+        rated = [(-annotated.information[k] * (1 + count.get(k, 0)), term, int(count.get(k, 0))) for term, k in terms]
         out[gene] = [[term, titles[term], n] for _, term, n in sorted(rated)[:TERMS]]
     return out
 

@@ -77,7 +77,7 @@ def predictor_meta(name: str, model: NeighbourPredictor, prior: float) -> dict[s
     limit, cut = getattr(near, "limit", None), getattr(near, "cut", None)
     if isinstance(near, GraphNeighbourhood):
         graphs = " and ".join(g.name for g in near.graphs)
-        heading = f"Equal mean over neighbours in {graphs}"
+        heading = f"Neighbours in {' or '.join(g.name for g in near.graphs)}, of equal weight"
         kept = "every neighbour" if limit is None else f"the {limit} strongest neighbours"
         when = "before" if cut == "before" else "after"
         first = [
@@ -85,7 +85,7 @@ def predictor_meta(name: str, model: NeighbourPredictor, prior: float) -> dict[s
             "Every neighbour in any of the graphs has the same share.",
         ]
     elif isinstance(near, (AffinityNeighbourhood, LearntNeighbourhood)):
-        heading = "Mean weighted by affinity, learnt on training rows"
+        heading = "Neighbours by learnt affinity"
         first = [
             "Every table of knowledge adds to the affinity of two genes, by a weight learnt on training rows.",
             f"Training genes of an affinity from {FAINT:g} are neighbours, and their shares follow it.",
@@ -98,11 +98,10 @@ def predictor_meta(name: str, model: NeighbourPredictor, prior: float) -> dict[s
         if prior
         else "For each readout gene the neighbours that measured it are averaged."
     )
-    own = "The gene's own row is left out, also of the mean of all knock-downs."
     return {
         "name": name,
         "title": heading,
-        "steps": [*first, shrink, own],
+        "steps": [*first, shrink],
         "limit": limit,
         "cut": cut,
         "prior": prior,

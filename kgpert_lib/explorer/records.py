@@ -71,17 +71,18 @@ class Links:
 
 
 def records(
-    batch: Explanations, links: Links, graphs: Mapping[str, int], unweighted: frozenset[str], measured: bool = True
+    batch: Explanations, links: Links, graphs: Sequence[str], unweighted: frozenset[str], measured: bool = True
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The record of each gene of a batch; none for a gene without a neighbour that was not screened in the line.
 
     Parameters
     ----------
     links : edges between training perturbations.
-    graphs : number of each graph by name.
+    graphs : names, in the order in which the records number them.
     unweighted : graphs whose edges have no weight.
     measured : whether measured deltas are included.
     """
+    number = {name: str(k) for k, name in enumerate(graphs)}
     directions = {name: _readouts(batch, sign, measured) for name, sign in (("up", 1), ("down", -1))}
     for i, gene in enumerate(map(str, batch.predictions.perturbations)):
         neighbours = batch.neighbours(i)
@@ -89,16 +90,16 @@ def records(
         if not neighbours and status == "not screened":
             continue
         listed = [n for n in neighbours[:LISTED] if n.share >= SMALLEST]
-        expected, score = batch.expectation(i), batch.score.get(i)
+        score = batch.score.get(i)
         yield (
             gene,
             {
                 "status": STATUS.get(status, status),
                 "count": len(neighbours),
-                "neighbours": [_neighbour(n, graphs, unweighted) for n in listed],
+                "neighbours": [_neighbour(n, number, unweighted) for n in listed],
                 "edges": links.among([n.gene for n in listed]),
                 **{name: rows[i] for name, rows in directions.items()},
-                "expected": None if expected is None else [plain(v) for v in expected.values()],
+                "expected": expected(batch, i),
                 "score": None
                 if score is None
                 else [plain(score["pearson"]), plain(score["centred_pearson"]), score["n_genes"]],
@@ -106,10 +107,14 @@ def records(
         )
 
 
-def _neighbour(neighbour: Neighbour, graphs: Mapping[str, int], unweighted: frozenset[str]) -> list[Any]:
-    weights = {
-        str(graphs[name]): None if name in unweighted else plain(weight) for name, weight in neighbour.graphs.items()
-    }
+def expected(batch: Explanations, i: int) -> list[Any] | None:
+    """Expected score, low and high end of its interval and the share of genes that it holds; None without trust."""
+    values = batch.expectation(i)
+    return None if values is None else [plain(values[key]) for key in ("pearson", "low", "high", "level")]
+
+
+def _neighbour(neighbour: Neighbour, number: Mapping[str, str], unweighted: frozenset[str]) -> list[Any]:
+    weights = {number[name]: None if name in unweighted else plain(weight) for name, weight in neighbour.graphs.items()}
     return [neighbour.gene, plain(neighbour.share), weights]
 
 

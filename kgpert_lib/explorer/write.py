@@ -18,14 +18,16 @@ from jinja2 import Environment, StrictUndefined
 from kgpert_lib import __version__, paths
 from kgpert_lib.errors import InputError
 from kgpert_lib.evaluation.explain import explain_each
-from kgpert_lib.explorer import genes, meta
-from kgpert_lib.explorer.records import Links, plain, records
+from kgpert_lib.explorer import genes as names
+from kgpert_lib.explorer import meta
+from kgpert_lib.explorer.records import Links, expected, plain, records
 from kgpert_lib.files import digest, is_empty, scratch_folder
 from kgpert_lib.graphs.provenance import provenance
 from kgpert_lib.predictors import named
 from kgpert_lib.predictors.average import default_prior
 from kgpert_lib.predictors.learning import array_bytes, sparse_bytes
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
+from kgpert_lib.predictors.predictions import fitted
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
@@ -77,7 +79,7 @@ def write(
     settings = settings or Settings()
     with scratch_folder(folder) as (scratch, target):
         if target.exists() and not (target / MARK).is_file() and not is_empty(target):
-            raise InputError(f"{folder} exists and holds no explorer; choose another folder.")
+            raise InputError(f"{folder} exists and holds no explorer; name another folder.")
         fresh = scratch / "explorer"
         fresh.mkdir()
         write_data(fresh, screen, settings, say)
@@ -119,104 +121,115 @@ def state(screen: Screen, settings: Settings) -> str:
 
 def write_data(folder: Path, screen: Screen, settings: Settings, say: Callable[[str], None] = print) -> None:
     """Write the files of data below `folder`."""
-    if len(set(settings.predictors)) < len(settings.predictors) or not settings.predictors:
-        raise InputError("An explorer needs at least one predictor, and each of them once.")
-    models = {name: _model(name, screen) for name in settings.predictors}
-    sources = provenance(*models.values(), list(screen.graphs))
-    graphs = meta.graph_meta(sources)
-    place = {name: k for k, name in enumerate(sources)}
-    names = screen.perturbations()
-    if settings.every:
-        names = sorted({*names, *(str(s) for graph in screen.graphs for s in graph.symbols)})
-    listed: set[str] = set(screen.perturbations())
+    models = _models(screen, settings.predictors)
+    graphs = provenance(*models.values(), list(screen.graphs))
+    shown = set(screen.perturbations())
+    genes_asked = sorted(shown.union(*(g.symbols.tolist() for g in screen.graphs if settings.every)))
     lines = []
     for line in screen.lines.values():
-        links = Links(screen.graphs, line.training().perturbations)
+        view = screen.view(line.name, SPLIT)
+        links = Links(screen.graphs, view.target.perturbations)
         mean_expected: dict[str, Any] = {}
         for name, model in models.items():
             say(f"{line.name}, {name}")
-            parts: dict[int, dict[str, Any]] = {k: {} for k in range(BUCKETS)}
-            for batch in explain_each(screen.atlas, line.name, names, model, SPLIT):
-                for gene, record in records(batch, links, place, _unweighted(model), settings.measured):
-                    parts[genes.bucket(gene, BUCKETS)][gene] = record
-                    listed.add(gene)
-            _write_parts(folder, f"{line.name}/{name}", parts)
-            mean_expected[name] = _mean_expected(screen, line.name, model)
+            fitted_model = fitted(model, view)
+            shards: dict[int, dict[str, Any]] = {number: {} for number in range(BUCKETS)}
+            for batch in explain_each(screen.atlas, line.name, genes_asked, fitted_model, SPLIT):
+                for gene, record in records(batch, links, list(graphs), _unweighted(model), settings.measured):
+                    shards[names.bucket(gene, BUCKETS)][gene] = record
+                    shown.add(gene)
+            _write_shards(folder, f"{line.name}/{name}", shards)
+            nobody = next(explain_each(screen.atlas, line.name, [""], fitted_model, SPLIT))  # in no graph
+            mean_expected[name] = expected(nobody, 0)
+        mean = [plain(value) for value in view.target.mean.tolist()]
+        _write(folder, f"readouts/{line.name}", {"genes": line.genes.tolist(), "mean": mean})
         lines.append(meta.line_meta(line, mean_expected))
-        means = [plain(v) for v in screen.view(line.name, SPLIT).target.mean.tolist()]
-        _write(folder, f"readouts/{line.name}", {"genes": line.genes.tolist(), "mean": means})
-    say("Names and GO terms")
-    shown = sorted(listed)
-    _write(folder, "names", {"genes": shown})
-    by_file: dict[str, dict[str, list[str]]] = defaultdict(dict)
-    for spelling, meant in genes.search(shown).items():
-        by_file[genes.shard(spelling)][spelling] = meant
-    _write_parts(folder, "search", by_file)
-    by_bucket: dict[int, dict[str, Any]] = {k: {} for k in range(BUCKETS)}
-    for gene, fact in genes.facts(shown, screen.graphs, limit=20).items():
-        by_bucket[genes.bucket(gene, BUCKETS)][gene] = fact
-    _write_parts(folder, "facts", by_bucket)
+    say("names and GO terms")
+    _write_names(folder, sorted(shown), screen)
+    _write(folder, "meta", _meta(screen, settings, models, graphs, lines, sorted(shown)))
+
+
+def _models(screen: Screen, predictors: Sequence[str]) -> dict[str, NeighbourPredictor]:
+    """The predictors by the name of their folder. InputError for one that cannot be shown, and for a repeated one."""
+    models: dict[str, NeighbourPredictor] = {}
+    for name in predictors:
+        model = named.build(name, screen)
+        if not isinstance(model, NeighbourPredictor):
+            raise InputError(f"{name} has no neighbours to show; name a predictor such as union or weighted.")
+        key = model.name if "/" in name or "\\" in name else name  # a path of an edge list is no name of a folder
+        if key in models:
+            raise InputError(f"The predictor {key} is named more than once; name it once.")
+        models[key] = model
+    if not models:
+        raise InputError("An explorer needs a predictor; name one, such as union.")
+    return models
+
+
+def _meta(
+    screen: Screen,
+    settings: Settings,
+    models: Mapping[str, NeighbourPredictor],
+    graphs: Mapping[str, str],
+    lines: Sequence[Mapping[str, Any]],
+    shown: Sequence[str],
+) -> dict[str, Any]:
     first = next(iter(screen.lines.values()))
-    _write(
-        folder,
-        "meta",
-        {
-            "atlas": meta.title(screen.atlas),
-            "kind": screen.kind,
-            "unit": meta.unit(first),
-            "note": settings.note,
-            "measured": settings.measured,
-            "licence": meta.licences(screen.atlas, graphs),
-            "lines": lines,
-            "predictors": [
-                meta.predictor_meta(name, model, _prior(model, screen, first.name)) for name, model in models.items()
-            ],
-            "graphs": graphs,
-            "first": {
-                "gene": FIRST if FIRST in listed else [*first.names("test"), *shown][0],
-                "line": first.name,
-                "predictor": settings.predictors[0],
-            },
-            "listed": len(shown),
-            "buckets": BUCKETS,
-            "version": __version__,
-            "split": SPLIT,
+    target = screen.view(first.name, SPLIT).target
+    described = meta.graph_meta(graphs)
+    return {
+        "atlas": meta.title(screen.atlas),
+        "kind": screen.kind,
+        "unit": meta.unit(first),
+        "note": settings.note,
+        "measured": settings.measured,
+        "licence": meta.licences(screen.atlas, described),
+        "lines": lines,
+        "predictors": [
+            meta.predictor_meta(name, model, default_prior(target) if model.prior is None else model.prior)
+            for name, model in models.items()
+        ],
+        "graphs": described,
+        "first": {
+            "gene": FIRST if FIRST in shown else [*first.names("test"), *shown][0],
+            "line": first.name,
+            "predictor": next(iter(models)),
         },
-    )
+        "listed": len(shown),
+        "buckets": BUCKETS,
+        "version": __version__,
+        "split": SPLIT,
+    }
 
 
-def _model(name: str, screen: Screen) -> NeighbourPredictor:
-    model = named.build(name, screen)
-    if not isinstance(model, NeighbourPredictor):
-        raise InputError(f"{name} has no neighbours to show; name a predictor such as union or weighted.")
-    return model
-
-
-def _prior(model: NeighbourPredictor, screen: Screen, line: str) -> float:
-    return default_prior(screen.view(line, SPLIT).target) if model.prior is None else model.prior
+def _write_names(folder: Path, shown: Sequence[str], screen: Screen) -> None:
+    """What every gene may be called, and what is known of it."""
+    _write(folder, "names", {"genes": shown})
+    search: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for spelling, genes in names.search(shown).items():
+        search[names.shard(spelling)][spelling] = genes
+    _write_shards(folder, "search", search)
+    facts: dict[int, dict[str, Any]] = {number: {} for number in range(BUCKETS)}
+    for gene, fact in names.facts(shown, screen.graphs).items():
+        facts[names.bucket(gene, BUCKETS)][gene] = fact
+    _write_shards(folder, "facts", facts)
 
 
 def _unweighted(model: NeighbourPredictor) -> frozenset[str]:
+    """Graphs whose edges have no weight; what an affinity adds to a neighbour always is one."""
     near = model.neighbourhood
-    return (
-        frozenset(g.name for g in near.graphs if not g.weighted)
-        if isinstance(near, GraphNeighbourhood)
-        else frozenset()
-    )
+    graphs = near.graphs if isinstance(near, GraphNeighbourhood) else ()
+    return frozenset(graph.name for graph in graphs if not graph.weighted)
 
 
-def _mean_expected(screen: Screen, line: str, model: NeighbourPredictor) -> list[Any] | None:
-    """What to expect of a gene that has no neighbour: one of no name is in no graph."""
-    expected = next(explain_each(screen.atlas, line, [""], model, SPLIT)).expectation(0)
-    return None if expected is None else [plain(value) for value in expected.values()]
-
-
-def _write_parts(folder: Path, key: str, parts: Mapping[Any, Mapping[str, Any]]) -> None:
-    for name, part in parts.items():
-        _write(folder, f"{key}/{name}", dict(sorted(part.items())))
+def _write_shards(folder: Path, key: str, shards: Mapping[Any, Mapping[str, Any]]) -> None:
+    for name, shard in shards.items():
+        _write(folder, f"{key}/{name}", dict(sorted(shard.items())))
 
 
 def _write(folder: Path, key: str, value: Any) -> None:
-    path = folder / "data" / f"{key}.js"
+    data = folder / "data"
+    path = data / f"{key}.js"
+    if not path.resolve().is_relative_to(data.resolve()):
+        raise InputError(f"{key!r} cannot be the name of a file; rename the cell line or the predictor.")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(script(key, value), encoding="utf-8", newline="")

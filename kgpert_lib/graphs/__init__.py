@@ -25,9 +25,25 @@ DATED = tuple(name for name, source in GRAPHS.items() if source.committed and so
 def load_graphs(spec: str, names: Iterable[str] | None = None) -> list[KnowledgeGraph]:
     """One graph for each name in `spec`, joined by ``+``, such as ``"string+go"`` or ``"string+mine.csv"``.
 
-    A name is one of `GRAPHS` or the path of a csv or tsv edge list (`edgelist.read`; a warning counts the rows that
-    were left out). With `names`, such as an atlas's perturbations, aliases take their spelling (`align`).
-    Raises InputError for an unknown name and for a graph named twice.
+    Parameters
+    ----------
+    spec : names of `GRAPHS`, and paths of csv or tsv edge lists (`edgelist.read`; a warning counts the rows that were
+        left out).
+    names : genes such as an atlas' perturbations, whose spelling aliases take (`align`); None: as the graphs spell.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, for a graph named twice, and for an edge list that cannot be read.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_graphs
+    >>> [string] = load_graphs("string")
+    >>> string.provenance
+    'STRING v11.0, combined score from 800 (2019-03, CC BY 4.0)'
+    >>> list(string.neighbours("INTS9"))[:3]
+    ['INTS1', 'INTS11', 'INTS3']
     """
     parts = graph_names(spec)
     repeated = sorted({part for part in parts if parts.count(part) > 1})

@@ -172,6 +172,15 @@ class Affinity:
     ----------
     tables : similarities of gene pairs, in the spelling of the screen.
     graphs : the graphs whose strongest lists make the plain union.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> affinity = load_screen("simulated", ["k562"], size="tiny").affinity
+    >>> [table.name for table in affinity.tables]
+    ['complexes', 'complexes-two-step', 'pathways', 'pathways-two-step']
+    >>> affinity.similarity("complexes", ["INTS9"], ["INTS9", "INTS6", "RFC5"]).round(1)
+    array([[0. , 0.8, 0. ]], dtype=float32)
     """
 
     tables: tuple[Table, ...]

@@ -59,6 +59,17 @@ def read(path: str | Path, name: str | None = None) -> tuple[KnowledgeGraph, Edg
     ------
     InputError
         When the file is missing, not text, has one column only, or no usable row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from kgpert_lib import KnowledgeGraph
+    >>> from kgpert_lib.graphs.edgelist import read, write
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(KnowledgeGraph.from_edges("mine", ["INTS9"], ["INTS4"], [0.9]), f"{folder}/mine.csv")
+    ...     graph, report = read(f"{folder}/mine.csv")
+    >>> graph.name, graph.n_edges, report.used, report.rejected
+    ('mine', 1, 1, 0)
     """
     rows = list(_rows(Path(path)))
     if not rows:

@@ -26,6 +26,15 @@ class KnowledgeGraph:
     weighted : False when the source has no weights (all stored weights are 1); a neighbourhood above
         the limit is then cut at random with a seed instead of by weight (paper, section 4.1).
     provenance : source, date and licence in words; empty where nobody said.
+
+    Examples
+    --------
+    >>> from kgpert_lib import KnowledgeGraph
+    >>> graph = KnowledgeGraph.from_edges("mine", ["INTS9", "INTS9"], ["INTS4", "RPL3"], [0.9, 0.2])
+    >>> list(graph.neighbours("INTS9"))
+    ['INTS4', 'RPL3']
+    >>> graph.union(KnowledgeGraph.from_edges("more", ["RPL3"], ["RPL4"])).n_edges
+    3
     """
 
     name: str
@@ -92,12 +101,7 @@ class KnowledgeGraph:
         return symbol in self.index
 
     def neighbours(self, symbol: str) -> dict[str, float]:
-        """Weights of all neighbours, strongest first, ties by symbol; empty for a gene outside the graph.
-
-        >>> g = KnowledgeGraph.from_edges("toy", ["A", "A"], ["B", "C"], [0.2, 0.9])
-        >>> list(g.neighbours("A"))
-        ['C', 'B']
-        """
+        """Weights of all neighbours, strongest first, ties by symbol; empty for a gene outside the graph."""
         if symbol not in self.index:
             return {}
         row = self.adjacency[[self.index[symbol]]]

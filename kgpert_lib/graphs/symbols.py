@@ -87,6 +87,9 @@ def gene_names() -> GeneNames:
 def full_name(symbol: str) -> str | None:
     """Full name of the gene, also for an alias that only one gene has; None where unknown.
 
+    Examples
+    --------
+    >>> from kgpert_lib.graphs.symbols import full_name
     >>> full_name("AARS")
     'alanyl-tRNA synthetase 1'
     """
@@ -102,6 +105,12 @@ def match(symbols: Iterable[str], names: Iterable[str]) -> AliasReport:
     name is resolved when it and exactly one symbol mean the same gene. An alias that several genes of the gene
     table share, or that is another gene's approved symbol, is never used, whichever of them are present, nor
     is one gene given to two names; such names are reported as ambiguous.
+
+    Examples
+    --------
+    >>> from kgpert_lib.graphs.symbols import match
+    >>> match(["AARS1", "RPL3"], ["AARS", "RPL3", "XYZ"])
+    AliasReport(exact=1, resolved={'AARS': 'AARS1'}, ambiguous={}, missing=['XYZ'])
     """
     genes = gene_names()
     symbols, names = set(symbols), set(names)
@@ -146,6 +155,9 @@ def resolve(symbol: str, names: Sequence[str], where: str = "here") -> str:
     Raises InputError with the closest names when there is none, or with the choices when there are several; `where`
     says in its message what the names are.
 
+    Examples
+    --------
+    >>> from kgpert_lib.graphs.symbols import resolve
     >>> resolve("aars1", ["AARS", "RPL3"])
     'AARS'
     """

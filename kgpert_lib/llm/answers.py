@@ -111,8 +111,13 @@ def parse(
     The last full set of lists counts, so a draft before the final answer does no harm. A list that
     holds nothing but the prompt's example symbols is no list.
 
-    >>> parse('Sure: {"add": ["psmb5", "FOO"], "remove": []}', ("add", "remove"), {"PSMB5": "PSMB5"})["add"]
-    ('PSMB5',)
+    Examples
+    --------
+    >>> from kgpert_lib.llm.answers import parse, resolver
+    >>> symbols = resolver(["INTS4", "INTS6"], {"INT6": "INTS6"})
+    >>> answer = parse('{"genes": ["INTS4", "nonsense", "int6"]}', ["genes"], symbols)
+    >>> answer.lists, [dropped.text for dropped in answer.dropped]
+    ({'genes': ('INTS4', 'INTS6')}, ['nonsense'])
     """
     body = _final_part(text, prompt)
     lookup = resolve if callable(resolve) else _lookup(resolve)
@@ -127,6 +132,9 @@ def parse(
 def resolver(symbols: Iterable[str], aliases: Mapping[str, str] | None = None) -> dict[str, str]:
     """A mapping for `parse`: every symbol and alias, as written and in capitals, to its symbol; symbols win.
 
+    Examples
+    --------
+    >>> from kgpert_lib.llm.answers import resolver
     >>> resolver(["C1orf112"], {"FIRRM": "C1orf112"})["C1ORF112"]
     'C1orf112'
     """

@@ -125,6 +125,9 @@ def same_prefix(gene: str, training: Collection[str]) -> list[str]:
 
     Letters are taken off the end until some training gene begins so; below three letters there is none.
 
+    Examples
+    --------
+    >>> from kgpert_lib.llm.controls import same_prefix
     >>> same_prefix("MRPL27", ["MRPL3", "MRPS5", "MED1"])
     ['MRPL3']
     >>> same_prefix("MRPX", ["MRPL3", "MRPS5", "MED1"])

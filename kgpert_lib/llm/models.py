@@ -126,6 +126,9 @@ def load_models(path: str | Path | None = None) -> dict[str, ModelSpec]:
 def find_model(name: str, path: str | Path | None = None) -> ModelSpec:
     """One model by name; InputError lists the names that exist.
 
+    Examples
+    --------
+    >>> from kgpert_lib.llm.models import find_model
     >>> find_model("gemini-2-5-pro").key_env
     'GEMINI_API_KEY'
     """

@@ -45,9 +45,27 @@ SOURCES: dict[str, Callable[[QuestionData, str, Record, int], NeighbourhoodSourc
 
 
 def build(name: str, screen: Screen, options: Options | None = None) -> Predictor:
-    """The predictor of a name in `SOURCES`, alone or as ``name:model``, or of `predictors.named.build`.
+    """A predictor by its name.
 
-    InputError for a name that is neither, and for a model that `models.toml` lacks.
+    Parameters
+    ----------
+    name : one of `predictors.named.PREDICTORS`, such as ``"union"``; graphs joined by ``+``, such as
+        ``"string+mine.csv"``; or one of `SOURCES`, which reads recorded answers of a language model, alone or as
+        ``name:model``.
+    screen : gives the graphs, and the lines that a language model was asked about.
+    options : limits of the neighbourhoods, prior and seed; None: the defaults of `Options`.
+
+    Raises
+    ------
+    InputError
+        For a name that is none of these, for a graph that is named twice, and for a model that `models.toml` lacks.
+
+    Examples
+    --------
+    >>> from kgpert_lib import build, load_screen
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> [build(name, screen).name for name in ("mean", "union", "complexes")]
+    ['training mean', 'complexes+pathways', 'complexes']
     """
     source, _, model = name.partition(":")
     if source not in SOURCES:

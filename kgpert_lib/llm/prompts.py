@@ -82,6 +82,13 @@ def langpert(
     ------
     InputError
         When the target is a candidate, there is none, or not even one candidate fits.
+
+    Examples
+    --------
+    >>> from kgpert_lib.llm.prompts import langpert
+    >>> prompt = langpert("INTS9", "k562", ["INTS4", "RPL3"])
+    >>> prompt.fields, prompt.candidates
+    (('genes',), ('INTS4', 'RPL3'))
     """
     values = _experiment(gene, line, names, knowledge) | {"limits": {"genes": most}, "reasoning": reasoning}
     return _fitted("langpert", ("genes",), gene, candidates, wider, values, room)

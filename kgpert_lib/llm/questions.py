@@ -89,6 +89,9 @@ def spellings(view: TrainingView) -> dict[str, str]:
 def sample_genes(names: Iterable[str], count: int, seed: int = 0) -> list[str]:
     """`count` of the names by a rule that no result can bend: the smallest SHA-256 of ``"<seed> <name>"``.
 
+    Examples
+    --------
+    >>> from kgpert_lib.llm.questions import sample_genes
     >>> sample_genes(["PSMB5", "MED1", "INTS1"], 2)
     ['MED1', 'PSMB5']
     """

@@ -37,6 +37,13 @@ def auroc_per_gene(score: ArrayLike, label: ArrayLike, gene: ArrayLike) -> tuple
 
     `score`, `label` (0 or 1) and `gene` (any codes or names) are (q,); returns the (k,) genes and their (k,) AUROC.
     InputError for a score that is not finite, lengths that differ, and when no gene has both labels.
+
+    Examples
+    --------
+    >>> from kgpert_lib.metrics.auroc import auroc_per_gene
+    >>> genes, areas = auroc_per_gene([0.9, 0.2, 0.5, 0.5], [1, 0, 1, 0], ["MYC", "MYC", "FOS", "FOS"])
+    >>> genes.tolist(), areas.tolist()
+    (['FOS', 'MYC'], [0.5, 1.0])
     """
     s, t, names, code = _checked(score, label, gene)
     # Ranks of all readout genes at once: scikit-learn's one gene at a time costs far more over thousands of genes.

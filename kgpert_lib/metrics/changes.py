@@ -65,6 +65,12 @@ def direction_fidelity(pred: ArrayLike, truth: ArrayLike, threshold: float) -> V
     ``#{g called: sign(pred_g) = sign(truth_g)} / max(#called, #changed)``, 0..1: calling nothing scores 0, and so does
     every call too many add nothing. The sign has to be that of the measured delta, whatever its size; a measured 0
     has none. NaN where nothing changed.
+
+    Examples
+    --------
+    >>> from kgpert_lib.metrics.changes import direction_fidelity
+    >>> direction_fidelity([[0.5, 0.5, 0.0]], [[1.0, -1.0, 0.1]], threshold=0.3).tolist()
+    [0.5]
     """
     return changes(pred, truth, threshold).direction_fidelity
 
@@ -84,6 +90,12 @@ def significant_jaccard(pred: ArrayLike, truth: ArrayLike, threshold: float) -> 
     """(n,) size of the intersection over that of the union of the readouts that change, predicted and measured.
 
     Signs do not matter. Where neither set holds a readout the two agree: 1.
+
+    Examples
+    --------
+    >>> from kgpert_lib.metrics.changes import significant_jaccard
+    >>> significant_jaccard([[0.5, 0.5, 0.0]], [[1.0, 0.1, 0.1]], threshold=0.3).tolist()
+    [0.5]
     """
     return changes(pred, truth, threshold).significant_jaccard
 

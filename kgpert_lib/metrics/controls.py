@@ -60,6 +60,12 @@ def scaled_score(score: ArrayLike, negative: ArrayLike, replicate: ArrayLike, ax
 
     `score` u, `negative` b and `replicate` r are scores on the same perturbations. Above 1 a prediction is better than
     repeating the experiment. A ratio of means and no mean of ratios, whose denominators can be 0.
+
+    Examples
+    --------
+    >>> from kgpert_lib.metrics.controls import scaled_score
+    >>> scaled_score([0.5, 0.7], negative=[0.4, 0.4], replicate=[0.8, 0.8]).round(2).item()
+    0.5
     """
     u, b, r = (np.mean(np.asarray(x, dtype=np.float64), axis=axis) for x in (score, negative, replicate))
     return np.divide(u - b, r - b, out=np.full(np.shape(u), np.nan), where=r != b)

@@ -46,6 +46,13 @@ def pearson_delta(pred: ArrayLike, truth: ArrayLike) -> Vector:
 
     `pred` (n, m), `truth` (n, m) with NaN for gaps; returns (n,), 0 where no correlation exists.
     InputError names a prediction that is not finite, a row without a measured gene, or a wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib.metrics.deltas import pearson_delta
+    >>> pearson_delta([[1.0, 2.0, 9.0]], [[10.0, 20.0, np.nan]]).round(6).tolist()
+    [1.0]
     """
     return _row_scores(*checked(pred, truth)).pearson
 
@@ -55,6 +62,13 @@ def centred_pearson(pred: ArrayLike, truth: ArrayLike, mean: ArrayLike) -> Vecto
     (ours).
 
     It scores what is predicted beyond the effect that all perturbations share; predicting `mean` itself scores 0.
+
+    Examples
+    --------
+    >>> from kgpert_lib.metrics.deltas import centred_pearson
+    >>> mean = [1.0, 2.0, 3.0]
+    >>> centred_pearson([mean, [2.0, 2.0, 3.0]], [[2.0, 2.0, 3.0], [2.0, 2.0, 3.0]], mean).round(6).tolist()
+    [0.0, 1.0]
     """
     p, t = checked(pred, truth)
     return _row_scores(p, t, checked_mean(mean, p.shape[1], len(p))).centred_pearson
@@ -112,6 +126,13 @@ def retrieval(
         scores exactly 0.5; ``"leq"`` is the literal reading, with i's own delta and every tie counted in full.
 
     Returns (n,) in 0..1. InputError when i has nothing to be ranked against.
+
+    Examples
+    --------
+    >>> from kgpert_lib.metrics.deltas import retrieval
+    >>> truth = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    >>> retrieval([[2.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]], truth).tolist()
+    [1.0, 0.25, 0.5]
     """
     p, t = checked(pred, truth)
     return _ranked(p, t, *_references(p, t, reference, own), ties)[0]
@@ -126,6 +147,13 @@ def pds_cosine(
     number of references j nearer than i's own measured delta, a tie counting one half: ``1 - k / (r - 1)``, where r
     counts the references with i's own. That is `retrieval` with the cosine in place of the correlation; parameters,
     result and errors as there. One prediction for all perturbations scores 0.5 on average over the references.
+
+    Examples
+    --------
+    >>> from kgpert_lib.metrics.deltas import pds_cosine
+    >>> truth = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    >>> pds_cosine([[2.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]], truth).tolist()
+    [1.0, 0.25, 0.5]
     """
     p, t = checked(pred, truth)
     return _ranked(p, t, *_references(p, t, reference, own), "half")[1]
@@ -148,6 +176,7 @@ def score(
     Parameters
     ----------
     pred, truth, mean, reference, own, ties : as in `retrieval` and `centred_pearson`.
+    perturbations : (n,) names of the rows, for the table and for messages.
     ranked : (m,) True for the genes that rankings use (`targets.ranked_readouts`); None: all of them.
     threshold : from which a readout counts as changed (`changes`).
 
@@ -158,6 +187,16 @@ def score(
     genes is ranked; a reference without one is left out), ``direction_fidelity``, ``direction_reach``, ``jaccard`` and
     ``nmae`` (`changes`; NaN without `threshold`, and nMAE on calls, which have no size), ``mse``, ``mae``, ``n_genes``
     measured, ``n_changed`` of them, and ``constant``: True where ``pearson`` is 0 because no correlation exists.
+
+    Examples
+    --------
+    >>> from kgpert_lib import score
+    >>> truth = [[1.0, 0.0, -1.0], [0.0, 1.0, 0.5]]
+    >>> table = score([[0.9, 0.1, -0.5], [0.0, 0.0, 0.0]], truth, ["RPL3", "INTS9"])
+    >>> table[["perturbation", "pearson", "mae", "constant"]].round(2)
+      perturbation  pearson   mae  constant
+    0         RPL3      1.0  0.23     False
+    1        INTS9      0.0  0.50      True
     """
     names = [str(name) for name in perturbations]
     p, t = checked(pred, truth, names=names)

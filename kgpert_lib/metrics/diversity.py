@@ -19,6 +19,12 @@ def vendi_score(delta: ArrayLike, measured: ArrayLike | None = None) -> float:
     two rows: 1 where all point the same way, n where all are orthogonal. Gaps (NaN) of `delta` and of `measured`
     (n, m) count as 0: predicted deltas are restricted to what was measured, because gaps alone make rows different.
     Rows of 0 are equal to each other and similar to no other row. InputError where the shapes differ.
+
+    Examples
+    --------
+    >>> from kgpert_lib.metrics.diversity import vendi_score
+    >>> round(vendi_score([[1.0, 0.0], [0.0, 1.0]]), 3), round(vendi_score([[1.0, 0.0], [2.0, 0.0]]), 3)
+    (2.0, 1.0)
     """
     values = np.asarray(delta)
     gaps = values if measured is None else np.asarray(measured)

@@ -155,6 +155,14 @@ def cosines(weights: ArrayLike, inner: Vector, cross: Vector | None = None, leng
     lengths : (r,) squared lengths of the measured deltas; needed with `cross`.
 
     A sum or a measured delta of length 0 has no cosine and scores 0. InputError for shapes that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib.metrics.gram import cosines
+    >>> deltas = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> cosines([[1.0, 1.0]], deltas @ deltas.T).round(3).tolist()
+    [[0.707, 0.707]]
     """
     w = np.asarray(weights, dtype=np.float64)
     products = inner if cross is None else cross

@@ -27,7 +27,15 @@ def own_readouts(perturbations: NameArray | Sequence[str], genes: NameArray) -> 
 
 
 def without_own_readouts(delta: FloatArray, perturbations: NameArray | Sequence[str], genes: NameArray) -> FloatArray:
-    """Deltas (n, m) with a gap (NaN) at each perturbation's own readout; `delta` itself where none was measured."""
+    """Deltas (n, m) with a gap (NaN) at each perturbation's own readout; `delta` itself where none was measured.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib.metrics.targets import without_own_readouts
+    >>> without_own_readouts(np.float32([[-2.0, 1.0]]), ["RPL3"], np.array(["RPL3", "MYC"])).tolist()
+    [[nan, 1.0]]
+    """
     rows, columns = own_readouts(perturbations, genes)
     measured = ~np.isnan(delta[rows, columns])
     if not measured.any():

@@ -47,6 +47,17 @@ def average(
     Returns
     -------
     (n, m) float32 predicted deltas, and (n,) True where no neighbour was there to average.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.sparse as sp
+    >>> from kgpert_lib.predictors.average import average
+    >>> from kgpert_lib.screens.atlas import TrainingLine
+    >>> line = TrainingLine("k562", np.array(["A", "B"]), np.array(["MYC", "FOS"]), np.float32([[1, 2], [3, np.nan]]))
+    >>> delta, fallback = average(sp.csr_matrix([[1.0, 1.0], [0.0, 0.0]]), line, prior=0)
+    >>> delta.tolist(), fallback.tolist()
+    ([[2.0, 2.0], [2.0, 2.0]], [False, True])
     """
     strength = default_prior(line) if prior is None else float(prior)
     if not np.isfinite(strength) or strength < 0:

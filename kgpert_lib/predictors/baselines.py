@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kgpert_lib.errors import InputError
 from kgpert_lib.predictors.predictions import Predictions
 from kgpert_lib.screens.atlas import TrainingLine, TrainingView
 from kgpert_lib.types import FloatArray
@@ -17,7 +16,16 @@ from kgpert_lib.types import FloatArray
 
 @dataclass(frozen=True)
 class TrainingMean:
-    """The mean training delta, whatever the perturbation."""
+    """The mean training delta, whatever the perturbation.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> from kgpert_lib.predictors.baselines import TrainingMean
+    >>> view = load_screen("simulated", ["k562"], size="tiny").view("k562")
+    >>> (TrainingMean().predict(view, ["TP53"]).delta == view.target.mean).all().item()
+    True
+    """
 
     name = "training mean"
 
@@ -33,8 +41,17 @@ class LinearBaseline:
     Readout genes are embedded by the first `components` principal components of the training expression
     (genes as samples); a perturbation takes the embedding of the gene that it knocks down. The deltas are
     ``mean + G K P`` with both factors ridge-penalised. A perturbed gene that is not among the readout genes
-    has no embedding: its prediction is the mean training delta. Gaps are filled with the mean; where the
+    has no embedding: its prediction is the mean training delta, as all are where fewer than two training perturbations
+    are readout genes. Gaps are filled with the mean; where the
     atlas has no control expression the components come from the deltas.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> from kgpert_lib.predictors.baselines import LinearBaseline
+    >>> view = load_screen("simulated", ["k562"], size="tiny").view("k562")
+    >>> LinearBaseline(components=5).predict(view, ["INTS9"]).delta.shape
+    (1, 200)
     """
 
     components: int = 10
@@ -48,7 +65,7 @@ class LinearBaseline:
         column = pd.Index(line.genes)
         trained = column.get_indexer(pd.Index(line.perturbations))
         if (trained >= 0).sum() < 2:
-            raise InputError(f"{line.name}: fewer than two training perturbations are among the readout genes.")
+            return _fallback(line, perturbations)
         centred = np.where(line.measured, line.delta, line.mean) - line.mean
         genes = self._embedding(line, centred)
         coefficients = self._solve(genes, genes[trained[trained >= 0]], centred[trained >= 0])

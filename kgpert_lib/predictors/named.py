@@ -26,7 +26,23 @@ from kgpert_lib.screens.screen import Screen
 
 @dataclass(frozen=True)
 class Options:
-    """Settings of the graph neighbourhoods (`GraphNeighbourhood`), of the prior, and the seed of random choices."""
+    """Settings of the graph neighbourhoods (`GraphNeighbourhood`), of the prior, and the seed of random choices.
+
+    Attributes
+    ----------
+    limit : most neighbours that one graph gives (paper, section 4.1: 20); None for all.
+    cut : whether the limit is applied ``"before"`` or ``"after"`` only training genes are kept.
+    prior : weight of the mean training delta, in neighbours; None: 1 on deltas with gaps, else 0 (`default_prior`).
+    seed : of random cuts, shuffled names and folds.
+
+    Examples
+    --------
+    >>> from kgpert_lib import Options, build, load_screen
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> few = build("union", screen, Options(limit=3)).predict(screen.view("k562"), ["INTS9"])
+    >>> int(few.n_neighbours[0]) <= 3 * len(screen.graphs)
+    True
+    """
 
     limit: int | None = 20
     cut: Cut = "before"

@@ -106,7 +106,15 @@ def _cells(matrix: sp.csr_matrix, row: int) -> dict[int, float]:
 def from_sets(
     perturbations: Sequence[str] | NameArray, training: Sequence[str] | NameArray, sets: Sequence[Collection[str]]
 ) -> Neighbourhoods:
-    """Neighbourhoods that somebody else chose, one set per perturbation; genes that do not count are ignored."""
+    """Neighbourhoods that somebody else chose, one set per perturbation; genes that do not count are ignored.
+
+    Examples
+    --------
+    >>> from kgpert_lib.predictors.neighbourhoods import from_sets
+    >>> near = from_sets(["A", "B"], ["C", "D"], [{"C", "X"}, set()])
+    >>> near.sizes.tolist()
+    [1, 0]
+    """
     queried, known = np.asarray(perturbations, dtype=str), np.asarray(training, dtype=str)
     nothing = sp.csr_matrix((len(queried), len(known)), dtype=np.float32)
     return Neighbourhoods(queried, known, nothing, {}).edited(sets)
@@ -127,6 +135,15 @@ def neighbourhoods(
     The union over graphs follows. ``cut="before"`` (the paper) cuts the full neighbourhood and then keeps
     its training genes; ``cut="after"`` keeps the training genes and then cuts. ``limit=None`` never cuts.
     A perturbation is never its own neighbour. The result does not depend on the order of the inputs.
+
+    Examples
+    --------
+    >>> from kgpert_lib import KnowledgeGraph
+    >>> from kgpert_lib.predictors.neighbourhoods import neighbourhoods
+    >>> graph = KnowledgeGraph.from_edges("mine", ["A", "A", "A"], ["B", "C", "D"], [0.9, 0.5, 0.2])
+    >>> near = neighbourhoods([graph], ["A", "X"], ["B", "D"], limit=2, cut="before")
+    >>> near.members(0), near.members(1)
+    (['B'], [])
     """
     if cut not in ("before", "after"):
         raise InputError(f"Unknown cut {cut!r}; it is 'before' or 'after'.")

@@ -157,6 +157,15 @@ class NeighbourPredictor:
         training perturbation is pulled towards the neighbours that `neighbourhood` gives it among the training
         perturbations, so that no test delta enters. Fitted once for each view.
     label : name in tables; None: that of the neighbourhood, and whether gaps were filled.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> predictor = NeighbourPredictor(GraphNeighbourhood(screen.graphs, limit=5))
+    >>> predictor.predict(screen.view("k562"), ["INTS9", "TP53"]).fallback.tolist()
+    [False, True]
     """
 
     neighbourhood: NeighbourhoodSource

@@ -40,6 +40,14 @@ class Predictions:
     fallback : (n,) True where the prediction is the mean training delta because there is no neighbour.
     neighbourhoods : of the perturbations, in their order; None where the predictor averages none.
     training : the rows that the neighbourhoods name, where these are others than the view's target line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib import Predictions
+    >>> mine = Predictions.plain(np.array(["RPL3"]), np.array(["MYC", "FOS"]), np.float32([[0.5, -1.0]]))
+    >>> mine.select(["RPL3"], np.array(["FOS"])).delta.tolist()
+    [[-1.0]]
     """
 
     perturbations: NameArray

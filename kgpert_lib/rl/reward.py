@@ -63,6 +63,12 @@ def pearson_part(gap: ArrayLike, alpha: float = ALPHA, beta: float = BETA) -> Ve
     """``(1 - beta) * clip(alpha * gap, -1, 1) + beta * sign(gap)``, from -1 to 1 (reconstructed).
 
     `gap` is the Pearson delta of the edited neighbourhood's mean minus that of the unedited one.
+
+    Examples
+    --------
+    >>> from kgpert_lib.rl.reward import pearson_part
+    >>> pearson_part([0.0, 0.05, 1.0, -1.0]).round(2).tolist()
+    [0.0, 0.46, 1.0, -1.0]
     """
     g = np.asarray(gap, dtype=np.float64)
     g = np.where(np.abs(g) <= TIE, 0.0, g)
@@ -81,6 +87,13 @@ def rewards(
     """Parts (k, 3) in the order format, validity, Pearson, and rewards (k,) of k answers, from -1 to 1.
 
     An answer that is not readable has 0 for all three parts.
+
+    Examples
+    --------
+    >>> from kgpert_lib.rl.reward import rewards
+    >>> parts, reward = rewards(readable=[1, 0], valid=[2, 2], proposed=[4, 2], gap=[0.05, 0.05])
+    >>> parts.round(2).tolist(), reward.round(2).tolist()
+    ([[1.0, 0.5, 0.46], [0.0, 0.0, 0.0]], [0.6, 0.0])
     """
     read = format_part(readable)
     parts = np.stack([read, validity_part(valid, proposed), pearson_part(gap, alpha, beta)], axis=-1) * read[..., None]

@@ -129,11 +129,11 @@ def read_screen(
             if line.name in lines:
                 raise InputError(f"{path}: the cell line {line.name!r} was read before; give each line one file.")
             lines[line.name], counts[line.name] = line, count | {"file": path.name, "sha256": digest(path)}
-    drawn = [line for line in lines if counts[line]["split"] == "drawn"]
-    held_out = _draw_test([lines[line] for line in drawn], settings)
-    for line in drawn:
-        split = np.where(np.isin(lines[line].perturbations, held_out), "test", "train")
-        lines[line] = replace(lines[line], split=split)
+    drawn = [key for key in lines if counts[key]["split"] == "drawn"]
+    held_out = _draw_test([lines[key] for key in drawn], settings)
+    for key in drawn:
+        split = np.where(np.isin(lines[key].perturbations, held_out), "test", "train")
+        lines[key] = replace(lines[key], split=split)
     provenance = {"lines": counts, "seed": settings.seed, "source": SOURCE}
     return Atlas(name, "simulated" if simulated else "real", lines, provenance=provenance)
 
@@ -315,8 +315,8 @@ def _check_known(
     unknown = set(names) - by_table - by_graph
     if len(unknown) > (1 - KNOWN) * len(names):
         raise InputError(
-            f"{path}: {len(unknown)} of {len(names)} perturbed genes are not recognised ({_few(sorted(unknown))}); name "
-            "the column of human symbols or Ensembl ids by --perturbation-column, or give edges that know them by "
+            f"{path}: {len(unknown)} of {len(names)} perturbed genes are not recognised ({_few(sorted(unknown))}); "
+            "name the column of human symbols or Ensembl ids by --perturbation-column, or give edges that know them by "
             "--graph."
         )
     readouts = gene_labels.readouts(data.var, settings.genes, [], str(path))

@@ -60,6 +60,17 @@ class CellLine:
     ------
     InputError
         When an invariant does not hold; the message names the line, the array and the first offender.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib import CellLine
+    >>> delta = [[-1.0, 0.5], [0.25, np.nan], [0.0, 1.0]]
+    >>> line = CellLine("k562", ["RPL3", "RPL4", "INTS9"], ["RPL3", "MYC"], delta, ["train", "train", "test"])
+    >>> line.names("test"), line.dense, line.delta.shape
+    (['INTS9'], False, (3, 2))
+    >>> line.scored[0]
+    array([nan, 0.5], dtype=float32)
     """
 
     name: str
@@ -222,6 +233,21 @@ class TrainingView:
     """What a predictor may see when one line is evaluated: training rows only, of every line.
 
     Under ``strict`` the test genes of the evaluated line are absent from every line's rows.
+
+    Attributes
+    ----------
+    line : name of the evaluated line.
+    split : ``"strict"`` or ``"per-line"`` (`Atlas.view`).
+    lines : training rows by line.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> view = load_screen("simulated", ["k562"], size="tiny").view("k562")
+    >>> view.target.delta.shape
+    (40, 200)
+    >>> view.without(["INTS1"]).target.delta.shape
+    (39, 200)
     """
 
     line: str
@@ -256,6 +282,16 @@ class Atlas:
     lines : cell lines by name.
     missing : lines that the source has but that could not be had here, with the reason.
     provenance : free text by key: files, checksums, licence, seed.
+
+    Examples
+    --------
+    >>> from kgpert_lib import Atlas, CellLine
+    >>> line = CellLine("k562", ["RPL3", "INTS9"], ["MYC"], [[0.5], [1.0]], ["train", "test"])
+    >>> atlas = Atlas("mine", "real", {"k562": line}, provenance={"licence": "CC BY 4.0"})
+    >>> atlas.label, atlas.perturbations()
+    ('mine (real)', ['INTS9', 'RPL3'])
+    >>> atlas.view("k562").target.perturbations.tolist()
+    ['RPL3']
     """
 
     name: str

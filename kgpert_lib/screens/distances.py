@@ -171,6 +171,13 @@ def load(name: str, path: str | Path | None = None) -> Distances:
     InputError
         For an unknown name, and for a table that cannot be read or is no table of distances between the same
         perturbations: it names the file and the first fault.
+
+    Examples
+    --------
+    >>> from kgpert_lib.screens.distances import load
+    >>> screen = load("adamson2016")
+    >>> screen.name, len(screen.perturbations), screen.to_control(screen.controls[0]).shape
+    ('Adamson 2016', 84, (94,))
     """
     if name not in SCREENS:
         raise InputError(f"There is no table of distances {name!r}; there are {', '.join(SCREENS)}.")

@@ -53,6 +53,13 @@ def load_screen(
     ------
     InputError
         As `load_atlas` and `load_graphs`; also for a saved simulation without its graphs.
+
+    Examples
+    --------
+    >>> from kgpert_lib import load_screen
+    >>> screen = load_screen("simulated", ["k562"], size="tiny")
+    >>> screen["k562"].delta.shape, [graph.name for graph in screen.graphs]
+    ((60, 200), ['complexes', 'pathways'])
     """
     source = _source(name_or_path)
     if source is not None and str(name_or_path).partition(":")[0] == SIMULATED:
@@ -140,6 +147,17 @@ def load_atlas(name_or_path: str | Path, lines: Sequence[str] | None = None, dow
     ------
     InputError
         For a name that is neither, for an option that the atlas lacks, and whatever the source itself raises.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from kgpert_lib import load_screen
+    >>> from kgpert_lib.screens.load import load_atlas
+    >>> atlas = load_screen("simulated", ["k562"], size="tiny").atlas
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     saved = load_atlas(atlas.save(f"{folder}/screen"))
+    >>> (saved["k562"].delta == atlas["k562"].delta).all().item()
+    True
     """
     source = _source(name_or_path)
     if source is not None:

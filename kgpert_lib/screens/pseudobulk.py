@@ -30,7 +30,16 @@ Names: TypeAlias = Sequence[str] | NDArray[np.str_]
 
 
 def log_normalised(counts: Counts, target_sum: float = TARGET_SUM) -> Counts:
-    """log1p of counts scaled to `target_sum` per cell, float32, sparse where the input is; empty cells stay 0."""
+    """log1p of counts scaled to `target_sum` per cell, float32, sparse where the input is; empty cells stay 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgpert_lib.screens.pseudobulk import log_normalised
+    >>> log_normalised(np.array([[1, 3], [0, 0]]), target_sum=4).round(2)
+    array([[0.69, 1.39],
+           [0.  , 0.  ]], dtype=float32)
+    """
     total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     scale = (target_sum / np.where(total > 0, total, 1.0)).astype(np.float32)
     if isinstance(counts, np.ndarray):
@@ -74,6 +83,18 @@ class Pseudobulk:
     target_sum : counts a cell is scaled to before log1p (4,000 in the TxPert preprocessing); None for cells that
         come as log-normalised expression and are summed up as they are.
     splits : number of random half splits that chunks are given for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from kgpert_lib.screens.pseudobulk import Pseudobulk
+    >>> bulk = Pseudobulk(["MYC", "FOS"], ["RPL3"], ["day 1"], target_sum=8)
+    >>> obs = pd.DataFrame({"perturbation": ["RPL3", "control"], "batch": "day 1"})
+    >>> bulk.add(np.array([[2, 6], [4, 4]]), obs)
+    >>> delta, control = bulk.deltas()
+    >>> delta.round(2)
+    array([[-0.51,  0.34]], dtype=float32)
     """
 
     def __init__(
@@ -100,7 +121,7 @@ class Pseudobulk:
         self._n_moments = 0
 
     def add(self, counts: Counts, obs: pd.DataFrame, halves: NDArray[np.bool_] | None = None) -> None:
-        """Add a chunk: (cells, m) raw counts (`target_sum`), CSR or dense, with ``perturbation`` and ``batch`` in `obs`.
+        """Add a chunk: (cells, m) raw counts, CSR or dense, with ``perturbation`` and ``batch`` in `obs`.
 
         `halves` is the chunk's slice of `assign_halves`. Cells of other perturbations are skipped.
         """

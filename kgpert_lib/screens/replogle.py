@@ -73,6 +73,12 @@ class Options:
     test, val, seed : of the rule: share of all genes for test, share of the rest for validation, and ``random_state``.
 
     Raises InputError for a value that is none of these.
+
+    Examples
+    --------
+    >>> from kgpert_lib.screens.replogle import Options
+    >>> Options.parse({"split": "rule", "readouts": "5000"}).readouts
+    5000
     """
 
     transcripts: Transcripts = "most-cells"

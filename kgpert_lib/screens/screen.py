@@ -36,6 +36,15 @@ class Screen:
     graphs : what is known about its genes, in the atlas' spelling.
     simulation : what the atlas was drawn from, if it was drawn in this process.
     brings_graphs : whether the graphs came with the screen, because STRING and GO say nothing about it.
+
+    Examples
+    --------
+    >>> from kgpert_lib import Atlas, CellLine, KnowledgeGraph, Screen
+    >>> line = CellLine("k562", ["RPL3", "INTS9"], ["MYC"], [[0.5], [1.0]], ["train", "test"])
+    >>> graph = KnowledgeGraph.from_edges("pairs", ["RPL3"], ["INTS9"])
+    >>> screen = Screen(Atlas("mine", "real", {"k562": line}), (graph,))
+    >>> screen.graph("pairs").neighbours("INTS9")
+    {'RPL3': 1.0}
     """
 
     atlas: Atlas

@@ -18,8 +18,8 @@ from kgpert_lib.evaluation.trust import FEWEST
 from kgpert_lib.graphs import edgelist
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.predictors.named import Options, build
-from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.predictors.neighbours import GraphNeighbourhood, NeighbourPredictor
+from kgpert_lib.predictors.predictions import Predictor
 from kgpert_lib.screens import annotated
 from kgpert_lib.screens.annotated import Settings
 from kgpert_lib.screens.atlas import Atlas, CellLine
@@ -75,7 +75,7 @@ def example(folder: str | Path, seed: int = 0) -> Source:
     target = Source(Path(folder) / "cells.h5ad", (Path(folder) / "edges.csv",))
     write_h5ad(cells[kept].copy(), target.file)
     both = pd.concat([_edges(graph) for graph in simulation.graphs]).drop_duplicates()
-    edgelist.write(KnowledgeGraph.from_edges("edges", both["gene1"], both["gene2"]), target.edges[0])
+    edgelist.write(KnowledgeGraph.from_edges("edges", *both.to_numpy(str).T), target.edges[0])
     return target
 
 
@@ -87,7 +87,7 @@ def look(source: Source) -> pd.DataFrame:
     if source.file.is_dir():
         lines = Atlas.load(source.file).lines.values()
         return pd.DataFrame(
-            [("line", i.name, "deltas", len(i.perturbations), _first(i.perturbations)) for i in lines],
+            [("line", i.name, "deltas", len(i.perturbations), _first(i.perturbations.tolist())) for i in lines],
             columns=["part", "name", "kind", "different", "such as"],
         )
     data = read_h5ad(source.file)

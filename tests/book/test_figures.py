@@ -61,6 +61,19 @@ def test_a_figure_without_a_name_is_named_after_its_cell_and_one_without_numbers
     assert [cell.cell_type for cell in cells] == ["code", "code", "markdown"]
 
 
+def test_a_book_that_is_passed_on_has_no_file_of_measured_calls(tmp_path):
+    calls = figure(picture("atlas,gene,call\nperturbqa,INTS9,-1\n"), name="fig-calls")
+    chapter = Chapter(tmp_path / "02_calls.ipynb", "notebooks/02_calls")
+    for publish, files in (
+        (True, ["02_calls-fig-gain.csv"]),
+        (False, ["02_calls-fig-calls.csv", "02_calls-fig-gain.csv"]),
+    ):
+        page = new_notebook(cells=[calls, figure(picture(), name="fig-gain", key="def")])
+        linked = figures.with_links(page, chapter, tmp_path / str(publish), publish)
+        assert sorted(path.name for path in (tmp_path / str(publish)).rglob("*.csv")) == files
+        assert sum("figure-numbers" in cell.source for cell in linked.cells) == len(files)
+
+
 def test_every_figure_of_the_book_has_its_numbers_as_csv():
     book = built_book()
     without = []

@@ -86,6 +86,7 @@ INTS8 = INTS9 | {
     "count": 2,
     "edges": [],
 }
+INTS2 = INTS9 | {"status": "none", "neighbours": [], "count": 314, "edges": [], "score": [None, None, 1]}
 
 
 def bucket(symbol: str) -> str:
@@ -128,7 +129,7 @@ def _data(meta: dict) -> dict:
             for key in range(BUCKETS):
                 data[f"{line}/{predictor}/{key}"] = {
                     symbol: record
-                    for symbol, record in (("INTS9", INTS9), ("INTS8", INTS8))
+                    for symbol, record in (("INTS9", INTS9), ("INTS8", INTS8), ("INTS2", INTS2))
                     if bucket(symbol) == str(key)
                 }
     return data

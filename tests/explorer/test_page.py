@@ -164,6 +164,13 @@ def test_a_gene_in_no_graph_is_shown_as_the_mean_of_all_knock_downs_and_markup_i
     assert not any(link.startswith("javascript") for link in tab.evaluate("[...document.links].map((a) => a.href)"))
 
 
+def test_a_gene_whose_neighbours_all_have_small_shares_says_so(reader):
+    tab = reader.open("?gene=INTS2", "INTS2 k562 union")
+    assert "None of the 314 neighbours of INTS2" in tab.locator(".kx-message").inner_text()
+    assert tab.locator(".kx-bars tbody tr").count() == 4
+    assert "Reached" not in tab.locator(".kx-expected").inner_text()
+
+
 def test_markup_that_is_typed_or_in_the_address_is_text(reader):
     tab = reader.open(f"?gene={'%3Cscript%3Ealert(1)%3C%2Fscript%3E'}", " k562 union")
     assert "<script>alert(1)</script>" in tab.locator(".kx-notice").inner_text()

@@ -151,3 +151,26 @@ def test_search_finds_a_word_in_either_spelling(browser, html, word):
     tab.wait_for_load_state()
     assert word.lower() in tab.locator(".bd-article").inner_text().lower()
     tab.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("load_screen", "book/api/screens.html#kgpert_lib.screens.load.load_screen"),
+        ("Trust", "book/api/evaluation.html#kgpert_lib.evaluation.trust.Trust"),
+    ],
+)
+def test_search_finds_names_of_the_library(browser, html, word, place):
+    tab = browser.new_page()
+    tab.goto((html / "search.html").as_uri() + f"?q={word}")
+    tab.locator("#search-results ul.search li a").first.wait_for()
+    links = tab.locator("#search-results ul.search li a").evaluate_all("links => links.map(link => link.href)")
+    assert any(place in link for link in links)
+    tab.close()
+
+
+def test_search_finds_a_command(browser, html):
+    tab = browser.new_page()
+    tab.goto((html / "search.html").as_uri() + "?q=kgpert+vote")
+    tab.locator("#search-results ul.search li a", has_text="Command line").first.wait_for()
+    tab.close()

@@ -1,7 +1,6 @@
 """The print of the book: of three small pages, and of the book itself."""
 
 import re
-from pathlib import Path
 
 import pypdf
 import pytest
@@ -29,6 +28,12 @@ def annotations(reader):
     return {a["/Dest"].removeprefix("/") for a in every if "/Dest" in a}, {a["/A"]["/URI"] for a in every if "/A" in a}
 
 
+def titles(outline):
+    """The entries of an outline in reading order, with single blanks."""
+    for entry in outline:
+        yield from titles(entry) if isinstance(entry, list) else [" ".join(entry["/Title"].split())]
+
+
 @pytest.fixture
 def small(tmp_path):
     return tmp_path, rendered_book(tmp_path)
@@ -54,9 +59,7 @@ def test_contents_name_the_page_of_each_chapter_and_a_wide_table_lies_across(sma
     assert all(str(10**12 + k) in texts[shape.index(True)] for k in range(60))
     first = next(k for k, text in enumerate(texts, start=1) if "what was folded" in text)
     assert re.search(rf"1 · First\s*{first}\b", texts[1])
-    assert [entry["/Title"] for entry in reader.outline if not isinstance(entry, list)] == [
-        "A small book", "1 · First", "Data",
-    ]  # fmt: skip
+    assert list(titles(reader.outline)) == ["A small book", "Result", "1 · First", "What was measured", "Data"]
 
 
 def test_a_missing_browser_and_a_missing_picture_are_named_and_leave_no_file(small, monkeypatch):
@@ -82,20 +85,20 @@ def single(html) -> str:
     return single_page(html, yaml.safe_load((ROOT / "_toc.yml").read_text()), "", "", "")
 
 
-def test_the_outline_names_every_chapter_and_every_figure_can_be_reached(printed, single):
+def test_the_outline_names_every_heading_and_figures_are_numbered_through(printed, single):
     page = BeautifulSoup(single, "html.parser")
-    chapters = [heading.get_text().strip() for heading in page.select("article h1")]
-    entries = [entry["/Title"].strip() for entry in printed.outline if not isinstance(entry, list)]
-    assert [entry for entry in entries if entry in chapters] == chapters
+    headings = page.select("article :is(h1, h2, h3, h4, h5, h6)")
+    assert list(titles(printed.outline)) == [" ".join(heading.get_text().split()) for heading in headings]
     numbers = [int(re.sub(r"\D", "", n.get_text())) for n in page.select("figcaption .caption-number")]
-    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) > 50
-    assert len(printed.pages) > 100
-    assert Path(printed.stream.name).stat().st_size < 30e6
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 5  # without any download a third of the figures is left
+    assert len(printed.pages) > 3 * len(page.select("article"))
+    assert len(printed.stream.getvalue()) < 30e6
 
 
 def test_every_link_leads_to_a_place_in_the_print_or_to_the_web(printed):
     places, addresses = annotations(printed)
-    assert len(places) > 300
+    assert len(places) > 200
     assert places <= {name.removeprefix("/") for name in printed.named_destinations}
     assert {address.partition(":")[0] for address in addresses} <= {"https", "http", "mailto"}
 

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from kgpert_lib.book.figures import MEASURED
 from kgpert_lib.evaluation import summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
 from kgpert_lib.predictors.baselines import TrainingMean
@@ -154,7 +155,7 @@ def test_the_numbers_of_a_figure_are_those_drawn(drawn):
     np.testing.assert_array_equal(gains["gain"], points)
     np.testing.assert_array_equal(gains[["gain_low", "gain_high"]], ends)
     above, below = (axis.images[0].get_array().filled(np.nan) for axis in drawn["one"].axes)
-    calls = numbers(drawn["one"]).pivot(index="row", columns="readout gene", values="call")
+    calls = numbers(drawn["one"]).pivot(index="row", columns="readout gene", values=MEASURED)
     rows = [label.get_text() for label in drawn["one"].axes[0].get_yticklabels()]
     genes = [label.get_text() for label in drawn["one"].axes[1].get_xticklabels()]
     np.testing.assert_array_equal(calls.reindex([*rows, "prediction", "measured"])[genes], np.vstack([above, below]))
@@ -165,3 +166,4 @@ def test_every_figure_has_numbers_that_name_the_atlas(drawn, name):
     table = numbers(drawn[name])
     assert len(table)
     assert table["atlas"].str.startswith("toy").all()
+    assert (MEASURED in table) is (name == "matrix")  # a book that is passed on leaves these numbers out

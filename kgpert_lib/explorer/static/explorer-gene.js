@@ -12,7 +12,11 @@
   };
   const { element } = explorer;
 
-  explorer.number = (value, digits = 2) => value.toFixed(digits).replace(/^-0\.?0*$/, "0").replace("-", "−");
+  explorer.number = (value, digits = 2) =>
+    value
+      .toFixed(digits)
+      .replace(/^-0\.?0*$/, "0")
+      .replace("-", "−");
   const { number } = explorer;
   const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
   const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
@@ -41,10 +45,15 @@
       : element("span", {}, symbol);
 
   const title = (gene, facts, page, record) => {
-    const links = [outside(`https://string-db.org/cgi/network?identifiers=${encodeURIComponent(gene)}&species=9606`, "STRING")];
-    if (facts.entrez) links.push(outside(`https://www.ncbi.nlm.nih.gov/gene/${encodeURIComponent(facts.entrez)}`, "NCBI Gene"));
+    const links = [
+      outside(`https://string-db.org/cgi/network?identifiers=${encodeURIComponent(gene)}&species=9606`, "STRING"),
+    ];
+    if (facts.entrez)
+      links.push(outside(`https://www.ncbi.nlm.nih.gov/gene/${encodeURIComponent(facts.entrez)}`, "NCBI Gene"));
     if (facts.ensembl) {
-      links.push(outside(`https://www.ensembl.org/Homo_sapiens/Gene/Summary?g=${encodeURIComponent(facts.ensembl)}`, "Ensembl"));
+      links.push(
+        outside(`https://www.ensembl.org/Homo_sapiens/Gene/Summary?g=${encodeURIComponent(facts.ensembl)}`, "Ensembl"),
+      );
     }
     const [status, meaning] = STATUS[record ? record.status : "none"];
     return element("header", { class: "kx-title" }, [
@@ -61,8 +70,11 @@
   // The expected score with its interval, and the reached one, in words and on a scale from `from` to 1.
   const scores = (expected, measured) => {
     const score = measured && measured[0] !== null ? measured : null;
-    if (!expected && !score) return element("p", { class: "kx-expected" }, "No score can be expected or measured here.");
-    const values = [expected && expected[1], score && score[0], 0].filter((value) => value !== null && value !== undefined);
+    if (!expected && !score)
+      return element("p", { class: "kx-expected" }, "No score can be expected or measured here.");
+    const values = [expected && expected[1], score && score[0], 0].filter(
+      (value) => value !== null && value !== undefined,
+    );
     const from = Math.min(...values) < 0 ? Math.floor(Math.min(...values) * 5) / 5 : 0;
     const place = (value) => `${(100 * (Math.min(value, 1) - from)) / (1 - from)}%`;
     const words = [];
@@ -126,7 +138,8 @@
       element("h3", {}, `${counted(record.count, "neighbour")} in the mean`),
       holder,
       element("ul", { class: "kx-legend" }, legend),
-      more > 0 && element("p", { class: "kx-hint" }, `Drawn are the ${record.neighbours.length} with the largest share.`),
+      more > 0 &&
+        element("p", { class: "kx-hint" }, `Drawn are the ${record.neighbours.length} with the largest share.`),
       status,
     ]);
   };
@@ -140,11 +153,17 @@
   };
 
   // All that the bars of some rows show, and 0.
-  const values = (rows) => [0, ...rows.flatMap(([, predicted, specific, , measured]) => [predicted, predicted - specific, measured || 0])];
+  const values = (rows) => [
+    0,
+    ...rows.flatMap(([, predicted, specific, , measured]) => [predicted, predicted - specific, measured || 0]),
+  ];
 
   // What both directions' bars span at least: they have one scale.
   explorer.span = ({ record }) =>
-    Math.max(0.1, ...[record?.up, record?.down].map((rows) => Math.max(...values(rows || [])) - Math.min(...values(rows || []))));
+    Math.max(
+      0.1,
+      ...[record?.up, record?.down].map((rows) => Math.max(...values(rows || [])) - Math.min(...values(rows || []))),
+    );
 
   // Bars of one direction: prediction, mean of all knock-downs (tick) and measurement (diamond) on one axis.
   const bars = (rows, sign, heading, page) => {
@@ -179,7 +198,11 @@
     return element("table", { class: "kx-bars" }, [
       element("caption", {}, heading),
       element("thead", {}, [
-        element("tr", {}, heads.map((head) => element(head ? "th" : "td", head ? { scope: "col" } : { "aria-hidden": "true" }, head))),
+        element(
+          "tr",
+          {},
+          heads.map((head) => element(head ? "th" : "td", head ? { scope: "col" } : { "aria-hidden": "true" }, head)),
+        ),
       ]),
       element("tbody", {}, body),
     ]);
@@ -203,7 +226,11 @@
     return element("section", { class: "kx-changes" }, [
       element("h3", {}, `What is predicted to change in ${page.line.title}`),
       element("p", { class: "kx-order" }, [element("label", { for: id }, "Order"), select]),
-      element("ul", { class: "kx-legend" }, legend.map(([name, text]) => element("li", {}, [element("span", { class: name }), text]))),
+      element(
+        "ul",
+        { class: "kx-legend" },
+        legend.map(([name, text]) => element("li", {}, [element("span", { class: name }), text])),
+      ),
       bars(record.up, 1, "Rise", page),
       bars(record.down, -1, "Fall", page),
       element("p", { class: "kx-hint" }, [
@@ -246,22 +273,28 @@
       for (const graph of Object.keys(given)) tally.set(graph, (tally.get(graph) || 0) + 1);
     }
     const several = record.neighbours.filter(([, , given]) => Object.keys(given).length > 1).length;
-    const listed = record.neighbours.length < record.count ? ` of the ${record.neighbours.length} with the largest share` : "";
+    const listed =
+      record.neighbours.length < record.count ? ` of the ${record.neighbours.length} with the largest share,` : "";
     const named = [...tally].sort((a, b) => a[0] - b[0]).map(([graph, n]) => `${n} in ${explorer.graphTitle(graph)}`);
     done.push(...(predictor.steps || []));
     if (record.count) {
       const shares = record.neighbours.map((row) => row[1]);
       const equal = Math.max(...shares) - Math.min(...shares) < 0.0015;
-      const parts = tally.size ? `:${listed} ${listing(named)}${several ? `, ${several} of them in more than one` : ""}` : "";
+      const smallest = `the smallest that is listed is ${percent(shares[shares.length - 1])}`;
+      const parts = tally.size
+        ? `:${listed} ${listing(named)}${several ? `, ${several} of them in more than one` : ""}`
+        : "";
       done.push(
         `For ${gene} that leaves ${counted(record.count, "neighbour")} among the ${counted(line.train, "training gene")} ` +
           `of ${line.title}${parts}.`,
-        equal
-          ? `Each of them is ${percent(shares[0])} of the mean.`
-          : `${record.neighbours[0][0]} has the largest share of the mean, ${percent(shares[0])}; ` +
-              `the smallest that is listed is ${percent(shares[shares.length - 1])}.`,
       );
-      const strongest = [...record.up, ...record.down].filter((row) => row[3]).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]))[0];
+      if (shares.length && equal) done.push(`Each of them is ${percent(shares[0])} of the mean.`);
+      else if (shares.length) {
+        done.push(`${record.neighbours[0][0]} has the largest share of the mean, ${percent(shares[0])}; ${smallest}.`);
+      }
+      const strongest = [...record.up, ...record.down]
+        .filter((row) => row[3])
+        .sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]))[0];
       if (strongest) {
         const [index, predicted, specific, n] = strongest;
         done.push(
@@ -269,11 +302,18 @@
             `${number(predicted)}, where the mean of all knock-downs is ${number(predicted - specific)}.`,
         );
       }
-    } else done.push(`No neighbour of ${gene} was measured for training in ${line.title}, so the prediction is the mean of all knock-downs.`);
+    } else
+      done.push(
+        `No neighbour of ${gene} was measured for training in ${line.title}, so the prediction is the mean of all knock-downs.`,
+      );
     if (record.score) done.push(`Only then the prediction was compared with the measured deltas of ${gene}.`);
     return element("details", { class: "kx-steps", open: "" }, [
       element("summary", {}, "What was done, step by step"),
-      element("ol", {}, done.map((text) => element("li", {}, text))),
+      element(
+        "ol",
+        {},
+        done.map((text) => element("li", {}, text)),
+      ),
     ]);
   };
 
@@ -285,10 +325,23 @@
       element("div", { class: "kx-scroll", tabindex: "0", role: "region", "aria-label": caption }, [
         element("table", {}, [
           element("caption", {}, caption),
-          element("thead", {}, [element("tr", {}, heads.map((head) => element("th", { scope: "col" }, head)))]),
-          element("tbody", {}, rows.map(([first, ...rest]) =>
-            element("tr", {}, [element("th", { scope: "row" }, first), ...rest.map((cell) => element("td", {}, cell))]),
-          )),
+          element("thead", {}, [
+            element(
+              "tr",
+              {},
+              heads.map((head) => element("th", { scope: "col" }, head)),
+            ),
+          ]),
+          element(
+            "tbody",
+            {},
+            rows.map(([first, ...rest]) =>
+              element("tr", {}, [
+                element("th", { scope: "row" }, first),
+                ...rest.map((cell) => element("td", {}, cell)),
+              ]),
+            ),
+          ),
         ]),
       ]);
     const change = ([index, predicted, specific, n, measured]) => [
@@ -296,13 +349,15 @@
       number(predicted, 3),
       number(specific, 3),
       n ? String(n) : "0*",
-      measured === null || measured === undefined ? "not measured" : number(measured, Number.isInteger(measured) ? 0 : 3),
+      measured === null || measured === undefined
+        ? "not measured"
+        : number(measured, Number.isInteger(measured) ? 0 : 3),
     ];
     const heads = ["readout gene", "predicted", "specific to the gene", "neighbours that measured it", "measured"];
     const weight = (value) => (value === undefined ? "–" : value === null ? "edge" : number(value, 3));
     return element("details", { class: "kx-tables" }, [
       element("summary", {}, "The same as plain tables"),
-      record.count > 0 &&
+      record.neighbours.length > 0 &&
         table(
           `Neighbours of ${gene}: share of the mean, and weight of the edge in each graph`,
           ["neighbour", "share", ...used.map(([name]) => name)],
@@ -312,8 +367,16 @@
             ...used.map(([, k]) => weight(given[k])),
           ]),
         ),
-      table(`Readout genes predicted to rise when ${gene} is knocked down in ${page.line.title}`, heads, record.up.map(change)),
-      table(`Readout genes predicted to fall when ${gene} is knocked down in ${page.line.title}`, heads, record.down.map(change)),
+      table(
+        `Readout genes predicted to rise when ${gene} is knocked down in ${page.line.title}`,
+        heads,
+        record.up.map(change),
+      ),
+      table(
+        `Readout genes predicted to fall when ${gene} is knocked down in ${page.line.title}`,
+        heads,
+        record.down.map(change),
+      ),
     ]);
   };
 
@@ -326,7 +389,10 @@
       neighbours: [],
       count: 0,
       up: order.slice(0, SHOWN).filter((row) => row[1] > 0),
-      down: order.reverse().slice(0, SHOWN).filter((row) => row[1] < 0),
+      down: order
+        .reverse()
+        .slice(0, SHOWN)
+        .filter((row) => row[1] < 0),
       expected: line.mean_expected?.[predictor.name] || null,
       score: null,
       edges: [],
@@ -346,7 +412,9 @@
   // The card of a gene that was read; `page` holds where it stands, the line, the predictor and the bars' scale.
   explorer.card = (gene, { facts, record, readouts }, page) => {
     const within = { ...page, readouts };
-    const card = element("article", { class: "kx-card", "aria-labelledby": `kx-gene-${page.place}` }, [title(gene, facts, page, record)]);
+    const card = element("article", { class: "kx-card", "aria-labelledby": `kx-gene-${page.place}` }, [
+      title(gene, facts, page, record),
+    ]);
     if (!record) {
       card.append(
         element("p", { class: "kx-message" }, [
@@ -357,10 +425,13 @@
       );
       return card;
     }
-    const shown = record.count
+    const line = page.line.title;
+    const shown = record.neighbours.length
       ? network(gene, record, page)
       : element("p", { class: "kx-message" }, [
-          `No neighbour of ${gene} has training data in ${page.line.title}: this is the mean of all knock-downs.`,
+          record.count
+            ? `None of the ${record.count} neighbours of ${gene} has a share of the mean that is large enough to be listed.`
+            : `No neighbour of ${gene} has training data in ${line}: this is the mean of all knock-downs.`,
         ]);
     const column = element("div", { class: "kx-column" }, [shown, terms(facts), steps(gene, record, within)]);
     card.append(

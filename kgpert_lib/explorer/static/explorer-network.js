@@ -21,7 +21,10 @@
       const graph = graphs[Number(group.name)];
       const both = graphs.length === 2 || new Set(record.neighbours.flatMap(([, , w]) => Object.keys(w))).size === 2;
       if (group.name === "several") group.title = both ? "in both" : "in several graphs";
-      else group.title = graph ? `${groups.size > 1 ? "only " : ""}in ${explorer.graphTitle(Number(group.name))}` : "in no graph by itself";
+      else
+        group.title = graph
+          ? `${groups.size > 1 ? "only " : ""}in ${explorer.graphTitle(Number(group.name))}`
+          : "in no graph by itself";
       group.style = graph ? Number(group.name) : -1;
     }
     return [...groups.values()].sort((a, b) => (b.name === "several") - (a.name === "several") || a.style - b.style);
@@ -49,7 +52,10 @@
     const edges = new Map();
     const symbols = record.neighbours.map(([symbol]) => symbol);
     for (const [i, j] of record.edges || []) {
-      for (const [a, b] of [[i, j], [j, i]]) {
+      for (const [a, b] of [
+        [i, j],
+        [j, i],
+      ]) {
         if (!edges.has(symbols[a])) edges.set(symbols[a], new Set());
         edges.get(symbols[a]).add(symbols[b]);
       }

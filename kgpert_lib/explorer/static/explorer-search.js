@@ -20,7 +20,9 @@
       "aria-controls": `${id}-list`,
     });
     const list = element("ul", { id: `${id}-list`, role: "listbox", "aria-label": `${label}: choices`, hidden: "" });
-    const clear = optional ? element("button", { type: "button", class: "kx-clear", "aria-label": "Clear" }, "×") : null;
+    const clear = optional
+      ? element("button", { type: "button", class: "kx-clear", "aria-label": "Clear" }, "×")
+      : null;
     const box = element("div", { class: "kx-field kx-gene-field" }, [
       element("label", { for: id }, label),
       element("div", { class: "kx-combobox" }, [input, clear, list]),
@@ -117,10 +119,11 @@
       const option = event.target.closest("[role=option]");
       if (option) choose(options[[...list.children].indexOf(option)].symbol);
     });
-    if (clear) clear.addEventListener("click", () => {
-      choose("");
-      input.focus();
-    });
+    if (clear)
+      clear.addEventListener("click", () => {
+        choose("");
+        input.focus();
+      });
     return { box, show };
   };
 })();

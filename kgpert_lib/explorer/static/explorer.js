@@ -122,7 +122,13 @@
     const focused = controls.cards.contains(document.activeElement) ? document.activeElement : null;
     controls.cards.replaceChildren(...cards);
     controls.cards.classList.toggle("kx-two", cards.length > 1);
-    controls.common.textContent = cards.length > 1 ? common(shown.map((place) => genes[place]), loaded) : "";
+    controls.common.textContent =
+      cards.length > 1
+        ? common(
+            shown.map((place) => genes[place]),
+            loaded,
+          )
+        : "";
     controls.fields.gene.show(genes.gene || state.gene);
     controls.fields.with.show(genes.with || state.with);
     controls.line.value = state.line;
@@ -165,7 +171,9 @@
           element(
             "ul",
             {},
-            meta.licence.filter(({ attribution }) => attribution).map((row) => element("li", {}, `${row.what}: ${row.attribution}`)),
+            meta.licence
+              .filter(({ attribution }) => attribution)
+              .map((row) => element("li", {}, `${row.what}: ${row.attribution}`)),
           ),
         ]),
       element("p", {}, `${meta.listed.toLocaleString("en")} genes; split ${meta.split}; kgpert ${meta.version}.`),
@@ -240,7 +248,15 @@
     try {
       [explorer.meta] = await Promise.all(["meta", "names"].map(explorer.load));
     } catch (error) {
-      box.replaceChildren(message(`${error.message} The explorer's data are written by `, element("code", {}, "make book"), " and ", element("code", {}, "kgpert explorer"), "."));
+      box.replaceChildren(
+        message(
+          `${error.message} The explorer's data are written by `,
+          element("code", {}, "make book"),
+          " and ",
+          element("code", {}, "kgpert explorer"),
+          ".",
+        ),
+      );
       return;
     }
     build();

@@ -6,6 +6,9 @@ takes out one gene and nothing else directly. The expected response adds one loa
 component, which makes it layer-wise Lipschitz with constants that are known exactly: the largest
 loading norm of a level.
 
+Examples
+--------
+>>> from kgpert_lib.screens.simulated.causal import HierarchicalSCM
 >>> scm = HierarchicalSCM.sample(seed=1, sizes=(12, 4, 2, 1), readout=50)
 >>> state = scm.do("G03")
 >>> state.names("gene")

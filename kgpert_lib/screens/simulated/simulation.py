@@ -1,9 +1,4 @@
-"""The simulated atlas: the hierarchical model over real genes, down to single cells, on any machine.
-
->>> sim = simulate(seed=0, size="tiny", lines=["k562"])
->>> sim.atlas["k562"].delta.shape == sim.truth["k562"].shape
-True
-"""
+"""The simulated atlas: the hierarchical model over real genes, down to single cells, on any machine."""
 
 from __future__ import annotations
 
@@ -223,6 +218,13 @@ def simulate(
     ------
     InputError
         For an unknown size or line.
+
+    Examples
+    --------
+    >>> from kgpert_lib.screens.simulated.simulation import simulate
+    >>> simulation = simulate(seed=1, size="tiny", lines=["k562"])
+    >>> simulation.truth["k562"].shape, simulation.atlas["k562"].delta.shape
+    ((60, 200), (60, 200))
     """
     if size not in SIZES:
         raise InputError(f"Unknown size {size!r}; it is {' or '.join(SIZES)}.")
