@@ -93,11 +93,12 @@ def paired_gains(tests: pd.DataFrame, atlas: str, kind: str) -> Figure:
 
     `tests` is `summaries.paired_tests`. Blue: the interval leaves out 0. All panels have one range.
     """
-    names = {"method_a": "predictor", "mean_difference": "gain", "low": "gain_low", "high": "gain_high"}
-    figure, axes = panels(tests, height=0.42 * tests["method_a"].nunique() + 1.3)
-    for axis, (line, part) in zip(axes, tests.groupby("line", sort=False), strict=True):
-        draw_gains(axis, part.rename(columns=names))
+    names = {"method_a": "predictor", "method_b": "compared with", "n_pairs": "n"}
+    gains = tests.rename(columns={**names, "mean_difference": "gain", "low": "gain_low", "high": "gain_high"})
+    figure, axes = panels(gains, height=0.42 * gains["predictor"].nunique() + 1.3)
+    for axis, (line, part) in zip(axes, gains.groupby("line", sort=False), strict=True):
+        draw_gains(axis, part)
         axis.set_xlabel("gain in Pearson delta")
-        axis.set_title(f"{line_name(line)} (n = {part['n_pairs'].iloc[0]})")
+        axis.set_title(f"{line_name(line)} (n = {part['n'].iloc[0]})")
     one_range(axes)
-    return finished(figure, tests.assign(atlas=atlas, kind=kind))
+    return finished(figure, gains.assign(atlas=atlas, kind=kind))

@@ -74,21 +74,26 @@ def test_a_book_that_is_passed_on_has_no_file_of_measured_calls(tmp_path):
         assert sum("figure-numbers" in cell.source for cell in linked.cells) == len(files)
 
 
-def test_every_figure_of_the_book_has_its_numbers_as_csv():
-    book = built_book()
+@pytest.fixture(scope="session")
+def built():
+    """The book, brought up to date before the environment is that of a test."""
+    return built_book()
+
+
+def test_every_figure_of_the_book_has_its_numbers_as_csv(built):
     without = []
-    for name, executed in book.pages.items():
-        page = (book.html / "notebooks" / f"{name}.html").read_text(encoding="utf-8")
+    for name, executed in built.pages.items():
+        page = (built.html / "notebooks" / f"{name}.html").read_text(encoding="utf-8")
         for cell in read_notebook(executed).cells:
             if not any("image/svg+xml" in output.get("data", {}) for output in cell.get("outputs", ())):
                 continue
-            file = book.html / "numbers" / f"{name}-{cell.metadata.mystnb.figure.name}.csv"
+            file = built.html / "numbers" / f"{name}-{cell.metadata.mystnb.figure.name}.csv"
             if not file.is_file() or f'href="../numbers/{file.name}"' not in page:
                 without.append(file.name)
             elif (table := pd.read_csv(file)).empty or "atlas" not in table:
                 without.append(f"{file.name} (no rows)")
     assert without == []
-    landing = pd.read_csv(book.html / "_static" / "finding.csv")
+    landing = pd.read_csv(built.html / "_static" / "finding.csv")
     assert set(landing["line"]) == {"k562", "rpe1", "hepg2", "jurkat"}
-    assert 'href="../_static/finding.csv"' in (book.html / "book" / "index.html").read_text(encoding="utf-8")
+    assert 'href="../_static/finding.csv"' in (built.html / "book" / "index.html").read_text(encoding="utf-8")
     assert (ROOT / "book/_static/finding.csv").is_file()
