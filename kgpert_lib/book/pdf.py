@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pypdf
 
 from kgpert_lib import __version__
+from kgpert_lib.book.address import PDF
 from kgpert_lib.book.build import STAMP
 from kgpert_lib.book.chapters import read_yaml
 from kgpert_lib.book.single import single_page
@@ -26,7 +27,6 @@ from kgpert_lib.files import atomic, digest, locked
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-NAME = "kgpert.pdf"
 COLUMN, ACROSS = 657, 986  # CSS pixels: A4 upright and across, without the margins that print.css sets
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _APPLICATIONS = [f"/Applications/{name}.app/Contents/MacOS/{name}" for name in ("Chromium", "Google Chrome")]
@@ -69,7 +69,7 @@ def print_book(root: Path, html: Path) -> Path:
     """
     root, html = root.resolve(), html.resolve()
     config, toc = read_yaml(root / "_config.yml"), read_yaml(root / "_toc.yml")
-    target = html.parent / "pdf" / NAME
+    target = html.parent / "pdf" / PDF
     with locked(root / "_build" / "book", wait=False), tempfile.TemporaryDirectory() as folder, opened() as page:
         text = single_page(html, toc, str(config.get("title", "")), str(config.get("author", "")), _edition(root))
         browser = page.context.browser
