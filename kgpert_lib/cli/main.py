@@ -15,7 +15,18 @@ from kgpert_lib.errors import InputError
 
 # Packages that come with an extra only, as they are imported.
 EXTRAS = {
-    "book": ("IPython", "jupyter_book", "jupytext", "nbclient", "nbformat", "papermill", "pyarrow", "sphinx"),
+    "book": (
+        "IPython",
+        "jupyter_book",
+        "jupytext",
+        "nbclient",
+        "nbformat",
+        "papermill",
+        "playwright",
+        "pyarrow",
+        "pypdf",
+        "sphinx",
+    ),
     "llm": ("huggingface_hub", "openai", "xllamacpp"),
 }
 
