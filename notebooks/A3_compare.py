@@ -46,7 +46,7 @@ from tempfile import TemporaryDirectory
 
 from kgpert_lib.evaluation import replicates, summaries
 from kgpert_lib.evaluation.evaluate import evaluate_lines
-from kgpert_lib.predictors.named import Options, build
+from kgpert_lib.predictors.named import Options, build, of_graphs
 from kgpert_lib.studies import ceilings, compare, graph_neighbours, tables
 
 # %% [markdown]
@@ -67,7 +67,7 @@ from kgpert_lib.studies import ceilings, compare, graph_neighbours, tables
 
 # %% tags=["dense"]
 screen = ceilings.screens(atlas, lines, graph, seed, size)[0]
-names = ["mean", "linear", *(g.name for g in screen.graphs), "union"]
+names = ["mean", "linear", *of_graphs(screen)]
 options = Options(limit, cut, seed=seed)
 predictors = [build(name, screen, options) for name in names]
 with TemporaryDirectory() as folder:

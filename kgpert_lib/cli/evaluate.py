@@ -67,11 +67,11 @@ def evaluate(
         from kgpert_lib.evaluation.evaluate import evaluate_lines
         from kgpert_lib.evaluation.replicates import metric_ranges, replicated_lines, scaled_scores
         from kgpert_lib.graphs.provenance import in_words, provenance, records
+        from kgpert_lib.predictors.named import of_graphs
         from kgpert_lib.screens.load import load_screen
 
         screen = load_screen(atlas, terminal.selected(line), seed=seed)
-        each = [g.name for g in screen.graphs]
-        names = [*(graph or ()), *(predictor or ())] or (each if len(each) == 1 else [*each, "union"])
+        names = [*(graph or ()), *(predictor or ())] or of_graphs(screen)
         models = [
             build(name, screen, limit, cut, prior, seed)
             for name in [*(name for name in (REFERENCE, "linear") if name not in names), *names]

@@ -117,3 +117,9 @@ def build(name: str, screen: Screen, options: Options | None = None) -> Predicto
     if repeated:
         raise InputError(f"The graph {repeated[0]!r} is named more than once in {name!r}; name it once.")
     return _graphs(screen, options, [screen.graph(part) for part in parts])
+
+
+def of_graphs(screen: Screen) -> list[str]:
+    """Names of the predictors over each graph of a screen and over their union; one graph is its own union."""
+    each = [graph.name for graph in screen.graphs]
+    return each if len(each) == 1 else [*each, "union"]

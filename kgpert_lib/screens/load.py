@@ -83,7 +83,11 @@ def load_screen(
             f"{name_or_path} is a simulation without its graphs; save it again with 'kgpert simulate -o DIR', "
             "or name the graphs to use, such as --graph mine.csv."
         )
-    return screen
+    if screen.brings_graphs:
+        return screen
+    names = screen.perturbations()
+    standard = [graph for graph in load_graphs(STANDARD, names) if graph.known(names).mean() >= KNOWN]
+    return replace(screen, graphs=(*screen.graphs, *standard))
 
 
 def load_screens(
@@ -122,8 +126,7 @@ def _saved_graphs(folder: Path, atlas: Atlas) -> tuple[KnowledgeGraph, ...]:
     if atlas.kind == "simulated":
         return _of_simulation(graphs, atlas)
     names = atlas.perturbations()
-    standard = [g for g in load_graphs(STANDARD, names) if g.known(names).mean() >= KNOWN] if graphs else []
-    return (*(align(graph, names)[0] for graph in graphs), *standard)
+    return tuple(align(graph, names)[0] for graph in graphs)
 
 
 def _of_simulation(graphs: Iterable[KnowledgeGraph], atlas: Atlas) -> tuple[KnowledgeGraph, ...]:

@@ -12,6 +12,7 @@ from kgpert_lib.book import saved_atlas
 from kgpert_lib.book.build import build
 from kgpert_lib.book.chapters import read_chapters, read_yaml
 from kgpert_lib.errors import InputError
+from kgpert_lib.graphs import edgelist
 from kgpert_lib.screens.atlas import Atlas
 from kgpert_lib.screens.load import load_screen
 from tests import worlds
@@ -69,13 +70,17 @@ def test_two_chapters_on_a_foreign_atlas_say_nothing_of_other_screens(tmp_path, 
     pages = ["book/glossary", "notebooks/A3_compare", "notebooks/A4_your_screen"]
     toc = {"format": "jb-book", "root": "book/index", "chapters": [{"file": page} for page in pages]}
     (root / "_toc.yml").write_text(yaml.safe_dump(toc))
-    folder = foreign().save(tmp_path / "mine")
+    atlas = replace(foreign(), kind="simulated")  # such an atlas has the graphs beside it only: GO takes seconds
+    folder = atlas.save(tmp_path / "mine")
+    graph = worlds.graph(n=len(atlas["thp1"].perturbations))
+    graph = graph.renamed(dict(zip(worlds.symbols(30).tolist(), atlas["thp1"].perturbations.tolist(), strict=True)))
+    edgelist.write(graph, folder / "graphs" / "edges.csv")
     built = build(root, workers=2, atlas=folder)
     assert built.executed == ["A3_compare", "A4_your_screen"]
     for name in built.executed:
         page = (built.html / "notebooks" / f"{name}.html").read_text()
         text = page.partition("<article")[2].partition("</article>")[0]
-        assert "Run on the atlas mine (real), thp1: chapters A3, A4 show it." in page
+        assert "Run on the atlas mine (simulated), thp1: chapters A3, A4 show it." in page
         assert "thp1: neither halves of the cells nor a second experiment, so there is no ceiling" in text
         assert "thp1" in text
         assert "Key takeaways" not in text  # of the book's own run

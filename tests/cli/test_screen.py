@@ -31,7 +31,7 @@ def test_a_file_becomes_an_atlas_that_predict_takes_with_its_line_and_graph(kgpe
     code, out, err = kgpert("screen", "deltas.h5ad", "-o", "mine", *options)
     assert (code, err) == (0, "")
     assert "mine: thp1, 10 perturbations (2 test), 12 readouts" in out
-    screen = load_screen("mine")
+    screen = load_screen("mine", graph="edges")
     assert (screen.name, screen.kind, screen.graphs[0].name) == ("mine", "real", "edges")
     gene = screen["thp1"].names("test")[0]
     code, out, _ = kgpert("predict", gene, "--atlas", "mine", "--graph", "edges")
