@@ -66,9 +66,9 @@ def describe(view: TrainingView, predictions: Predictions, mean: FloatArray | No
     """What can be seen of each neighbourhood before any answer is known, one row per perturbation.
 
     ``neighbours`` log(1 + number); ``support`` log(1 + summed edge weights over the graphs); ``graphs`` mean number
-    of graphs that give a neighbour; ``agreement`` |sum of the neighbours' deltas| over the sum of their sizes, 0..1;
-    ``measured`` log(1 + mean number of measured neighbour deltas a readout gene); ``spread`` standard deviation of
-    the predicted delta; ``like_mean`` its Pearson correlation with the mean training delta, or with
+    of graphs that give a neighbour; ``agreement`` size of the sum of the neighbours' deltas over the sum of their
+    sizes, 0..1; ``measured`` log(1 + mean number of measured neighbour deltas a readout gene); ``spread`` standard
+    deviation of the predicted delta; ``like_mean`` its Pearson correlation with the mean training delta, or with
     `mean` (n, m) where each perturbation has one of its own.
     """
     line, near = predictions.averaged(view), predictions.neighbourhoods
