@@ -47,7 +47,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
     simulate.simulate: ["kgpert simulate -o screen --size tiny", "kgpert simulate -o files --format replogle"],
     screen.screen: [
         "kgpert screen cells.h5ad -o mine --graph edges.csv",
-        "kgpert screen deltas.h5ad -o mine --line thp1 --perturbation-column gene --split 0.2",
+        "kgpert screen deltas.h5ad -o mine --line thp1 --perturbed gene --split 0.2",
     ],
     book.book: ["kgpert book --chapters '02 07' --set 'limit=10'"],
 }
