@@ -54,7 +54,7 @@ COMMANDS: dict[Callable[..., None], list[str]] = {
     ],
     screen.screen: [
         "kgpert screen cells.h5ad -o mine --graph edges.csv",
-        "kgpert screen deltas.h5ad -o mine --line thp1 --perturbation-column gene --split 0.2",
+        "kgpert screen deltas.h5ad -o mine --line thp1 --perturbed gene --split 0.2",
     ],
     book.book: ["kgpert book --chapters '02 07' --set 'limit=10'"],
 }

@@ -14,19 +14,20 @@ def screen(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="AnnData files (.h5ad): deltas or single cells.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="New folder for the atlas.")],
     line: Annotated[
-        str | None, typer.Option(help="Name of the cell line. Default: obs['cell_line'], else the file's name.")
+        str | None,
+        typer.Option(help="Name of the cell line. Default: the column cell_line of obs, else the file's name."),
     ] = None,
-    perturbation_column: Annotated[
+    perturbed: Annotated[
         str | None,
         typer.Option(help="Column of obs with the gene. Default: perturbation, gene, target_gene, condition, index."),
     ] = None,
     control: Annotated[
         str | None, typer.Option(help="Label of control cells, besides control, ctrl and non-targeting.")
     ] = None,
-    batch_column: Annotated[
+    batch: Annotated[
         str | None, typer.Option(help="Column of obs with the batch, or none for one batch. Default: batch, if there.")
     ] = None,
-    gene_column: Annotated[
+    symbols: Annotated[
         str | None, typer.Option(help="Column of var with symbols. Default: the index, or the usual names.")
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Layer that holds the numbers in the place of X.")] = None,
@@ -50,10 +51,10 @@ def screen(
         graphs = annotated.read_edges(graph or [])
         settings = annotated.Settings(
             line=line,
-            perturbation=perturbation_column,
+            perturbation=perturbed,
             control=control,
-            batch=batch_column,
-            genes=gene_column,
+            batch=batch,
+            genes=symbols,
             layer=layer,
             min_cells=min_cells,
             split=annotated.share_or_column(split),

@@ -288,14 +288,14 @@ def _labels(path: Path, obs: pd.DataFrame, column: str | None) -> NDArray[np.str
     elif column not in obs:
         raise InputError(
             f"{path}: obs has no column {column!r}; it has {_few(obs.columns.tolist(), len(obs.columns))}. "
-            "Name the one with the perturbed gene by --perturbation-column."
+            "Name the one with the perturbed gene by --perturbed."
         )
     values = obs.index.to_series() if column is None else obs[column]
     where = "the index of obs" if column is None else f"obs[{column!r}]"
     if pd.api.types.is_numeric_dtype(values.dtype) or all(str(value).isdecimal() for value in values.dropna()):
         raise InputError(
             f"{path}: {where} holds numbers such as {values.iloc[0]} and no genes; "
-            f"name a column of symbols or Ensembl ids by --perturbation-column ({_few(obs.columns.tolist())})."
+            f"name a column of symbols or Ensembl ids by --perturbed ({_few(obs.columns.tolist())})."
         )
     return np.array(["" if pd.isna(value) else str(value).strip() for value in values.tolist()])
 
@@ -308,7 +308,7 @@ def _check_known(
     if not names:
         raise InputError(
             f"{path}: no row is labelled with one gene ({len(meaning.combinations)} combinations, "
-            f"{len(meaning.controls)} labels of controls); name the column of genes by --perturbation-column."
+            f"{len(meaning.controls)} labels of controls); name the column of genes by --perturbed."
         )
     by_table = {name for name in names if gene_labels.known(name)}
     by_graph = {name for graph in graphs for name in set(names).intersection(graph.symbols.tolist())}
@@ -316,7 +316,7 @@ def _check_known(
     if len(unknown) > (1 - KNOWN) * len(names):
         raise InputError(
             f"{path}: {len(unknown)} of {len(names)} perturbed genes are not recognised ({_few(sorted(unknown))}); "
-            "name the column of human symbols or Ensembl ids by --perturbation-column, or give edges that know them by "
+            "name the column of human symbols or Ensembl ids by --perturbed, or give edges that know them by "
             "--graph."
         )
     readouts = gene_labels.readouts(data.var, settings.genes, [], str(path))
@@ -324,7 +324,7 @@ def _check_known(
     if len(by_table) >= KNOWN * len(names) and share < KNOWN_READOUTS:
         raise InputError(
             f"{path}: {share:.0%} of the {len(readouts)} readout genes are recognised ({_few(readouts)}); name the "
-            f"column of var with symbols by --gene-column (it has {_few(data.var.columns.tolist()) or 'none'})."
+            f"column of var with symbols by --symbols (it has {_few(data.var.columns.tolist()) or 'none'})."
         )
     return unknown
 
@@ -482,7 +482,7 @@ def _batches(path: Path, obs: pd.DataFrame, column: str | None) -> NDArray[np.st
     if column is not None and column not in obs:
         raise InputError(
             f"{path}: obs has no column {column!r} of batches; it has {_few(obs.columns.tolist())}. "
-            "With --batch-column none all cells are compared with all controls."
+            "With --batch none all cells are compared with all controls."
         )
     return obs[column or BATCH].astype(str).to_numpy(str)
 
@@ -497,7 +497,7 @@ def _check_batches(part: _Part, obs: pd.DataFrame) -> None:
         raise InputError(
             f"{part.path}: batch {sorted(bare)[0]!r} of {part.name} has {controls[sorted(bare)[0]]} control cells and "
             f"needs 2 ({len(bare)} such batches with {cells} perturbed cells); leave their cells out, or compare all "
-            "cells with all controls by --batch-column none."
+            "cells with all controls by --batch none."
         )
 
 

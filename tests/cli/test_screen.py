@@ -27,7 +27,7 @@ def files(tmp_path, monkeypatch):
 
 
 def test_a_file_becomes_an_atlas_that_predict_takes_with_its_line_and_graph(kgpert, files):
-    options = ("--line", "THP1", "--perturbation-column", "target", "--split", "0.2", "--graph", "edges.csv")
+    options = ("--line", "THP1", "--perturbed", "target", "--split", "0.2", "--graph", "edges.csv")
     code, out, err = kgpert("screen", "deltas.h5ad", "-o", "mine", *options)
     assert (code, err) == (0, "")
     assert "mine: thp1, 10 perturbations (2 test), 12 readouts" in out
@@ -40,7 +40,7 @@ def test_a_file_becomes_an_atlas_that_predict_takes_with_its_line_and_graph(kgpe
 
 
 def test_a_refused_file_leaves_no_folder(kgpert, files):
-    code, _, err = kgpert("screen", "deltas.h5ad", "-o", "mine", "--perturbation-column", "gene")
+    code, _, err = kgpert("screen", "deltas.h5ad", "-o", "mine", "--perturbed", "gene")
     assert code == 2
     assert "obs has no column 'gene'; it has target." in err
     assert sorted(p.name for p in files.iterdir()) == ["deltas.h5ad", "edges.csv"]
