@@ -1,7 +1,10 @@
 // A cell of a table that holds nothing but the symbol of a gene in the explorer links to that gene's page; not in a
 // table of another kind of atlas, real or simulated, than the explorer shows.
 document.addEventListener("DOMContentLoaded", async () => {
-  const page = document.querySelector(".bd-sidebar a[href$='explorer.html']");
+  if (document.getElementById("kgpert-explorer")) return;
+  const page = [...document.querySelectorAll(".bd-sidebar a")].find(({ pathname }) =>
+    pathname.endsWith("/book/explorer.html"),
+  );
   const text = (cell) => cell.textContent.trim();
   const cells = [...document.querySelectorAll(".bd-article table :is(td, th)")].filter(
     (cell) => /^[A-Z][A-Za-z0-9.-]{1,19}$/.test(text(cell)) && !cell.querySelector("a"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from kgpert_lib.graphs.catalogue import GRAPHS
 from kgpert_lib.lines import LINES
 from kgpert_lib.predictors.neighbours import (
@@ -50,13 +48,6 @@ SCREENS = {
 def title(atlas: Atlas) -> str:
     """How the explorer names the atlas."""
     return SCREENS.get(atlas.name, {}).get("title", atlas.name)
-
-
-def unit(line: CellLine) -> str:
-    """What a delta of the line is."""
-    if not line.expression:
-        return "call (-1, 0, +1)"
-    return "difference in expression (log1p of normalised counts)" if line.control is not None else "delta"
 
 
 def line_meta(line: CellLine, mean_expected: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,8 +130,3 @@ def licences(atlas: Atlas, graphs: Sequence[Mapping[str, str]]) -> list[dict[str
         for graph in graphs
         if graph["licence"]
     ]
-
-
-def mean_delta(line: CellLine) -> np.ndarray:
-    """(m,) mean training delta of each readout gene."""
-    return line.training().mean

@@ -124,7 +124,7 @@ def write_data(folder: Path, screen: Screen, settings: Settings, say: Callable[[
     models = _models(screen, settings.predictors)
     graphs = provenance(*models.values(), list(screen.graphs))
     shown = set(screen.perturbations())
-    genes_asked = sorted(shown.union(*(g.symbols.tolist() for g in screen.graphs if settings.every)))
+    genes_asked = screen.genes() if settings.every else sorted(shown)
     lines = []
     for line in screen.lines.values():
         view = screen.view(line.name, SPLIT)
@@ -179,7 +179,7 @@ def _meta(
     return {
         "atlas": meta.title(screen.atlas),
         "kind": screen.kind,
-        "unit": meta.unit(first),
+        "unit": screen.unit,
         "note": settings.note,
         "measured": settings.measured,
         "licence": meta.licences(screen.atlas, described),

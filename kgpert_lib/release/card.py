@@ -36,11 +36,6 @@ LICENCES = {  # as data cards name them: of a screen by what its provenance says
         "license_link": "LICENSE.perturbqa",
     },
 }
-UNITS = {
-    "perturbqa": "mean of calls: -1 the readout gene falls, 0 it does not change, +1 it rises",
-    "replogle": "expression in standard deviations of the controls",
-    "simulated": "difference from the controls in log1p of normalised counts",
-}
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ def write_card(
         licence=_licence(screen),
         licence_text=(path.parent / f"LICENSE.{screen.name}").is_file(),
         simulated=screen.kind == "simulated",
-        unit=UNITS.get(screen.name, "unit of the atlas' deltas"),
+        unit=screen.unit,
         origin=_origin(screen),
         sources=list((screen.atlas.provenance.get("files") or {}).items()),
         graphs=list(provenance(model).items()),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kgpert_lib.screens.simulated.simulation import Simulation
 
 HALVES = ("line", "perturbation", "n_cells", "split", "r")
+UNITS = {"replogle": "expression in standard deviations of the controls", "distances": "coordinate"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,16 @@ class Screen:
     def lines(self) -> Mapping[str, CellLine]:
         """Cell lines by name."""
         return self.atlas.lines
+
+    @property
+    def unit(self) -> str:
+        """What a delta is, in words."""
+        if self.name in UNITS:
+            return UNITS[self.name]
+        first = next(iter(self.lines.values()))
+        if not first.expression:
+            return "call: -1 the readout gene falls, 0 it does not change, +1 it rises"
+        return "difference from the controls, log1p of normalised counts" if first.control is not None else "delta"
 
     def __getitem__(self, line: str) -> CellLine:
         return self.atlas[line]

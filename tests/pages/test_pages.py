@@ -4,6 +4,8 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 
+from tests.chromium import PATIENCE
+
 from .conftest import PAGES, VIEWS, WIDTHS
 
 pytestmark = pytest.mark.needs_chromium
@@ -174,4 +176,20 @@ def test_search_finds_a_command(browser, html):
     tab = browser.new_page()
     tab.goto((html / "search.html").as_uri() + "?q=kgpert+vote")
     tab.locator("#search-results ul.search li a", has_text="Command line").first.wait_for()
+    tab.close()
+
+
+def test_a_gene_in_a_table_leads_to_its_page_in_the_explorer(browser, html):
+    tab = browser.new_page()
+    tab.set_default_timeout(PATIENCE)
+    link = tab.locator("a[title='Open in the gene explorer']").first
+    for page in PAGES:
+        tab.goto((html / f"{page}.html").as_uri())
+        tab.wait_for_load_state("networkidle")
+        if link.count():
+            break
+    gene = link.inner_text()
+    link.click()
+    tab.locator(f"#kgpert-explorer[data-shown^='{gene} ']").wait_for(state="attached")
+    assert tab.title().startswith(gene)
     tab.close()

@@ -1,5 +1,7 @@
 """What a screen says about how closely two genes are related."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,10 @@ def test_a_screen_that_brings_its_graphs_knows_nothing_else():
     own = Screen(Atlas("toy", "simulated", atlas.lines), (worlds.graph(name="complexes"),), brings_graphs=True)
     assert names(own.affinity) == ["complexes", "complexes-two-step"]
     assert own.graph_affinity is own.affinity
+
+
+def test_a_unit_says_what_a_delta_of_the_screen_is():
+    cells = Screen(worlds.atlas(), ())
+    assert cells.unit == "difference from the controls, log1p of normalised counts"
+    assert Screen(worlds.atlas(gaps=0.98), ()).unit.startswith("call: -1")
+    assert Screen(replace(cells.atlas, name="replogle"), ()).unit.endswith("standard deviations of the controls")
