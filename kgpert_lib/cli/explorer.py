@@ -16,7 +16,7 @@ def explorer(
     predictor: Annotated[
         list[str] | None,
         typer.Option(
-            "--predictor",
+            metavar="<str>",
             help="A predictor that averages neighbours: union, string, go, weighted, or graphs joined by +; may be "
             "repeated. Default: union and weighted.",
         ),
@@ -34,12 +34,9 @@ def explorer(
         Literal["screened", "all"],
         typer.Option(metavar="<genes>", help="screened in any line, or all of the graphs as well."),
     ] = "screened",
-    measured: Annotated[
-        bool,
-        typer.Option(
-            "--with-measured/--without-measured", help="Show measured deltas; without them for a copy to pass on."
-        ),
-    ] = True,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Leave out measured deltas, for a copy that is passed on.")
+    ] = False,
 ) -> None:
     """Write a page that shows any gene: neighbours, readout genes that move, what was measured, what to expect.
 
@@ -50,7 +47,7 @@ def explorer(
         from kgpert_lib.explorer.write import PREDICTORS, Settings, write
 
         screen, note = screen_or_simulated(atlas, terminal.selected(line), graph)
-        settings = Settings(tuple(predictor or PREDICTORS), genes == "all", measured, note)
+        settings = Settings(tuple(predictor or PREDICTORS), genes == "all", not publish, note)
         page = write(output, screen, settings, say)
     if note:
         terminal.err.print(note)

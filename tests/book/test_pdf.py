@@ -1,6 +1,7 @@
 """The print of the book: of three small pages, and of the book itself."""
 
 import re
+from pathlib import Path
 
 import pypdf
 import pytest
@@ -11,10 +12,10 @@ from kgpert_lib.book import pdf
 from kgpert_lib.book.single import single_page
 from kgpert_lib.errors import InputError
 from kgpert_lib.files import locked
+from tests.built_book import built_book
 from tests.rendered_book import rendered_book
 
-from .conftest import ROOT
-
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.needs_chromium
 MEASURE = """() => [...document.querySelectorAll("main :is(table, pre, img, mjx-math)")].map((element) => ({
   right: element.getBoundingClientRect().right,
@@ -72,6 +73,12 @@ def test_a_missing_browser_and_a_missing_picture_are_named_and_leave_no_file(sma
     with pytest.raises(InputError, match="needs Chromium; install it with"):
         pdf.print_book(root, html)
     assert not (root / "_build/pdf/kgpert.pdf").exists()
+
+
+@pytest.fixture(scope="module")
+def html() -> Path:
+    """The folder of the rendered book, brought up to date."""
+    return built_book().html
 
 
 @pytest.fixture(scope="module")
