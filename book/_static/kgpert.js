@@ -10,7 +10,7 @@ document.addEventListener("DOMContentLoaded", () => {
     link.append(image);
   }
   // What scrolls sideways can be reached by the keyboard.
-  for (const box of document.querySelectorAll(".bd-article .output, .pst-scrollable-table-container")) {
+  for (const box of document.querySelectorAll(".bd-article :is(.output, .kgpert-card .table, .pst-scrollable-table-container)")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }
 });

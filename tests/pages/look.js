@@ -56,7 +56,7 @@
     })),
     captions: [...article.querySelectorAll("figcaption, table caption")].map((e) => getComputedStyle(e).fontWeight),
     tables: [...article.querySelectorAll("table")].map((e) => {
-      const box = e.closest(".output, .pst-scrollable-table-container") || e.parentElement;
+      const box = e.closest(".kgpert-card .table, .output, .pst-scrollable-table-container") || e.parentElement;
       return {
         head: describe(e.tHead || e),
         cut: Math.round(e.getBoundingClientRect().width - box.clientWidth),
