@@ -62,9 +62,9 @@ def link(config: dict[str, Any], repository: str) -> None:
     and a new issue; on github.com chapters can be opened in Colab besides. Hosts other than GitHub and GitLab get the
     link to the repository alone: the theme has no buttons for them.
     """
-    shown = {"Source": repository, "PDF": release_file(repository, PDF)}
+    links = {"Source": repository, "PDF": release_file(repository, PDF)}
     html = config["html"]
-    html["extra_footer"] = " · ".join(f'<a href="{url}">{text}</a>' for text, url in shown.items() if url)
+    html["extra_footer"] = " · ".join(f'<a href="{url}">{text}</a>' for text, url in links.items() if url)
     if _forge(repository) is None:
         return
     html.update(use_repository_button=True, use_issues_button=True)

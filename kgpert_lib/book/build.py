@@ -110,8 +110,9 @@ def build(
         address.link(config, repository)
     every = read_chapters(root, toc)
     selected = select(every, chapters)
-    own = None if atlas is None else saved_atlas.read(atlas)
-    if atlas is not None and own is not None:
+    own: Atlas | None = None
+    if atlas is not None:
+        own = saved_atlas.read(atlas)
         selected = saved_atlas.showing(selected, own, named=chapters is not None)
         parameters = saved_atlas.parameters(selected, own, atlas) | parameters
         chapters = [chapter.name for chapter in selected]

@@ -34,9 +34,9 @@ def with_links(page: Any, chapter: Chapter, extra: Path, publish: bool = False) 
     of measured calls have no file.
     """
     linked = without_numbers(page)
-    linked.cells = []
-    for cell, shown in zip(page.cells, without_numbers(page).cells, strict=True):
-        linked.cells.append(shown)
+    visible, linked.cells = linked.cells, []
+    for cell, copy in zip(page.cells, visible, strict=True):
+        linked.cells.append(copy)
         outputs = [output.get("data", {}) for output in cell.get("outputs", ())]
         names: list[str] = []
         texts = [data[MIME] for data in outputs if MIME in data]

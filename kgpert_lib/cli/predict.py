@@ -29,9 +29,7 @@ def predict(
         typer.Argument(metavar="GENE", help=f"Genes, {terminal.GENE_HELP}; left out with --all."),
     ] = None,
     line: terminal.K562Option = None,
-    predictor: Annotated[
-        str, typer.Option(help=terminal.PREDICTOR_HELP, autocompletion=terminal.complete_predictor)
-    ] = "union",
+    predictor: terminal.PredictorOption = "union",
     atlas: terminal.BestAtlasOption = None,
     graph: terminal.GraphOption = "string+go",
     limit: terminal.LimitOption = 20,

@@ -16,9 +16,7 @@ def predictions(
     output: Annotated[Path, typer.Option("-o", "--output", help="New folder for the files.")],
     atlas: terminal.AtlasOption = "perturbqa",
     line: terminal.LinesOption = None,
-    predictor: Annotated[
-        str, typer.Option(help=terminal.PREDICTOR_HELP, autocompletion=terminal.complete_predictor)
-    ] = "union",
+    predictor: terminal.PredictorOption = "union",
     top: Annotated[int, typer.Option(min=1, metavar="<int>", help="Readout genes in each direction.")] = 50,
     graph: terminal.GraphOption = "string+go",
     limit: terminal.LimitOption = 20,

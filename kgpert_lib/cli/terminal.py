@@ -74,6 +74,7 @@ def _starting_with(*names: str) -> Callable[[str], list[str]]:
 
 _complete_lines = _starting_with(*LINES, "all")  # an atlas of your own may have others
 complete_predictor = _starting_with(*PREDICTORS, *MODEL_PREDICTORS)
+PredictorOption = Annotated[str, typer.Option(help=PREDICTOR_HELP, autocompletion=complete_predictor)]
 
 ATLASES = "perturbqa, replogle (options follow as :key=value), simulated, distances or a folder with a saved atlas."
 complete_atlas = _starting_with("distances", "perturbqa", "replogle", "simulated")

@@ -293,7 +293,7 @@ class Explanations:
             predictions,
             mean,
             predictions.neighbours_measured(view),
-            [str(cells.split[row]) if row >= 0 else "not screened" for row in rows],
+            [cells.status(str(p)) for p in predictions.perturbations],
             _scores(cells, predictions, mean, rows),
             None if trust is None else trust.expect_from(describe(view, predictions, mean)),
             0.0 if trust is None else trust.level,

@@ -17,6 +17,7 @@ from kgpert_lib.evaluation.readouts import strongest_places, symbol_order
 from kgpert_lib.graphs.graph import KnowledgeGraph
 from kgpert_lib.graphs.ranking import descending
 from kgpert_lib.predictors.neighbourhoods import Neighbour
+from kgpert_lib.screens.atlas import NOT_SCREENED
 from kgpert_lib.types import FloatArray, NameArray
 
 READOUTS = 15  # readout genes in each direction
@@ -24,7 +25,7 @@ SMALLEST = 0.02  # share of the mean from which on a neighbour is listed, beside
 FIRST = 5
 DRAWN = 3  # links to other neighbours that are drawn for each
 DIGITS = 3
-STATUS = {"not screened": "none"}
+STATUS = {NOT_SCREENED: "none"}
 
 
 def plain(value: float | None) -> float | int | None:
@@ -88,7 +89,7 @@ def records(
     for i, gene in enumerate(map(str, batch.predictions.perturbations)):
         neighbours = batch.neighbours(i)
         status = batch.status[i]
-        if not neighbours and status == "not screened":
+        if not neighbours and status == NOT_SCREENED:
             continue
         listed = [n for k, n in enumerate(neighbours[:LISTED]) if k < FIRST or n.share >= SMALLEST]
         score = batch.score.get(i)

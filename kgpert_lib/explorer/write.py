@@ -38,6 +38,7 @@ ROOMS = ("explorer", "evaluation", "predictors", "screens", "graphs", "metrics")
 """The parts of the library that the files depend on."""
 BUCKETS = 64
 FIRST = "INTS9"
+NOBODY = ""  # a gene in no graph, asked for last: it has no record, and what it can expect is said once
 PREDICTORS = ("union", "weighted")
 SPLIT: Split = "strict"
 
@@ -123,8 +124,8 @@ def write_data(folder: Path, screen: Screen, settings: Settings, say: Callable[[
     """Write the files of data below `folder`."""
     models = _models(screen, settings.predictors)
     graphs = provenance(*models.values(), list(screen.graphs))
-    shown = set(screen.perturbations())
-    genes_asked = screen.genes() if settings.every else sorted(shown)
+    recorded = set(screen.perturbations())
+    genes_asked = screen.genes() if settings.every else sorted(recorded)
     lines = []
     for line in screen.lines.values():
         view = screen.view(line.name, SPLIT)
@@ -134,19 +135,18 @@ def write_data(folder: Path, screen: Screen, settings: Settings, say: Callable[[
             say(f"{line.name}, {name}")
             fitted_model = fitted(model, view)
             shards: dict[int, dict[str, Any]] = {number: {} for number in range(BUCKETS)}
-            for batch in explain_each(screen.atlas, line.name, genes_asked, fitted_model, SPLIT):
+            for batch in explain_each(screen.atlas, line.name, [*genes_asked, NOBODY], fitted_model, SPLIT):
                 for gene, record in records(batch, links, list(graphs), _unweighted(model), settings.measured):
                     shards[names.bucket(gene, BUCKETS)][gene] = record
-                    shown.add(gene)
+                    recorded.add(gene)
             _write_shards(folder, f"{line.name}/{name}", shards)
-            nobody = next(explain_each(screen.atlas, line.name, [""], fitted_model, SPLIT))  # in no graph
-            mean_expected[name] = expected(nobody, 0)
+            mean_expected[name] = expected(batch, len(batch) - 1)
         mean = [plain(value) for value in view.target.mean.tolist()]
         _write(folder, f"readouts/{line.name}", {"genes": line.genes.tolist(), "mean": mean})
         lines.append(meta.line_meta(line, mean_expected))
     say("names and GO terms")
-    _write_names(folder, sorted(shown), screen)
-    _write(folder, "meta", _meta(screen, settings, models, graphs, lines, sorted(shown)))
+    _write_names(folder, sorted(recorded), screen)
+    _write(folder, "meta", _meta(screen, settings, models, graphs, lines, sorted(recorded)))
 
 
 def _models(screen: Screen, predictors: Sequence[str]) -> dict[str, NeighbourPredictor]:

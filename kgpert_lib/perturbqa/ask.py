@@ -20,7 +20,7 @@ from kgpert_lib.perturbqa.contributions import Contributions, Part, contribution
 from kgpert_lib.perturbqa.tasks import Task
 from kgpert_lib.perturbqa.trust import TooFewPerturbationsError, trust_in_votes
 from kgpert_lib.perturbqa.voting import Choices, Pairs, Rule, Voter, VotingData
-from kgpert_lib.screens.atlas import Atlas
+from kgpert_lib.screens.atlas import NOT_SCREENED, Atlas
 from kgpert_lib.types import FloatArray, NameArray, Split
 
 BLOCK = 3_000  # perturbations that are answered at once
@@ -140,7 +140,7 @@ class Asker:
             ]
         )
         call = self._calls(np.array([gene]), np.array([column]))[0]
-        status = str(cells.split[cells.index[gene]]) if gene in cells.index else "not screened"
+        status = cells.status(gene)
         measured = None if np.isnan(call) else int(call)
         answer, right = _answers(p[:1], p[1:])
         return Answer(
@@ -188,7 +188,7 @@ class Asker:
                 here = np.flatnonzero((row >= start) & (row < start + BLOCK))
                 p[:, here] = self._probabilities(names[start : start + BLOCK], (row[here] - start, column[here]))
             splits = {str(n): str(s) for n, s in zip(cells.perturbations, cells.split, strict=True)}
-            status = np.array([splits.get(str(n), "not screened") for n in names])[row]
+            status = np.array([splits.get(str(n), NOT_SCREENED) for n in names])[row]
             measured = self._calls(names[row], column)
             table.iloc[good, :2] = p.T
             table.iloc[good, 2] = _answers(p[0], p[1])[0]

@@ -17,7 +17,8 @@ from kgpert_lib.graphs.provenance import provenance
 from kgpert_lib.metrics.stats import mean_of_present
 from kgpert_lib.predictors.average import default_prior
 from kgpert_lib.predictors.predictions import Predictor
-from kgpert_lib.release.tables import NOT_SCREENED, SHARED, LineTables, matrix_file
+from kgpert_lib.release.tables import SHARED, LineTables, matrix_file
+from kgpert_lib.screens.atlas import NOT_SCREENED
 from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 

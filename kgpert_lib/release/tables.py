@@ -23,7 +23,6 @@ from kgpert_lib.screens.screen import Screen
 from kgpert_lib.types import Split
 
 SHARED = "training mean"  # name of the row that stands for every gene without a neighbour
-NOT_SCREENED = "not screened"
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,10 @@ def _add(
 
 def _by_gene(cells: CellLine, predictions: Predictions, expected: Expected | None, level: float) -> pd.DataFrame:
     """One row per gene of a batch."""
-    status = [
-        str(cells.split[cells.index[gene]]) if gene in cells.index else NOT_SCREENED
-        for gene in map(str, predictions.perturbations)
-    ]
     table = pd.DataFrame(
         {
             "perturbation": predictions.perturbations,
-            "status": status,
+            "status": [cells.status(str(gene)) for gene in predictions.perturbations],
             "neighbours": predictions.n_neighbours,
             "fallback": predictions.fallback,
         }

@@ -28,6 +28,7 @@ from kgpert_lib.types import FloatArray, NameArray, Split
 SPLITS = ("train", "val", "test")
 CONTROL_NAMES = frozenset({"control", "ctrl", "non-targeting"})
 FORMAT = 1
+NOT_SCREENED = "not screened"
 MOSTLY = 0.5  # share of readout genes measured under every perturbation, from which on deltas are expression
 LARGEST = 1e15  # of a delta; sums of squares over a screen then stay inside float32
 
@@ -154,6 +155,10 @@ class CellLine:
         keep = (self.split == "train") & ~np.isin(self.perturbations, list(without))
         control = None if self.control is None else self.control[keep]
         return TrainingLine(self.name, self.perturbations[keep], self.genes, self.delta[keep], control)
+
+    def status(self, gene: str) -> str:
+        """``"train"``, ``"val"`` or ``"test"`` of a perturbation, and `NOT_SCREENED` of a gene without a row."""
+        return str(self.split[self.index[gene]]) if gene in self.index else NOT_SCREENED
 
     def _repr_html_(self) -> str:
         return card(f"Cell line {self.name}", [], [_lines_table([self])])
